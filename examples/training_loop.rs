@@ -1,0 +1,32 @@
+//! A training loop whose data stays on the device: upload once, evaluate many times, the gradient never leaves.
+//!
+//! The model is the simplest there is, one logit for everybody: its optimum is the log-odds of the base rate.
+
+use logloss::{Batch, Device, DeviceOutputs, Engine, EngineOptions, Objective, Result};
+
+const N: usize = 1 << 20;
+
+fn main() -> Result<()> {
+    // Any adapter will do here, a software one too.
+    let engine = Engine::new_blocking(EngineOptions::new(Device::Gpu).allow_software())?;
+    let targets: Vec<bool> = (0..N).map(|i| i % 5 == 0).collect();
+    let mut logits = vec![0.0f32; N];
+
+    let batch = engine.upload(&Batch::logits(&logits, &targets)?)?;
+    let evaluation = engine.prepare(&batch, &Objective::mean(), DeviceOutputs::gradient())?;
+    let mut gradient = vec![0.0f32; N];
+    let mut bias = 0.0f32;
+    for step in 0..20 {
+        let result = evaluation.evaluate()?;
+        if let (Some(region), Some((_, queue))) = (evaluation.gradient(), engine.wgpu()) {
+            // This model's own gradient is the sum over the batch. A real one would go on from here on the device.
+            engine.download(region, &mut gradient)?;
+            bias -= 4.0 * gradient.iter().sum::<f32>();
+            logits.fill(bias);
+            queue.write_buffer(&batch.predictions().buffer, 0, bytemuck::cast_slice(&logits));
+        }
+        println!("step {step:2}: mean loss {:.6}, bias {bias:.4}", result.mean);
+    }
+    println!("optimum: bias {:.4}", (0.2f64 / 0.8).ln());
+    Ok(())
+}

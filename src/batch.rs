@@ -1,0 +1,295 @@
+//! What is evaluated: borrowed predictions and targets, their lengths checked once.
+
+use std::{fmt, ops::Range};
+
+use half::{bf16, f16};
+
+use crate::{Error, Result};
+
+/// What the predictions are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// Logits: any real number, ±inf included.
+    Logits,
+    /// Probabilities in [0, 1].
+    Probabilities,
+}
+
+/// Borrowed predictions, in the type they are stored in. They are widened to f32 where they are
+/// computed on, never before.
+#[derive(Clone, Copy, Debug)]
+pub enum Floats<'a> {
+    /// IEEE binary32.
+    F32(&'a [f32]),
+    /// IEEE binary16.
+    F16(&'a [f16]),
+    /// bfloat16.
+    Bf16(&'a [bf16]),
+}
+
+/// Borrowed targets, in the type they are stored in.
+#[derive(Clone, Copy, Debug)]
+pub enum Targets<'a> {
+    /// Soft targets in [0, 1].
+    F32(&'a [f32]),
+    /// Hard targets, 0 or 1.
+    U8(&'a [u8]),
+    /// Hard targets.
+    Bool(&'a [bool]),
+    /// Hard targets, eight a byte, least significant bit first: target i is bit i % 8 of byte i / 8.
+    Bits(&'a [u8]),
+}
+
+/// Which array of a batch an error speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Array {
+    /// The predictions, as logits.
+    Predictions,
+    /// The predictions, as probabilities.
+    Probabilities,
+    /// The targets.
+    Targets,
+}
+
+impl fmt::Display for Array {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Array::Predictions | Array::Probabilities => "predictions",
+            Array::Targets => "targets",
+        })
+    }
+}
+
+/// A view of predictions and their targets, of shape [N], or [N, C] row-major with C independent labels.
+///
+/// Making one checks the lengths; the values are checked where they are read, in the one pass of an
+/// evaluation.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    form: Form,
+    predictions: Floats<'a>,
+    targets: Targets<'a>,
+    classes: usize,
+}
+
+impl<'a> Batch<'a> {
+    /// A batch of logits, shape [N].
+    ///
+    /// # Errors
+    /// [`Error::Length`] if the targets do not match the predictions in number.
+    pub fn logits(predictions: impl Into<Floats<'a>>, targets: impl Into<Targets<'a>>) -> Result<Self> {
+        Self::new(Form::Logits, predictions, targets)
+    }
+
+    /// A batch of probabilities, shape [N].
+    ///
+    /// # Errors
+    /// [`Error::Length`] if the targets do not match the predictions in number.
+    pub fn probabilities(predictions: impl Into<Floats<'a>>, targets: impl Into<Targets<'a>>) -> Result<Self> {
+        Self::new(Form::Probabilities, predictions, targets)
+    }
+
+    /// A batch of predictions of the given form, shape [N].
+    ///
+    /// # Errors
+    /// [`Error::Length`] if the targets do not match the predictions in number.
+    pub fn new(form: Form, predictions: impl Into<Floats<'a>>, targets: impl Into<Targets<'a>>) -> Result<Self> {
+        let (predictions, targets) = (predictions.into(), targets.into());
+        let len = predictions.len();
+        // Bits are counted in bytes: the last byte may be partly used.
+        let (actual, fits) = match targets {
+            Targets::Bits(bytes) => (bytes.len() * 8, bytes.len() == len.div_ceil(8)),
+            _ => (targets.stored(), targets.stored() == len),
+        };
+        if !fits {
+            return Err(Error::Length { name: "targets", actual: actual as u64, expected: len as u64 });
+        }
+        Ok(Self { form, predictions, targets, classes: 1 })
+    }
+
+    /// The same values as shape [N, `classes`], row-major.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if `classes` is 0 or does not divide the number of values.
+    pub fn with_classes(mut self, classes: usize) -> Result<Self> {
+        if classes == 0 || !self.len().is_multiple_of(classes) {
+            return Err(Error::Shape { len: self.len() as u64, classes: classes as u64 });
+        }
+        self.classes = classes;
+        Ok(self)
+    }
+
+    /// Number of values, N·C.
+    pub fn len(&self) -> usize {
+        self.predictions.len()
+    }
+
+    /// Whether there is no value at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// C of shape [N, C]; 1 for shape [N].
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Whether the predictions are logits or probabilities.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// The predictions.
+    pub fn predictions(&self) -> Floats<'a> {
+        self.predictions
+    }
+
+    /// The targets.
+    pub fn targets(&self) -> Targets<'a> {
+        self.targets
+    }
+
+    /// Bytes that an evaluation has to read.
+    pub fn bytes(&self) -> u64 {
+        self.predictions.bytes().len() as u64 + self.targets.bytes().len() as u64
+    }
+
+    /// The values of `range`, as shape [N]. Its start is a multiple of 8 (bits), which every block's is.
+    pub(crate) fn part(&self, range: Range<usize>) -> Self {
+        Self {
+            form: self.form,
+            predictions: self.predictions.part(range.clone()),
+            targets: self.targets.part(range),
+            classes: 1,
+        }
+    }
+
+    /// Which array makes value `index` invalid, and its value there. For a message: the kernels find the index.
+    pub(crate) fn offence(&self, index: usize) -> Option<(Array, f64)> {
+        invalid(self.form, self.predictions.get(index), self.targets.get(index))
+    }
+}
+
+/// The array and value for which a prediction and its target cannot be evaluated, if there is one.
+pub(crate) fn invalid(form: Form, prediction: f64, target: f64) -> Option<(Array, f64)> {
+    match form {
+        Form::Logits if prediction.is_nan() => return Some((Array::Predictions, prediction)),
+        Form::Probabilities if !(0.0..=1.0).contains(&prediction) => return Some((Array::Probabilities, prediction)),
+        _ => {}
+    }
+    (!(0.0..=1.0).contains(&target)).then_some((Array::Targets, target))
+}
+
+impl<'a> Floats<'a> {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            Floats::F32(v) => v.len(),
+            Floats::F16(v) => v.len(),
+            Floats::Bf16(v) => v.len(),
+        }
+    }
+
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Value `index`, widened exactly.
+    ///
+    /// # Panics
+    /// If `index` is not less than the length.
+    pub fn get(&self, index: usize) -> f64 {
+        match self {
+            Floats::F32(v) => v[index].into(),
+            Floats::F16(v) => v[index].into(),
+            Floats::Bf16(v) => v[index].into(),
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        match *self {
+            Floats::F32(v) => bytemuck::cast_slice(v),
+            Floats::F16(v) => bytemuck::cast_slice(v),
+            Floats::Bf16(v) => bytemuck::cast_slice(v),
+        }
+    }
+
+    pub(crate) fn part(&self, range: Range<usize>) -> Self {
+        match self {
+            Floats::F32(v) => Floats::F32(&v[range]),
+            Floats::F16(v) => Floats::F16(&v[range]),
+            Floats::Bf16(v) => Floats::Bf16(&v[range]),
+        }
+    }
+}
+
+impl<'a> Targets<'a> {
+    /// Number of values stored; for bits, of bytes.
+    fn stored(&self) -> usize {
+        match self {
+            Targets::F32(v) => v.len(),
+            Targets::U8(v) | Targets::Bits(v) => v.len(),
+            Targets::Bool(v) => v.len(),
+        }
+    }
+
+    /// Target `index`, widened exactly.
+    ///
+    /// # Panics
+    /// If `index` is past the end.
+    pub fn get(&self, index: usize) -> f64 {
+        match self {
+            Targets::F32(v) => v[index].into(),
+            Targets::U8(v) => v[index].into(),
+            Targets::Bool(v) => f64::from(u8::from(v[index])),
+            Targets::Bits(v) => f64::from(v[index / 8] >> (index % 8) & 1),
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        match *self {
+            Targets::F32(v) => bytemuck::cast_slice(v),
+            Targets::U8(v) | Targets::Bits(v) => v,
+            Targets::Bool(v) => bytemuck::cast_slice(v),
+        }
+    }
+
+    pub(crate) fn part(&self, range: Range<usize>) -> Self {
+        match self {
+            Targets::F32(v) => Targets::F32(&v[range]),
+            Targets::U8(v) => Targets::U8(&v[range]),
+            Targets::Bool(v) => Targets::Bool(&v[range]),
+            Targets::Bits(v) => Targets::Bits(&v[range.start / 8..range.end.div_ceil(8)]),
+        }
+    }
+}
+
+/// Slices, vectors and arrays become the view they hold.
+macro_rules! from_slices {
+    ($($view:ident::$variant:ident($value:ty)),* $(,)?) => {$(
+        impl<'a> From<&'a [$value]> for $view<'a> {
+            fn from(values: &'a [$value]) -> Self {
+                $view::$variant(values)
+            }
+        }
+        impl<'a> From<&'a Vec<$value>> for $view<'a> {
+            fn from(values: &'a Vec<$value>) -> Self {
+                $view::$variant(values)
+            }
+        }
+        impl<'a, const N: usize> From<&'a [$value; N]> for $view<'a> {
+            fn from(values: &'a [$value; N]) -> Self {
+                $view::$variant(values)
+            }
+        }
+    )*};
+}
+from_slices!(
+    Floats::F32(f32),
+    Floats::F16(f16),
+    Floats::Bf16(bf16),
+    Targets::F32(f32),
+    Targets::U8(u8),
+    Targets::Bool(bool),
+);

@@ -1,0 +1,413 @@
+//! The front door: picks a device, cuts, runs, merges.
+
+use std::{num::NonZeroUsize, sync::Arc, time::Instant};
+
+use crate::{
+    Batch, BufferRegion, DeviceBatch, DeviceInfo, DeviceOutputs, Devices, Error, Evaluation, Invalid, Objective,
+    Outputs, Partials, Phases, Prepared, Reduction, Result, Run, Value,
+    cpu::Cpu,
+    gpu::{Gpu, adapters},
+    outputs::{Made, Slices},
+    partials::BLOCK,
+};
+
+/// Which device an engine runs on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Device {
+    /// A GPU if there is one, else the CPU. Never a software adapter, unless allowed.
+    #[default]
+    Auto,
+    /// The SIMD backend.
+    Cpu,
+    /// The best GPU: discrete before integrated before virtual.
+    Gpu,
+    /// The adapter at this index of [`devices`](crate::devices).
+    Index(usize),
+    /// The first adapter whose name contains this, whatever its case. `cpu` names the SIMD backend.
+    Name(String),
+}
+
+/// How an engine is made.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct EngineOptions {
+    /// The device.
+    pub device: Device,
+    /// Whether `Auto` and `Gpu` may take a software adapter (llvmpipe, SwiftShader, WARP). One named by index
+    /// or name is taken either way.
+    pub allow_software: bool,
+    /// Threads of the SIMD backend; rayon's global pool if not said.
+    pub threads: Option<NonZeroUsize>,
+    /// Limits to ask of the adapter in place of the best it has. [`wgpu::Limits::default`] is what any WebGPU
+    /// implementation gives.
+    pub limits: Option<wgpu::Limits>,
+}
+
+impl EngineOptions {
+    /// Options for `device`, everything else at its default.
+    pub fn new(device: Device) -> Self {
+        Self { device, ..Self::default() }
+    }
+
+    /// Allows software adapters.
+    pub fn allow_software(mut self) -> Self {
+        self.allow_software = true;
+        self
+    }
+
+    /// Runs the SIMD backend on this many threads of its own.
+    pub fn threads(mut self, threads: NonZeroUsize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Asks the adapter for these limits.
+    pub fn limits(mut self, limits: wgpu::Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+}
+
+/// Evaluates batches on one device. Making one is costly (a device, pipelines); evaluating is not: keep it.
+///
+/// # Determinism
+/// The same values on the same device give the same bits: run to run, for any number of threads, for any cut
+/// into parts, and whether they come from host memory or lie on the device.
+#[derive(Debug)]
+pub struct Engine {
+    backend: Backend,
+}
+
+#[derive(Debug)]
+enum Backend {
+    Cpu(Cpu),
+    Gpu(Arc<Gpu>),
+}
+
+/// What the backends need to know beside the values.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Work {
+    /// Multiplies every gradient and hessian.
+    pub coefficient: f32,
+}
+
+impl Engine {
+    /// An engine on the device that `options` ask for.
+    ///
+    /// # Errors
+    /// [`Error::NoGpu`] or [`Error::NoSuchDevice`] if there is no such device, [`Error::Device`] if it could not
+    /// be opened. `Device::Auto` falls back to the CPU instead; it and `Device::Cpu` fail only if a thread pool
+    /// cannot be made ([`Error::Threads`]).
+    pub async fn new(options: EngineOptions) -> Result<Self> {
+        if options.device == Device::Cpu {
+            return Self::on_cpu(options.threads);
+        }
+        let adapters = adapters::enumerate().await;
+        let infos: Vec<_> = adapters.iter().map(|adapter| adapters::describe(&adapter.get_info())).collect();
+        let Some(index) = adapters::choose(&options.device, options.allow_software, &infos)? else {
+            return Self::on_cpu(options.threads);
+        };
+        match Gpu::open(&adapters[index], options.limits).await {
+            Ok(gpu) => Ok(Self { backend: Backend::Gpu(Arc::new(gpu)) }),
+            Err(_) if options.device == Device::Auto => Self::on_cpu(options.threads),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// [`Engine::new`], blocking.
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    pub fn new_blocking(options: EngineOptions) -> Result<Self> {
+        pollster::block_on(Self::new(options))
+    }
+
+    /// An engine on a GPU if there is one that opens, else on the CPU.
+    pub fn auto() -> Self {
+        Self::new_blocking(EngineOptions::new(Device::Auto)).unwrap_or_else(|_| Self::cpu())
+    }
+
+    /// An engine on the CPU, with rayon's global thread pool.
+    pub fn cpu() -> Self {
+        Self { backend: Backend::Cpu(Cpu::global()) }
+    }
+
+    /// An engine on the best GPU.
+    ///
+    /// # Errors
+    /// [`Error::NoGpu`] if there is none but software adapters, [`Error::Device`] if it could not be opened.
+    pub fn gpu() -> Result<Self> {
+        Self::new_blocking(EngineOptions::new(Device::Gpu))
+    }
+
+    /// An engine on a caller's device and queue. `TIMESTAMP_QUERY` is used where the device has it; nothing else
+    /// beyond WebGPU's defaults is needed.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device offers less than WebGPU's default limits do.
+    pub async fn from_wgpu_async(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        Ok(Self { backend: Backend::Gpu(Arc::new(Gpu::new(device, queue).await?)) })
+    }
+
+    /// [`Engine::from_wgpu_async`], blocking.
+    ///
+    /// # Errors
+    /// As [`Engine::from_wgpu_async`].
+    pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        pollster::block_on(Self::from_wgpu_async(device, queue))
+    }
+
+    fn on_cpu(threads: Option<NonZeroUsize>) -> Result<Self> {
+        Ok(Self { backend: Backend::Cpu(Cpu::new(threads)?) })
+    }
+
+    /// The device this engine runs on.
+    pub fn device(&self) -> DeviceInfo {
+        match &self.backend {
+            Backend::Cpu(cpu) => cpu.info(),
+            Backend::Gpu(gpu) => gpu.info.clone(),
+        }
+    }
+
+    /// The wgpu device and queue this engine runs on, if it runs on one.
+    pub fn wgpu(&self) -> Option<(&wgpu::Device, &wgpu::Queue)> {
+        match &self.backend {
+            Backend::Cpu(_) => None,
+            Backend::Gpu(gpu) => Some((&gpu.device, &gpu.queue)),
+        }
+    }
+
+    /// Evaluates a batch in host memory. On a GPU it streams through in chunks, with a bounded amount of memory on
+    /// either side. Natively the future waits for the device where it is polled.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if an output is not as long as the batch, [`Error::InvalidValue`] for the first invalid
+    /// value (unless the objective lets them through), [`Error::Device`] if the device failed.
+    pub async fn evaluate_async(
+        &self,
+        batch: &Batch<'_>,
+        objective: &Objective,
+        outputs: Outputs<'_>,
+    ) -> Result<Evaluation> {
+        let mut stream = self.stream(objective, Some(batch.len() as u64));
+        let mut made = Made::default();
+        stream.push_slices(batch, outputs.open(&mut made, batch.len())?).await?;
+        let mut evaluation = stream.finish()?;
+        (evaluation.loss, evaluation.gradient, evaluation.hessian) = (made.loss, made.gradient, made.hessian);
+        Ok(evaluation)
+    }
+
+    /// [`Engine::evaluate_async`], blocking.
+    ///
+    /// # Errors
+    /// As [`Engine::evaluate_async`].
+    pub fn evaluate(&self, batch: &Batch<'_>, objective: &Objective, outputs: Outputs<'_>) -> Result<Evaluation> {
+        pollster::block_on(self.evaluate_async(batch, objective, outputs))
+    }
+
+    /// Opens a stream: a batch that comes in parts, in order.
+    ///
+    /// `total` is the number of values of the whole batch, which [`Stream::finish`] checks. The gradient of a mean
+    /// is divided by it: without it, a push that wants a gradient or hessian of a mean fails.
+    pub fn stream(&self, objective: &Objective, total: Option<u64>) -> Stream<'_> {
+        Stream {
+            engine: self,
+            objective: *objective,
+            total,
+            pushed: 0,
+            partials: Partials::default(),
+            phases: Phases::default(),
+            chunks: 0,
+            bytes: 0,
+            started: Instant::now(),
+        }
+    }
+
+    /// Copies a batch to the device, to be evaluated there.
+    ///
+    /// # Errors
+    /// [`Error::NotOnGpu`] on a CPU, [`Error::Limit`] if an array is larger than the device's buffers can be,
+    /// [`Error::Device`] if the device failed.
+    pub async fn upload_async(&self, batch: &Batch<'_>) -> Result<DeviceBatch> {
+        self.on_gpu("upload")?.upload(batch).await
+    }
+
+    /// [`Engine::upload_async`], blocking.
+    ///
+    /// # Errors
+    /// As [`Engine::upload_async`].
+    pub fn upload(&self, batch: &Batch<'_>) -> Result<DeviceBatch> {
+        pollster::block_on(self.upload_async(batch))
+    }
+
+    /// Prepares the evaluation of a batch that lies on the device: checks every buffer, compiles what is not
+    /// compiled yet, and makes what running or recording it needs.
+    ///
+    /// # Errors
+    /// [`Error::NotOnGpu`] on a CPU, [`Error::Buffer`] if a buffer is too small, lacks a usage, is misaligned, or is
+    /// both read and written, [`Error::Limit`] if a new output would be larger than the device's buffers can be,
+    /// [`Error::Device`] if the device failed.
+    pub async fn prepare_async(
+        &self,
+        batch: &DeviceBatch,
+        objective: &Objective,
+        outputs: DeviceOutputs,
+    ) -> Result<Prepared> {
+        Arc::clone(self.on_gpu("prepare")?).prepare(batch, objective, outputs).await
+    }
+
+    /// [`Engine::prepare_async`], blocking.
+    ///
+    /// # Errors
+    /// As [`Engine::prepare_async`].
+    pub fn prepare(&self, batch: &DeviceBatch, objective: &Objective, outputs: DeviceOutputs) -> Result<Prepared> {
+        pollster::block_on(self.prepare_async(batch, objective, outputs))
+    }
+
+    /// Copies the first `values.len()` f32 of a region to the host.
+    ///
+    /// # Errors
+    /// [`Error::NotOnGpu`] on a CPU, [`Error::Buffer`] if the region is shorter or lacks the usage `COPY_SRC`,
+    /// [`Error::Device`] if the device failed.
+    pub async fn download_async(&self, region: &BufferRegion, values: &mut [f32]) -> Result<()> {
+        self.on_gpu("download")?.download(region, values).await
+    }
+
+    /// [`Engine::download_async`], blocking.
+    ///
+    /// # Errors
+    /// As [`Engine::download_async`].
+    pub fn download(&self, region: &BufferRegion, values: &mut [f32]) -> Result<()> {
+        pollster::block_on(self.download_async(region, values))
+    }
+
+    fn on_gpu(&self, call: &'static str) -> Result<&Arc<Gpu>> {
+        match &self.backend {
+            Backend::Gpu(gpu) => Ok(gpu),
+            Backend::Cpu(_) => Err(Error::NotOnGpu { call }),
+        }
+    }
+}
+
+/// Every device an engine can run on, and what [`Device::Auto`] takes.
+pub async fn devices_async() -> Devices {
+    adapters::report(Cpu::global().info(), &adapters::enumerate().await)
+}
+
+/// [`devices_async`], blocking.
+pub fn devices() -> Devices {
+    pollster::block_on(devices_async())
+}
+
+/// A batch that comes in parts, in order. The parts have the same bits as one call on the whole.
+#[derive(Debug)]
+pub struct Stream<'e> {
+    engine: &'e Engine,
+    objective: Objective,
+    total: Option<u64>,
+    pushed: u64,
+    partials: Partials,
+    phases: Phases,
+    chunks: u64,
+    bytes: u64,
+    started: Instant,
+}
+
+impl Stream<'_> {
+    /// Evaluates the next part: a multiple of [`BLOCK`](crate::BLOCK) values, unless it is the last. `outputs` are
+    /// those of this part, and are written in the caller's memory: [`Sink::New`](crate::Sink::New) has none to
+    /// hand out here, and is an error.
+    ///
+    /// # Errors
+    /// [`Error::Unaligned`] if an earlier part ended inside a block, [`Error::UnknownTotal`] if the gradient or
+    /// hessian of a mean is wanted and the stream was not told its length; otherwise as
+    /// [`Engine::evaluate_async`], an invalid value's index counted from the start of the stream. After an error
+    /// the stream is of no more use.
+    pub async fn push_async(&mut self, part: &Batch<'_>, outputs: Outputs<'_>) -> Result<()> {
+        if outputs.want_new() {
+            return Err(Error::NewInStream);
+        }
+        self.push_slices(part, outputs.open(&mut Made::default(), part.len())?).await
+    }
+
+    /// [`Stream::push_async`], blocking.
+    ///
+    /// # Errors
+    /// As [`Stream::push_async`].
+    pub fn push(&mut self, part: &Batch<'_>, outputs: Outputs<'_>) -> Result<()> {
+        pollster::block_on(self.push_async(part, outputs))
+    }
+
+    async fn push_slices(&mut self, part: &Batch<'_>, outputs: Slices<'_>) -> Result<()> {
+        let len = part.len() as u64;
+        if part.is_empty() {
+            return Ok(());
+        }
+        if !self.pushed.is_multiple_of(BLOCK as u64) {
+            return Err(Error::Unaligned { len, block: BLOCK as u64 });
+        }
+        let derivatives = outputs.gradient.is_some() || outputs.hessian.is_some();
+        let coefficient = match self.total {
+            Some(total) => self.objective.coefficient(total),
+            None if derivatives && self.objective.reduction() == Reduction::Mean => return Err(Error::UnknownTotal),
+            None => self.objective.coefficient(1),
+        };
+        let stop_at_invalid = self.objective.invalid() == Invalid::Error;
+        let (work, first) = (Work { coefficient }, self.pushed);
+        self.bytes += part.bytes() + outputs.count() as u64 * 4 * len;
+        let partials = match &self.engine.backend {
+            Backend::Cpu(cpu) => {
+                let started = Instant::now();
+                let partials = cpu.evaluate(part, &work, first, outputs);
+                self.phases.kernel += started.elapsed();
+                self.chunks += 1;
+                partials
+            }
+            Backend::Gpu(gpu) => {
+                let (partials, chunks) =
+                    gpu.evaluate(part, &work, first, outputs, stop_at_invalid, &mut self.phases).await?;
+                self.chunks += chunks;
+                partials
+            }
+        };
+        if let (true, Some(index)) = (stop_at_invalid, partials.first_invalid)
+            && let Some((array, value)) = part.offence((index - first) as usize)
+        {
+            return Err(Error::InvalidValue { array, index, value });
+        }
+        self.partials.merge(&partials);
+        self.pushed += len;
+        Ok(())
+    }
+
+    /// How many values were pushed.
+    pub fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    /// Ends the stream.
+    ///
+    /// # Errors
+    /// [`Error::StreamLength`] if another total was announced.
+    pub fn finish(mut self) -> Result<Evaluation> {
+        if let Some(expected) = self.total
+            && expected != self.pushed
+        {
+            return Err(Error::StreamLength { expected, actual: self.pushed });
+        }
+        self.phases.elapsed = self.started.elapsed();
+        let partials = self.partials;
+        Ok(Evaluation {
+            value: Value::new(self.objective.reduction(), &partials),
+            sum: partials.sum.value(),
+            mean: partials.mean(),
+            count: partials.count,
+            loss: None,
+            gradient: None,
+            hessian: None,
+            partials,
+            run: Run { device: self.engine.device(), phases: self.phases, chunks: self.chunks, bytes: self.bytes },
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! Everything that can go wrong, with the numbers that say where.
+
+use crate::Array;
+
+/// The result type of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a batch could not be made or evaluated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Two arrays of one batch, or a batch and an output, differ in length.
+    #[error("{name} has {actual} values, predictions has {expected}")]
+    Length {
+        /// The array that does not fit.
+        name: &'static str,
+        /// Its length, in values.
+        actual: u64,
+        /// The length of the predictions, in values.
+        expected: u64,
+    },
+    /// A shape [N, C] whose C is zero or does not divide the number of values.
+    #[error("{len} values cannot have shape [N, {classes}]: {len} is not a multiple of {classes}")]
+    Shape {
+        /// Number of values.
+        len: u64,
+        /// Number of classes asked for.
+        classes: u64,
+    },
+    /// A value that the objective is not defined on.
+    #[error("{}", invalid_message(*.array, *.index, *.value))]
+    InvalidValue {
+        /// The array that holds it.
+        array: Array,
+        /// Its index, counted from the start of the whole batch.
+        index: u64,
+        /// The value, widened to f64 (NaN for NaN).
+        value: f64,
+    },
+    /// A parameter of the objective is outside its range.
+    #[error("{name} is {value}, it must be {must}")]
+    Parameter {
+        /// The parameter.
+        name: &'static str,
+        /// The value given.
+        value: f64,
+        /// The range allowed.
+        must: &'static str,
+    },
+    /// A part pushed to a stream is not a whole number of blocks, and is not the last.
+    #[error(
+        "a part of {len} values was pushed after one that ended inside a block: every part but the last needs a multiple of {block} values"
+    )]
+    Unaligned {
+        /// Length of the part pushed too late.
+        len: u64,
+        /// Values a block.
+        block: u64,
+    },
+    /// The gradient of a mean was asked of a stream whose length nobody said.
+    #[error("the gradient of a mean is divided by the number of values: open the stream with it")]
+    UnknownTotal,
+    /// A part pushed to a stream asked for a new vector, which a stream cannot hand out.
+    #[error("a stream writes into memory of the caller's: pass a slice for each output")]
+    NewInStream,
+    /// A stream was told to hold another number of values than it was given.
+    #[error("the stream was opened for {expected} values and was given {actual}")]
+    StreamLength {
+        /// The number announced.
+        expected: u64,
+        /// The number pushed.
+        actual: u64,
+    },
+    /// No adapter of the kind asked for.
+    #[error("no GPU: {reason}")]
+    NoGpu {
+        /// What was found, and what would help.
+        reason: String,
+    },
+    /// No adapter has the index or name asked for.
+    #[error("no device '{wanted}'; there are: {found}")]
+    NoSuchDevice {
+        /// The index or part of a name asked for.
+        wanted: String,
+        /// The devices there are.
+        found: String,
+    },
+    /// A call that needs a GPU was made on an engine that runs on the CPU.
+    #[error("this engine runs on the CPU; {call} needs one made on a GPU (`Engine::gpu`, `Engine::from_wgpu`)")]
+    NotOnGpu {
+        /// The call.
+        call: &'static str,
+    },
+    /// A caller's buffer cannot be used as asked.
+    #[error("{name}: {problem}")]
+    Buffer {
+        /// The buffer's part in the call.
+        name: &'static str,
+        /// What is wrong with it, and what is needed.
+        problem: String,
+    },
+    /// More than one dispatch can address; cut the batch, or evaluate it from host memory.
+    #[error("{name} needs {needed} bytes, the device binds at most {limit}")]
+    Limit {
+        /// What is too large.
+        name: &'static str,
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes the device allows.
+        limit: u64,
+    },
+    /// The device could not be made, ran out of memory, or was lost.
+    #[error("the device failed: {0}")]
+    Device(String),
+    /// The thread pool could not be started.
+    #[error("the thread pool could not be started: {0}")]
+    Threads(String),
+}
+
+fn invalid_message(array: Array, index: u64, value: f64) -> String {
+    let must = match array {
+        Array::Predictions => "logits must not be NaN",
+        Array::Probabilities => "probabilities must lie in [0, 1]",
+        Array::Targets => "targets must lie in [0, 1]",
+    };
+    format!("{array}[{index}] is {value}: {must}")
+}

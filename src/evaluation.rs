@@ -1,0 +1,134 @@
+//! What an evaluation hands out.
+
+use std::{fmt, time::Duration};
+
+use crate::{Partials, Reduction};
+
+/// The result of an evaluation.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Evaluation {
+    /// What the reduction asked for.
+    pub value: Value,
+    /// The sum of the losses, in nats.
+    pub sum: f64,
+    /// Their mean; NaN for an empty batch.
+    pub mean: f64,
+    /// How many values were counted.
+    pub count: u64,
+    /// The loss of each element, if it was asked for in a new vector.
+    pub loss: Option<Vec<f32>>,
+    /// The gradient, if it was asked for in a new vector.
+    pub gradient: Option<Vec<f32>>,
+    /// The diagonal of the hessian, if it was asked for in a new vector.
+    pub hessian: Option<Vec<f32>>,
+    /// The sums as they merge with those of other parts.
+    pub partials: Partials,
+    /// What ran where, and how long it took.
+    pub run: Run,
+}
+
+/// The reduced value.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// Nothing was reduced: the value is the loss output.
+    Elements,
+    /// One number.
+    Scalar(f64),
+}
+
+impl Value {
+    pub(crate) fn new(reduction: Reduction, partials: &Partials) -> Self {
+        match reduction {
+            Reduction::None => Value::Elements,
+            Reduction::Sum => Value::Scalar(partials.sum.value()),
+            Reduction::Mean => Value::Scalar(partials.mean()),
+        }
+    }
+
+    /// The number, where the reduction gives one.
+    pub fn scalar(&self) -> Option<f64> {
+        match self {
+            Value::Scalar(value) => Some(*value),
+            Value::Elements => None,
+        }
+    }
+}
+
+/// What ran, and how long it took.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Run {
+    /// The device.
+    pub device: DeviceInfo,
+    /// How long each phase took.
+    pub phases: Phases,
+    /// Parts that the batch was cut into.
+    pub chunks: u64,
+    /// Bytes of predictions and targets read and of outputs written: what any device has to move at least.
+    pub bytes: u64,
+}
+
+/// How long each phase took. On a GPU chunks are in flight together, so the phases may add up to more than the
+/// whole.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Phases {
+    /// Copying inputs into memory that the device reads. Zero on a CPU and for resident data.
+    pub upload: Duration,
+    /// Computing: by the device's own clock where [`timestamps`](Self::timestamps) says so, else from submission
+    /// to completion.
+    pub kernel: Duration,
+    /// Copying outputs and sums back. Zero on a CPU.
+    pub readback: Duration,
+    /// The whole call.
+    pub elapsed: Duration,
+    /// Whether `kernel` was taken with timestamp queries.
+    pub timestamps: bool,
+}
+
+/// A device that evaluations run on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeviceInfo {
+    /// Its name, as the driver gives it; for a CPU the instruction set in use.
+    pub name: String,
+    /// `cpu`, or the graphics API: `vulkan`, `metal`, `dx12`, `webgpu`.
+    pub backend: String,
+    /// What kind of device it is.
+    pub kind: DeviceKind,
+    /// The driver and its version; for a CPU the number of threads.
+    pub driver: String,
+}
+
+/// Kinds of device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DeviceKind {
+    /// This crate's SIMD backend.
+    Cpu,
+    /// A GPU with memory of its own.
+    DiscreteGpu,
+    /// A GPU that shares memory with the CPU.
+    IntegratedGpu,
+    /// A GPU in a virtual machine.
+    VirtualGpu,
+    /// A graphics driver that computes on the CPU, such as llvmpipe or SwiftShader.
+    Software,
+    /// Not said by the driver.
+    Other,
+}
+
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DeviceKind::Cpu => "CPU",
+            DeviceKind::DiscreteGpu => "discrete GPU",
+            DeviceKind::IntegratedGpu => "integrated GPU",
+            DeviceKind::VirtualGpu => "virtual GPU",
+            DeviceKind::Software => "software adapter",
+            DeviceKind::Other => "unknown kind",
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! Buffers: made, checked, mapped and waited for.
+
+use crate::{Error, Result};
+
+/// A part of a buffer, from `offset` on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BufferRegion {
+    /// The buffer. A clone is another name for the same memory.
+    pub buffer: wgpu::Buffer,
+    /// Bytes before the region: a multiple of the device's `min_storage_buffer_offset_alignment`.
+    pub offset: u64,
+}
+
+impl BufferRegion {
+    /// The part of `buffer` from `offset` on.
+    pub fn new(buffer: wgpu::Buffer, offset: u64) -> Self {
+        Self { buffer, offset }
+    }
+
+    /// Checks that a shader can bind `bytes` bytes of it.
+    pub(crate) fn check(
+        &self,
+        name: &'static str,
+        bytes: u64,
+        usages: wgpu::BufferUsages,
+        alignment: u32,
+    ) -> Result<()> {
+        let problem = if !self.buffer.usage().contains(usages) {
+            format!("its usages are {:?}, {usages:?} is needed", self.buffer.usage())
+        } else if !self.offset.is_multiple_of(alignment.into()) {
+            format!("offset {} is not a multiple of {alignment}, the device's alignment", self.offset)
+        } else if self.buffer.size() < self.offset.saturating_add(bytes) {
+            format!("{bytes} bytes are needed from offset {} on, the buffer has {}", self.offset, self.buffer.size())
+        } else {
+            return Ok(());
+        };
+        Err(Error::Buffer { name, problem })
+    }
+
+    /// Binds `bytes` bytes, `skip` bytes into the region.
+    pub(crate) fn binding(&self, skip: u64, bytes: u64) -> wgpu::BindingResource<'_> {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &self.buffer,
+            offset: self.offset + skip,
+            size: wgpu::BufferSize::new(bytes),
+        })
+    }
+}
+
+impl From<wgpu::Buffer> for BufferRegion {
+    fn from(buffer: wgpu::Buffer) -> Self {
+        Self { buffer, offset: 0 }
+    }
+}
+
+/// Runs `make`, and fails with what the device reports of it. Without this a device would call its error handler,
+/// which panics unless its owner has set another.
+pub(crate) fn scoped<T>(device: &wgpu::Device, make: impl FnOnce() -> T) -> impl Future<Output = Result<T>> {
+    let scopes = [wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::Validation]
+        .map(|filter| device.push_error_scope(filter));
+    let value = make();
+    // Scopes close in reverse order.
+    let [memory, internal, validation] = scopes;
+    let errors = (validation.pop(), internal.pop(), memory.pop());
+    async move {
+        for error in [errors.0.await, errors.1.await, errors.2.await] {
+            if let Some(error) = error {
+                return Err(Error::Device(error.to_string()));
+            }
+        }
+        Ok(value)
+    }
+}
+
+/// A buffer of `size` bytes.
+pub(crate) fn make(device: &wgpu::Device, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
+}
+
+/// Asks for a buffer to be mapped; the future is done when it is.
+pub(crate) fn map(slice: wgpu::BufferSlice<'_>, mode: wgpu::MapMode) -> impl Future<Output = Result<()>> + use<> {
+    let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
+    slice.map_async(mode, move |mapped| {
+        // Nobody listens any more if the evaluation was dropped.
+        let _ = sender.send(mapped);
+    });
+    async move {
+        match receiver.receive().await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => Err(Error::Device(error.to_string())),
+            None => Err(Error::Device("a buffer was dropped before it was mapped".into())),
+        }
+    }
+}
+
+/// Waits, natively, until a submission is done: nothing else drives the callbacks there. A browser's event loop
+/// does, and there this does nothing.
+pub(crate) fn wait(device: &wgpu::Device, submission: wgpu::SubmissionIndex) -> Result<()> {
+    let done = device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
+    done.map(drop).map_err(|error| Error::Device(error.to_string()))
+}

@@ -1,0 +1,86 @@
+//! The wgpu backend: device, kernels, and the three ways in.
+
+pub(crate) mod adapters;
+pub(crate) mod buffers;
+pub(crate) mod host;
+pub(crate) mod pass;
+pub(crate) mod pipelines;
+pub(crate) mod resident;
+pub(crate) mod result;
+
+use std::sync::Mutex;
+
+use crate::{DeviceInfo, DeviceKind, Error, Result};
+use pipelines::Pipelines;
+
+/// A device that is ready to evaluate.
+#[derive(Debug)]
+pub(crate) struct Gpu {
+    pub info: DeviceInfo,
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub limits: wgpu::Limits,
+    pub pipelines: Pipelines,
+    /// Bound in place of outputs that are not wanted. Three, for a binding that is written must be bound once.
+    pub unused: [wgpu::Buffer; 3],
+    /// Nanoseconds a tick of the device's clock, where it has one.
+    pub timestamp_period: Option<f32>,
+    /// Blocks a workgroup takes. It does not show in the result.
+    pub blocks: u32,
+    /// Staging buffers kept warm between evaluations of host memory.
+    rings: Mutex<Vec<host::Ring>>,
+}
+
+impl Gpu {
+    /// Opens an adapter, with `limits` or the best it has.
+    pub async fn open(adapter: &wgpu::Adapter, limits: Option<wgpu::Limits>) -> Result<Self> {
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("logloss"),
+            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_limits: limits.unwrap_or_else(|| adapter.limits()),
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..Default::default()
+        };
+        let (device, queue) =
+            adapter.request_device(&descriptor).await.map_err(|error| Error::Device(error.to_string()))?;
+        Self::new(device, queue).await
+    }
+
+    /// Takes a device as it is.
+    pub async fn new(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        let limits = device.limits();
+        require("storage buffers a shader stage", limits.max_storage_buffers_per_shader_stage.into(), 6)?;
+        require("invocations a workgroup", limits.max_compute_invocations_per_workgroup.into(), 256)?;
+        require("workgroup size in x", limits.max_compute_workgroup_size_x.into(), 256)?;
+        require("bytes of workgroup memory", limits.max_compute_workgroup_storage_size.into(), 2048)?;
+        require("bytes a storage binding", limits.max_storage_buffer_binding_size, crate::plan::WINDOW_STEP * 4)?;
+        let made = buffers::scoped(&device, || {
+            let unused = [0; 3].map(|_| buffers::make(&device, "logloss unused", 4, wgpu::BufferUsages::STORAGE));
+            (Pipelines::new(&device), unused)
+        });
+        let (pipelines, unused) = made.await?;
+        let info = adapters::describe(&device.adapter_info());
+        Ok(Self {
+            // Lanes are few and barriers dear where a CPU plays the GPU.
+            blocks: if info.kind == DeviceKind::Software { 8 } else { 1 },
+            info,
+            timestamp_period: device
+                .features()
+                .contains(wgpu::Features::TIMESTAMP_QUERY)
+                .then(|| queue.get_timestamp_period()),
+            device,
+            queue,
+            limits,
+            pipelines,
+            unused,
+            rings: Mutex::default(),
+        })
+    }
+}
+
+fn require(name: &str, actual: u64, needed: u64) -> Result<()> {
+    if actual < needed {
+        return Err(Error::Device(format!("it offers {actual} {name}, {needed} are needed")));
+    }
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! The result block: what an evaluation leaves on the device.
+
+use crate::{ExactSum, Partials};
+
+/// What an evaluation leaves on the device, as 32 words of 4 bytes (little endian): a shader can bind it, or a
+/// host copy it back. All counts are of the whole batch.
+///
+/// ```wgsl
+/// struct ResultBlock {
+///     status: u32,               // 0: every value was valid; 1: a prediction was not; 2: a target was not
+///     infinite: u32,             // 1 if a loss was +inf
+///     first_invalid_low: u32,    // index of the first invalid value, 64 bits in two halves; all ones if none
+///     first_invalid_high: u32,
+///     count_low: u32,            // values counted, 64 bits in two halves
+///     count_high: u32,
+///     sum: f32,                  // NaN if a value was invalid, +inf if a loss was
+///     mean: f32,                 // likewise; NaN for an empty batch
+///     limbs: array<u32, 24>,     // the exact sum: limb l, below 65536, counts units of 2^(16 l - 173)
+/// }
+/// ```
+///
+/// `sum` and `mean` are the exact sum rounded to f32, within 1 ULP and 4 ULP (division on the device);
+/// [`partials`](Self::partials) has the exact one.
+#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub struct ResultBlock {
+    /// 0: every value was valid; 1: a prediction was not; 2: a target was not.
+    pub status: u32,
+    /// 1 if a loss was +inf.
+    pub infinite: u32,
+    /// The index of the first invalid value, low half first; all ones if there is none.
+    pub first_invalid: [u32; 2],
+    /// The number of values counted, low half first.
+    pub count: [u32; 2],
+    /// The sum of the losses, rounded to f32.
+    pub sum: f32,
+    /// Their mean, rounded to f32.
+    pub mean: f32,
+    /// The exact sum of the losses: limb l, below 65536, counts units of 2^(16 l − 173).
+    pub limbs: [u32; 24],
+}
+
+impl ResultBlock {
+    /// Bytes of a result block.
+    pub const SIZE: u64 = size_of::<Self>() as u64;
+
+    /// The sums, to be merged with those of other parts.
+    pub fn partials(&self) -> Partials {
+        let sum = if self.status != 0 {
+            ExactSum::of([f64::NAN])
+        } else if self.infinite != 0 {
+            ExactSum::of([f64::INFINITY])
+        } else {
+            // Each limb times its power of two is an f64 as it is.
+            ExactSum::of((0i32..).zip(self.limbs).map(|(l, limb)| f64::from(limb) * 2f64.powi(16 * l - 173)))
+        };
+        let first_invalid = (self.status != 0).then_some(join(self.first_invalid));
+        Partials { sum, count: join(self.count), first_invalid }
+    }
+}
+
+fn join([low, high]: [u32; 2]) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
+}

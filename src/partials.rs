@@ -1,0 +1,36 @@
+//! What is known of a part of a batch, and how parts become the whole.
+
+use crate::exact_sum::ExactSum;
+
+/// Values a block: sums are taken over blocks of this many consecutive values, cut from the start of the batch,
+/// whatever the device, the chunks and the threads, and only then added up, exactly. This is what makes the bits
+/// of a result a function of the device and the values alone.
+pub const BLOCK: usize = 2048;
+
+/// The sums of a part of a batch. Parts merge to the same bits in any order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Partials {
+    /// The sum of the losses.
+    pub sum: ExactSum,
+    /// How many values were counted.
+    pub count: u64,
+    /// The smallest index, in the whole batch, of an invalid value.
+    pub first_invalid: Option<u64>,
+}
+
+impl Partials {
+    /// Adds what `other` knows.
+    pub fn merge(&mut self, other: &Self) {
+        self.sum.merge(&other.sum);
+        self.count += other.count;
+        self.first_invalid = match (self.first_invalid, other.first_invalid) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+
+    /// The sum over the count; NaN for a count of 0.
+    pub fn mean(&self) -> f64 {
+        self.sum.value() / self.count as f64
+    }
+}
