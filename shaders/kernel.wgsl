@@ -32,7 +32,6 @@ const VALID: u32 = 0u;
 const BAD_PREDICTION: u32 = 1u;
 const BAD_TARGET: u32 = 2u;
 const NAN_BITS: u32 = 0x7fc00000u;
-const INFINITY_BITS: u32 = 0x7f800000u;
 
 // What belongs to one window. Read from storage: some drivers compile a uniform's value in, each time it changes.
 struct Window {

@@ -1,5 +1,4 @@
-//! Binary cross-entropy over very large batches: loss, gradient and hessian in one pass, with the same results
-//! from WGSL compute shaders on any GPU that wgpu reaches and from SIMD on a CPU.
+#![doc = include_str!("../README.md")]
 
 mod batch;
 pub mod contract;

@@ -1,0 +1,149 @@
+//! A run of whole blocks on one thread.
+
+use fearless_simd::prelude::*;
+
+use super::{
+    decode,
+    tile::{Formula, LANES, Logits, Probabilities, TILE, Tile, add_losses, compute, sum_lanes},
+};
+use crate::{Batch, Form, Partials, batch::invalid, exact_sum::Adder, outputs::Slices, partials::BLOCK};
+
+/// Evaluates `part`, whose first value has the index `first` in the whole batch.
+#[inline(always)]
+pub(crate) fn evaluate<S: Simd>(
+    simd: S,
+    part: &Batch<'_>,
+    coefficient: f32,
+    first: u64,
+    outputs: Slices<'_>,
+) -> Partials {
+    match part.form() {
+        Form::Logits => with_outputs::<S, Logits>(simd, part, coefficient, first, outputs),
+        Form::Probabilities => with_outputs::<S, Probabilities>(simd, part, coefficient, first, outputs),
+    }
+}
+
+#[inline(always)]
+fn with_outputs<S: Simd, F: Formula>(
+    simd: S,
+    part: &Batch<'_>,
+    coefficient: f32,
+    first: u64,
+    outputs: Slices<'_>,
+) -> Partials {
+    match (outputs.gradient.is_some(), outputs.hessian.is_some()) {
+        (false, false) => run::<S, F, false, false>(simd, part, coefficient, first, outputs),
+        (true, false) => run::<S, F, true, false>(simd, part, coefficient, first, outputs),
+        (false, true) => run::<S, F, false, true>(simd, part, coefficient, first, outputs),
+        (true, true) => run::<S, F, true, true>(simd, part, coefficient, first, outputs),
+    }
+}
+
+/// Memory for one tile.
+struct Buffers {
+    x: [f32; TILE],
+    z: [f32; TILE],
+    loss: [f32; TILE],
+    gradient: [f32; TILE],
+    hessian: [f32; TILE],
+}
+
+#[inline(always)]
+fn run<S: Simd, F: Formula, const GRADIENT: bool, const HESSIAN: bool>(
+    simd: S,
+    part: &Batch<'_>,
+    coefficient: f32,
+    first: u64,
+    mut outputs: Slices<'_>,
+) -> Partials {
+    // A function of its own for each level, form and set of outputs.
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let (predictions, targets) = (part.predictions(), part.targets());
+            let mut buffers = Buffers {
+                x: [0.0; TILE],
+                z: [0.0; TILE],
+                loss: [0.0; TILE],
+                gradient: [0.0; TILE],
+                hessian: [0.0; TILE],
+            };
+            let mut adder = Adder::default();
+            let mut first_invalid = None;
+            let mut lanes = [0.0; LANES];
+            for start in (0..part.len()).step_by(TILE) {
+                let len = TILE.min(part.len() - start);
+                let (x, z) = if len == TILE {
+                    (
+                        decode::predictions(simd, &predictions, start, &mut buffers.x),
+                        decode::targets(simd, &targets, start, &mut buffers.z),
+                    )
+                } else {
+                    decode::short(&predictions, &targets, start, (&mut buffers.x, &mut buffers.z))
+                };
+                // Straight into the caller's memory, except for what is not wanted and for a tile cut short.
+                let mut tile = Tile {
+                    x,
+                    z,
+                    loss: destination(&mut outputs.loss, start, &mut buffers.loss),
+                    gradient: destination(&mut outputs.gradient, start, &mut buffers.gradient),
+                    hessian: destination(&mut outputs.hessian, start, &mut buffers.hessian),
+                };
+                if compute::<S, F, GRADIENT, HESSIAN>(simd, &mut tile, coefficient) {
+                    let found = poison(part, start, len, &mut tile);
+                    first_invalid = first_invalid.or(found.map(|index| first + index as u64));
+                }
+                if len < TILE {
+                    tile.loss[len..].fill(0.0);
+                }
+                add_losses(simd, tile.loss, &mut lanes);
+                if len < TILE {
+                    copy_back(&mut outputs.loss, start, &buffers.loss);
+                    copy_back(&mut outputs.gradient, start, &buffers.gradient);
+                    copy_back(&mut outputs.hessian, start, &buffers.hessian);
+                }
+                if (start + TILE).is_multiple_of(BLOCK) || start + TILE >= part.len() {
+                    adder.add(sum_lanes(&lanes));
+                    lanes = [0.0; LANES];
+                }
+            }
+            Partials { sum: adder.finish(), count: part.len() as u64, first_invalid }
+        },
+    )
+}
+
+/// The whole tile of `output` at `start`, or `buffer`.
+#[inline(always)]
+fn destination<'a>(
+    output: &'a mut Option<&mut [f32]>,
+    start: usize,
+    buffer: &'a mut [f32; TILE],
+) -> &'a mut [f32; TILE] {
+    output.as_mut().and_then(|values| values[start..].first_chunk_mut()).unwrap_or(buffer)
+}
+
+/// Hands out what a tile cut short left in its buffer.
+#[cold]
+#[inline(never)]
+fn copy_back(output: &mut Option<&mut [f32]>, start: usize, buffer: &[f32; TILE]) {
+    if let Some(values) = output {
+        let rest = &mut values[start..];
+        rest.copy_from_slice(&buffer[..rest.len()]);
+    }
+}
+
+/// Makes the outputs of the invalid values of a tile NaN. Returns the index in `part` of the first.
+#[cold]
+#[inline(never)]
+fn poison(part: &Batch<'_>, start: usize, len: usize, tile: &mut Tile<'_>) -> Option<usize> {
+    let mut first = None;
+    for i in 0..len {
+        // The values as they are stored: a buffer holds them too, but this is the one definition of invalid.
+        let (prediction, target) = (part.predictions().get(start + i), part.targets().get(start + i));
+        if invalid(part.form(), prediction, target).is_some() {
+            first = first.or(Some(start + i));
+            (tile.loss[i], tile.gradient[i], tile.hessian[i]) = (f32::NAN, f32::NAN, f32::NAN);
+        }
+    }
+    first
+}

@@ -1,0 +1,131 @@
+//! Predictions and targets become f32, a tile at a time. Everything is widened exactly.
+
+use fearless_simd::prelude::*;
+
+use super::tile::TILE;
+use crate::{Floats, Targets};
+
+/// The tile of predictions that starts at `start`: in place where they are f32, else decoded into `buffer`.
+#[inline(always)]
+pub(crate) fn predictions<'a, S: Simd>(
+    simd: S,
+    values: &Floats<'a>,
+    start: usize,
+    buffer: &'a mut [f32; TILE],
+) -> &'a [f32; TILE] {
+    match values {
+        Floats::F32(v) => return whole(&v[start..]),
+        Floats::F16(v) => widen(
+            simd,
+            bytemuck::cast_ref::<_, [u16; TILE]>(whole(&v[start..])),
+            buffer,
+            #[inline(always)]
+            |bits| decode_f16(simd, bits),
+        ),
+        Floats::Bf16(v) => widen(
+            simd,
+            bytemuck::cast_ref::<_, [u16; TILE]>(whole(&v[start..])),
+            buffer,
+            #[inline(always)]
+            |bits| decode_bf16(simd, bits),
+        ),
+    }
+    buffer
+}
+
+/// The tile of targets that starts at `start`, likewise. A u8 that is not 0 or 1 becomes a number above 1.
+#[inline(always)]
+pub(crate) fn targets<'a, S: Simd>(
+    simd: S,
+    values: &Targets<'a>,
+    start: usize,
+    buffer: &'a mut [f32; TILE],
+) -> &'a [f32; TILE] {
+    match values {
+        Targets::F32(v) => return whole(&v[start..]),
+        Targets::U8(v) => bytes(simd, whole(&v[start..]), buffer),
+        Targets::Bool(v) => bytes(simd, whole(bytemuck::cast_slice(&v[start..])), buffer),
+        Targets::Bits(v) => bits(simd, &v[start / 8..][..TILE / 8], buffer),
+    }
+    buffer
+}
+
+/// The tile that starts at `start` and is cut short by the end of the batch, padded with 0.
+pub(crate) fn short<'a>(
+    predictions: &Floats<'_>,
+    targets: &Targets<'_>,
+    start: usize,
+    buffers: (&'a mut [f32; TILE], &'a mut [f32; TILE]),
+) -> (&'a [f32; TILE], &'a [f32; TILE]) {
+    let len = predictions.len() - start;
+    for i in 0..TILE {
+        let (x, z) = if i < len { (predictions.get(start + i), targets.get(start + i)) } else { (0.0, 0.0) };
+        (buffers.0[i], buffers.1[i]) = (x as f32, z as f32);
+    }
+    (buffers.0, buffers.1)
+}
+
+/// The first `TILE` values. (Callers have as many; an empty slice is not reached.)
+#[inline(always)]
+fn whole<T>(values: &[T]) -> &[T; TILE] {
+    values.first_chunk().expect("a whole tile")
+}
+
+#[inline(always)]
+fn widen<S: Simd>(simd: S, values: &[u16; TILE], buffer: &mut [f32; TILE], decode: impl Fn(S::u32s) -> S::f32s) {
+    let width = S::f32s::LEN;
+    for i in (0..TILE).step_by(S::u16s::LEN) {
+        let (low, high) = S::u16s::from_slice(simd, &values[i..i + S::u16s::LEN]).widen();
+        decode(low).store_slice(&mut buffer[i..i + width]);
+        decode(high).store_slice(&mut buffer[i + width..i + 2 * width]);
+    }
+}
+
+/// IEEE binary16 in the low 16 bits of each lane, the others 0.
+///
+/// Twin of the function of that name in `shaders/element.wgsl`, which may not multiply a subnormal: a driver may
+/// flush it.
+#[inline(always)]
+pub(crate) fn decode_f16<S: Simd>(simd: S, bits: S::u32s) -> S::f32s {
+    let magnitude = (bits & 0x7fff) << 13;
+    let sign = (bits & 0x8000) << 16;
+    // The exponent is rebiased by a product, which is exact for subnormals too.
+    let finite = magnitude.bitcast::<S::f32s>() * f32::from_bits((127 + 112) << 23);
+    let special = magnitude | 0x7f80_0000;
+    let is_special = magnitude.simd_ge(S::u32s::splat(simd, 0x7c00 << 13));
+    (is_special.select(special, finite.bitcast()) | sign).bitcast()
+}
+
+/// bfloat16 in the low 16 bits of each lane, the others 0. Twin of the function of that name in
+/// `shaders/element.wgsl`.
+#[inline(always)]
+pub(crate) fn decode_bf16<S: Simd>(_: S, bits: S::u32s) -> S::f32s {
+    (bits << 16).bitcast()
+}
+
+#[inline(always)]
+fn bytes<S: Simd>(simd: S, values: &[u8; TILE], buffer: &mut [f32; TILE]) {
+    let width = S::f32s::LEN;
+    for i in (0..TILE).step_by(S::u8s::LEN) {
+        let (low, high) = S::u8s::from_slice(simd, &values[i..i + S::u8s::LEN]).widen();
+        let ((a, b), (c, d)) = (low.widen(), high.widen());
+        for (j, quarter) in [a, b, c, d].into_iter().enumerate() {
+            let start = i + j * width;
+            quarter.to_float::<S::f32s>().store_slice(&mut buffer[start..start + width]);
+        }
+    }
+}
+
+#[inline(always)]
+fn bits<S: Simd>(simd: S, values: &[u8], buffer: &mut [f32; TILE]) {
+    let width = S::f32s::LEN;
+    let (zero, one) = (S::f32s::splat(simd, 0.0), S::f32s::splat(simd, 1.0));
+    for (i, quad) in values.chunks_exact(4).enumerate() {
+        let word = u32::from_le_bytes([quad[0], quad[1], quad[2], quad[3]]);
+        for j in (0..32).step_by(width) {
+            let mask = S::mask32s::from_bitmask(simd, u64::from(word >> j) & ((1 << width) - 1));
+            let start = 32 * i + j;
+            mask.select(one, zero).store_slice(&mut buffer[start..start + width]);
+        }
+    }
+}

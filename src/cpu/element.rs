@@ -1,0 +1,201 @@
+//! The loss of one element and its derivatives, a vector at a time. Twin of `shaders/element.wgsl`: the same
+//! functions, constants and order of statements. Where the two must differ, a comment in both says why.
+//!
+//! Nothing here relies on a fused multiply-add being fused, or on its not being fused.
+
+use fearless_simd::prelude::*;
+
+use super::lanes::{F32s, U32s};
+
+/// Loss, gradient and hessian of one element in each lane.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Element<S: Simd> {
+    /// The loss, ≥ 0.
+    pub loss: F32s<S>,
+    /// Its derivative with respect to the prediction.
+    pub gradient: F32s<S>,
+    /// Its second derivative.
+    pub hessian: F32s<S>,
+}
+
+/// exp(-t) = scale·(1 + p), scale = 2^-n; 0 where exp(-t) is below the normal range.
+#[derive(Clone, Copy, Debug)]
+struct Power<S: Simd> {
+    scale: F32s<S>,
+    p: F32s<S>,
+}
+
+/// From here on exp(-t) is 0: n is 127, for which `scale` has the bits of 0.
+const T_MAX: f32 = 88.25;
+const LOG2_E: f32 = std::f32::consts::LOG2_E;
+/// ln 2 in two parts: the first has nine bits, so that its product with an exponent is exact.
+const LN2_HI: f32 = 355.0 / 512.0;
+const LN2_LO: f32 = -2.121_944_4e-4;
+
+/// (exp(r) - 1 - r)/r², |r| ≤ ln(2)/2: minimax, 2^-28.2 relative to exp(r).
+const EXP_0: f32 = 0.499_999_94;
+const EXP_1: f32 = 0.166_665_17;
+const EXP_2: f32 = 0.041_668_102;
+const EXP_3: f32 = 0.008_369_192_5;
+const EXP_4: f32 = 0.001_383_881_2;
+
+/// (f - log1p(f))/f², f in [-331/1024, 362/1024]: minimax, 2^-27.6 relative to log1p(f).
+const LOG_0: f32 = 0.5;
+const LOG_1: f32 = -0.333_332_27;
+const LOG_2: f32 = 0.250_002_03;
+const LOG_3: f32 = -0.200_096_86;
+const LOG_4: f32 = 0.166_595_85;
+const LOG_5: f32 = -0.140_197_99;
+const LOG_6: f32 = 0.125_080_32;
+const LOG_7: f32 = -0.139_028_56;
+const LOG_8: f32 = 0.113_402_79;
+
+/// Mantissas are taken from [693/1024, 693/512), so that f = mantissa - 1 lies where `log1p_tail` holds.
+const MANTISSA_MIN: i32 = 0x3f2d_4000;
+/// 1 - 693/1024.
+const SMALL_MAX: f32 = 331.0 / 1024.0;
+
+const TWO_POW_23_AND_HALF: f32 = 12_582_912.0;
+
+/// exp(-t) for t ≥ 0.
+///
+/// The twin reduces t in integers, since a compiler that may reassociate folds this reduction away. Here
+/// rounding is ours: n·LN2_HI - t is exact.
+#[inline(always)]
+fn exp_neg<S: Simd>(simd: S, t: F32s<S>) -> Power<S> {
+    let t = t.min(T_MAX);
+    // Adding 1.5·2^23 leaves n, rounded to nearest, in the low bits.
+    let shifted = t.mul_add(LOG2_E, TWO_POW_23_AND_HALF);
+    let n = shifted - TWO_POW_23_AND_HALF;
+    let scale = (U32s::splat(simd, 0x3f80_0000) - (shifted.bitcast_u32() << 23)).bitcast_f32();
+    let r_hi = n.mul_add(LN2_HI, -t);
+    let r_lo = n * LN2_LO;
+    let r = r_hi + r_lo;
+    let r2 = r * r;
+    let q01 = r.mul_add(EXP_1, EXP_0);
+    let q23 = r.mul_add(EXP_3, EXP_2);
+    let q24 = r2.mul_add(EXP_4, q23);
+    let q = r2.mul_add(q24, q01);
+    Power { scale, p: r_hi + r2.mul_add(q, r_lo) }
+}
+
+/// log1p(f) - f + lo for f in [-331/1024, 362/1024].
+#[inline(always)]
+fn log1p_tail<S: Simd>(f: F32s<S>, lo: F32s<S>) -> F32s<S> {
+    let f2 = f * f;
+    let q01 = f.mul_add(LOG_1, LOG_0);
+    let q23 = f.mul_add(LOG_3, LOG_2);
+    let q45 = f.mul_add(LOG_5, LOG_4);
+    let q67 = f.mul_add(LOG_7, LOG_6);
+    let q47 = f2.mul_add(q67, q45);
+    let f4 = f2 * f2;
+    let q03 = f2.mul_add(q23, q01);
+    let q48 = f4.mul_add(LOG_8, q47);
+    let q = f4.mul_add(q48, q03);
+    (-f2).mul_add(q, lo)
+}
+
+/// Loss and derivatives for the logit x; a weighs softplus(x), b weighs softplus(-x).
+#[inline(always)]
+pub(crate) fn logit_element<S: Simd>(simd: S, x: F32s<S>, a: F32s<S>, b: F32s<S>) -> Element<S> {
+    let negative = x.simd_lt(simd, 0.0);
+    let t = x.abs();
+    let Power { scale, p } = exp_neg(simd, t);
+    let ab = a + b;
+
+    // e = exp(-t), and what its rounding lost.
+    let e = p.mul_add(scale, scale);
+    let e_lo = p.mul_add(scale, -(e - scale));
+
+    // log1p(e) = k·ln(2) + log1p(f), k = 1 where n ≤ 1: there f = (e - 1)/2. p·h is exact, and is added last but
+    // one, so that no rounding of e or f is in the sum.
+    let k = scale.simd_ge(simd, 0.5);
+    let half = scale * 0.5;
+    let h = k.select(half, scale);
+    let f_0 = k.select(half - 0.5, scale);
+    let base = k.select(f_0 + LN2_HI, f_0);
+    let lo = k.select(LN2_LO, 0.0);
+    let tail = log1p_tail(p.mul_add(h, f_0), lo);
+    let log1p_e = base + p.mul_add(h, tail);
+
+    // |x| where its weight is not 0: no product of infinity and 0.
+    let m = negative.select(b, a);
+    let linear = m.simd_ne(simd, 0.0).select(t, 0.0);
+    let loss = linear.mul_add(m, ab * log1p_e);
+
+    // σ(-t) = e/(1 + e), the quotient mended by what the roundings of e and 1 + e lost; 1 - q is 1/(1 + e).
+    // The twin mends it with an integer remainder: its division may be 2.5 ULP off, and what a rounding lost is
+    // out of reach of a compiler that may reassociate.
+    let d = e + 1.0;
+    let d_lo = (e - (d - 1.0)) + e_lo;
+    let q = e / d;
+    let rest = (-q).mul_add(d_lo, e_lo);
+    let sigma_neg = rest.mul_add(-q + 1.0, q);
+    // At most 1/2 is taken from 1: no digit is lost.
+    let sigma_pos = -sigma_neg + 1.0;
+    let n_pos = negative.select(sigma_neg, sigma_pos);
+    let n_neg = negative.select(sigma_pos, sigma_neg);
+    let gradient = a.mul_add(n_pos, -(b * n_neg));
+    let hessian = ab * (-sigma_neg).mul_add(sigma_neg, sigma_neg);
+    Element { loss, gradient, hessian }
+}
+
+/// log(v) = k·ln(2) + log1p(f).
+#[derive(Clone, Copy, Debug)]
+struct Parts<S: Simd> {
+    k: F32s<S>,
+    f: F32s<S>,
+}
+
+/// The parts of log(v) for v > 0. The bits of a subnormal are its multiple of 2^-149.
+#[inline(always)]
+fn log_parts<S: Simd>(simd: S, v: F32s<S>) -> Parts<S> {
+    let subnormal = v.simd_lt(simd, f32::MIN_POSITIVE);
+    let bits = subnormal.select(v.bitcast_i32().to_float(), v).bitcast_i32();
+    let k = (bits - MANTISSA_MIN) >> 23;
+    let f = (bits - (k << 23)).bitcast_f32() - 1.0;
+    let k = k.to_float();
+    Parts { k: subnormal.select(k - 149.0, k), f }
+}
+
+/// -(k·ln(2) + log1p(f)).
+#[inline(always)]
+fn neg_log<S: Simd>(parts: Parts<S>) -> F32s<S> {
+    let Parts { k, f } = parts;
+    -k.mul_add(LN2_HI, f + log1p_tail(f, k * LN2_LO))
+}
+
+/// Loss and derivatives for the probability p; a weighs -log(1 - p), b weighs -log(p).
+#[inline(always)]
+pub(crate) fn probability_element<S: Simd>(simd: S, p: F32s<S>, a: F32s<S>, b: F32s<S>) -> Element<S> {
+    // -0 is 0.
+    let p = p.abs();
+    let s = -p + 1.0;
+    // A term whose weight is 0 is 0: no product of infinity and 0.
+    let a_zero = a.simd_eq(simd, 0.0);
+    let b_zero = b.simd_eq(simd, 0.0);
+
+    // -log(p)
+    let log_p = p.simd_eq(simd, 0.0).select(f32::INFINITY, neg_log(log_parts(simd, p)));
+    let log_p = b_zero.select(0.0, log_p);
+
+    // -log(1 - p): where 1 - p would be rounded, from p itself.
+    let parts = log_parts(simd, s);
+    let below_half = p.simd_lt(simd, 0.5);
+    let small = p.simd_le(simd, SMALL_MAX);
+    let k = small.select(0.0, below_half.select(-1.0, parts.k));
+    let f = small.select(-p, below_half.select((-p).mul_add(2.0, 1.0), parts.f));
+    let log_s = s.simd_eq(simd, 0.0).select(f32::INFINITY, neg_log(Parts { k, f }));
+    let log_s = a_zero.select(0.0, log_s);
+    let loss = a.mul_add(log_s, b * log_p);
+
+    // What 1 - p lost is put back into its square. p is divided by twice: p² may be below the normal range.
+    // (The twin multiplies by reciprocals mended in integers: its division may be 2.5 ULP off.)
+    let s_lo = -((s - 1.0) + p);
+    let s2 = s.mul_add(s, (s + s) * s_lo);
+    let a_s = a_zero.select(0.0, a / s);
+    let b_p = b_zero.select(0.0, b / p);
+    let gradient = a_s - b_p;
+    let hessian = a_zero.select(0.0, a / s2) + b_zero.select(0.0, b_p / p);
+    Element { loss, gradient, hessian }
+}
