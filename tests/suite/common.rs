@@ -1,0 +1,218 @@
+//! Engines, random values, and the judge.
+
+use std::sync::OnceLock;
+
+use logloss::{
+    Batch, Device, Engine, EngineOptions, Evaluation, Floats, Form, Objective, Outputs, Reduction, Targets,
+    contract::{self, Class, Output, TargetKind},
+    oracle::{Element, Truth},
+};
+
+pub const FORMS: [Form; 2] = [Form::Logits, Form::Probabilities];
+
+/// The CPU, then every adapter.
+pub fn engines() -> &'static [Engine] {
+    static ENGINES: OnceLock<Vec<Engine>> = OnceLock::new();
+    ENGINES.get_or_init(|| {
+        let mut engines = vec![Engine::cpu()];
+        engines.extend(adapters().iter().map(|&index| open(EngineOptions::new(Device::Index(index)))));
+        engines
+    })
+}
+
+/// The engines that run on an adapter.
+pub fn gpu_engines() -> &'static [Engine] {
+    &engines()[1..]
+}
+
+/// The indices of the adapters present, which are named once.
+#[expect(clippy::print_stderr, reason = "a test run says what it ran on")]
+pub fn adapters() -> &'static [usize] {
+    static ADAPTERS: OnceLock<Vec<usize>> = OnceLock::new();
+    ADAPTERS.get_or_init(|| {
+        let adapters = logloss::devices().adapters;
+        for adapter in &adapters {
+            let info = &adapter.info;
+            eprintln!("adapter {}: {} ({}, {})", adapter.index, info.name, info.backend, info.driver);
+        }
+        if adapters.is_empty() {
+            let required = std::env::var("LOGLOSS_REQUIRE_GPU").is_ok_and(|value| value != "0");
+            assert!(!required, "LOGLOSS_REQUIRE_GPU is set and wgpu finds no adapter");
+            eprintln!("no adapter is present: only the CPU backend is tested");
+        }
+        adapters.iter().map(|adapter| adapter.index).collect()
+    })
+}
+
+pub fn open(options: EngineOptions) -> Engine {
+    let wanted = format!("{options:?}");
+    Engine::new_blocking(options).unwrap_or_else(|error| panic!("{wanted}: {error}"))
+}
+
+/// Runs a test on every engine; the last line printed names the one that failed.
+#[expect(clippy::print_stderr, reason = "shown when a test fails")]
+pub fn each(test: impl Fn(&Engine)) {
+    for engine in engines() {
+        eprintln!("on {}", engine.device().name);
+        test(engine);
+    }
+}
+
+/// SplitMix64: small, seedable, and the same everywhere.
+#[derive(Clone)]
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, end: usize) -> usize {
+        ((u128::from(self.next()) * end as u128) >> 64) as usize
+    }
+
+    /// In (0, 1).
+    pub fn uniform(&mut self) -> f64 {
+        ((self.next() >> 11) as f64 + 0.5) * 2f64.powi(-53)
+    }
+
+    pub fn normal(&mut self) -> f64 {
+        (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+
+    /// The kind of prediction a model makes.
+    pub fn prediction(&mut self, form: Form) -> f32 {
+        match form {
+            Form::Logits => (3.0 * self.normal()) as f32,
+            Form::Probabilities => (1.0 / (1.0 + (3.0 * self.normal()).exp())) as f32,
+        }
+    }
+
+    pub fn predictions(&mut self, form: Form, len: usize) -> Vec<f32> {
+        (0..len).map(|_| self.prediction(form)).collect()
+    }
+
+    pub fn labels(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| (self.next() & 1) as u8).collect()
+    }
+
+    pub fn soft(&mut self, len: usize) -> Vec<f32> {
+        (0..len).map(|_| self.uniform() as f32).collect()
+    }
+}
+
+/// Labels as bits, least significant first.
+pub fn pack(labels: &[u8]) -> Vec<u8> {
+    labels.chunks(8).map(|c| c.iter().rev().fold(0, |byte, z| byte << 1 | z)).collect()
+}
+
+pub fn none() -> Objective {
+    Objective::default().with_reduction(Reduction::None)
+}
+
+pub fn batch<'a>(form: Form, predictions: impl Into<Floats<'a>>, targets: impl Into<Targets<'a>>) -> Batch<'a> {
+    Batch::new(form, predictions, targets).expect("the lengths match")
+}
+
+/// Everything there is to know of a batch.
+pub fn all(engine: &Engine, batch: &Batch<'_>, objective: &Objective) -> Evaluation {
+    engine.evaluate(batch, objective, Outputs::all()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Loss, gradient and hessian of an evaluation with all outputs.
+pub fn results(evaluation: &Evaluation) -> [&[f32]; 3] {
+    [&evaluation.loss, &evaluation.gradient, &evaluation.hessian].map(|output| output.as_deref().expect("asked for"))
+}
+
+/// Every bit of what an evaluation found: NaN equals itself here, and 0 differs from −0.
+#[derive(Debug, PartialEq)]
+pub struct Bits {
+    pub terms: Vec<u64>,
+    pub sum: u64,
+    pub count: u64,
+    pub first_invalid: Option<u64>,
+    pub outputs: [Option<Vec<u32>>; 3],
+}
+
+pub fn bits(evaluation: &Evaluation) -> Bits {
+    let outputs = [&evaluation.loss, &evaluation.gradient, &evaluation.hessian];
+    Bits {
+        terms: evaluation.partials.sum.terms().iter().map(|term| term.to_bits()).collect(),
+        sum: evaluation.sum.to_bits(),
+        count: evaluation.count,
+        first_invalid: evaluation.partials.first_invalid,
+        outputs: outputs.map(|output| output.as_ref().map(|values| values.iter().map(|v| v.to_bits()).collect())),
+    }
+}
+
+/// Asserts that two evaluations agree in every bit, and says where they do not.
+pub fn assert_same(got: &Evaluation, wanted: &Evaluation, what: &str) {
+    let (got, wanted) = (bits(got), bits(wanted));
+    for ((got, wanted), name) in got.outputs.iter().zip(&wanted.outputs).zip(["loss", "gradient", "hessian"]) {
+        let (Some(got), Some(wanted)) = (got, wanted) else { continue };
+        let first = got.iter().zip(wanted).position(|(a, b)| a != b);
+        assert_eq!(first, None, "{what}: first difference in {name}");
+    }
+    assert!(got.terms == wanted.terms && got.sum == wanted.sum, "{what}: another sum");
+    assert_eq!((got.count, got.first_invalid), (wanted.count, wanted.first_invalid), "{what}");
+    assert!(got == wanted, "{what}: other outputs");
+}
+
+/// The contract's judgement of every element, whose coefficient is 1.
+pub fn judge(engine: &Engine, batch: &Batch<'_>, got: [&[f32]; 3]) {
+    judge_scaled(engine, batch, got, 1.0);
+}
+
+/// The contract's judgement of every element; gradient and hessian are multiplied by `coefficient`.
+pub fn judge_scaled(engine: &Engine, batch: &Batch<'_>, got: [&[f32]; 3], coefficient: f64) {
+    let class = Class::of(&engine.device());
+    for (got, output) in got.into_iter().zip([Output::Loss, Output::Gradient, Output::Hessian]) {
+        assert_eq!(got.len(), batch.len());
+        for (i, &got) in got.iter().enumerate() {
+            let (prediction, target) = (batch.predictions().get(i), batch.targets().get(i));
+            let row = contract::find(class, batch.form(), TargetKind::of(target), output).expect("a row");
+            let element = Element::new(batch.form(), prediction, target);
+            let (error, ceiling) = if coefficient == 1.0 || output == Output::Loss {
+                (row.judge(got, &element), row.ceiling)
+            } else {
+                let truth = element.truth();
+                let scaled = |terms: [f64; 2]| terms.map(|term| term * coefficient);
+                let truth =
+                    Truth { loss: truth.loss, gradient: scaled(truth.gradient), hessian: scaled(truth.hessian) };
+                (row.error(got, &truth), contract::COEFFICIENT_FACTOR * row.ceiling + contract::COEFFICIENT_ULP)
+            };
+            assert!(
+                error <= ceiling,
+                "{}: {output} {i} of {:?} {prediction:e}, target {target:e} is {got:e}: {error} {}, not {ceiling} ({:?})",
+                engine.device().name,
+                batch.form(),
+                row.unit,
+                element.truth()
+            );
+        }
+    }
+}
+
+/// The exact sum of the true losses.
+pub fn true_sum(batch: &Batch<'_>) -> f64 {
+    let losses = (0..batch.len())
+        .map(|i| Element::new(batch.form(), batch.predictions().get(i), batch.targets().get(i)).truth().loss());
+    let (mut high, mut low) = (0.0f64, 0.0f64);
+    for loss in losses {
+        let total = high + loss;
+        low += if high >= loss { high - total + loss } else { loss - total + high };
+        high = total;
+    }
+    if high.is_finite() { high + low } else { high }
+}
+
+/// The contract's judgement of a sum.
+pub fn judge_sum(engine: &Engine, batch: &Batch<'_>, sum: f64) {
+    let truth = true_sum(batch);
+    let error = contract::relative(sum, truth, batch.len() as u64);
+    assert!(error <= 1e-7, "{}: sum of {} is {sum}, not {truth}: {error:e}", engine.device().name, batch.len());
+}

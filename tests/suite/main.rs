@@ -1,0 +1,18 @@
+//! Everything that must hold through the public API, on the CPU and on every adapter present.
+//!
+//! One binary, so that it is linked once and each engine is made once. Modules are named by what they hold, tests
+//! by hazard. Adapters are those the machine has; `LOGLOSS_REQUIRE_GPU=1` makes it a failure to have none.
+
+mod common;
+
+mod contract;
+mod determinism;
+mod devices;
+mod invalid;
+mod lengths;
+mod outputs;
+mod properties;
+mod recorded;
+mod reductions;
+mod resident;
+mod shaders;

@@ -1,0 +1,169 @@
+//! What holds for every batch.
+
+use logloss::{BLOCK, Engine, ExactSum, Form, Objective, Outputs, Partials, contract};
+use proptest::prelude::*;
+
+use crate::common::{all, batch, engines, judge, none, results, true_sum};
+
+/// Logits as models make them, and as they should not.
+fn logit() -> impl Strategy<Value = f32> {
+    prop_oneof![
+        4 => -20.0f32..20.0,
+        2 => -120.0f32..120.0,
+        1 => any::<f32>().prop_filter("a number", |x| !x.is_nan()),
+        1 => prop::sample::select(vec![0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, 1e-45, -1e-45]),
+    ]
+}
+
+fn probability() -> impl Strategy<Value = f32> {
+    prop_oneof![
+        4 => 0.0f32..=1.0,
+        1 => (0u32..=0x3f80_0000).prop_map(f32::from_bits),
+        1 => (0..24).prop_map(|k| 1.0 - 0.5f32.powi(k)),
+        1 => prop::sample::select(vec![0.0, 1.0, 0.5]),
+    ]
+}
+
+fn target() -> impl Strategy<Value = f32> {
+    prop_oneof![2 => 0.0f32..=1.0, 3 => prop::sample::select(vec![0.0, 1.0]), 1 => (1..24).prop_map(|k| 0.5f32.powi(k))]
+}
+
+/// Up to a few blocks of a form's predictions, with targets.
+fn values(form: Form, most: usize) -> impl Strategy<Value = (Vec<f32>, Vec<f32>)> {
+    let one = match form {
+        Form::Logits => logit().boxed(),
+        Form::Probabilities => probability().boxed(),
+    };
+    prop::collection::vec((one, target()), 0..most).prop_map(|pairs| pairs.into_iter().unzip())
+}
+
+fn any_values(most: usize) -> impl Strategy<Value = (Form, (Vec<f32>, Vec<f32>))> {
+    prop_oneof![
+        values(Form::Logits, most).prop_map(|values| (Form::Logits, values)),
+        values(Form::Probabilities, most).prop_map(|values| (Form::Probabilities, values)),
+    ]
+}
+
+fn partials(engine: &Engine, form: Form, predictions: &[f32], targets: &[f32]) -> Partials {
+    engine.evaluate(&batch(form, predictions, targets), &none(), Outputs::none()).expect("valid").partials
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_contract((form, (predictions, targets)) in any_values(300)) {
+        for engine in engines() {
+            let batch = batch(form, &predictions, &targets);
+            judge(engine, &batch, results(&all(engine, &batch, &none())));
+        }
+    }
+
+    #[test]
+    fn signs_and_bounds((form, (predictions, targets)) in any_values(300)) {
+        for engine in engines() {
+            let evaluation = all(engine, &batch(form, &predictions, &targets), &none());
+            let [loss, gradient, hessian] = results(&evaluation);
+            for i in 0..predictions.len() {
+                let (x, z) = (predictions[i], targets[i]);
+                let (l, g, h) = (loss[i], gradient[i], hessian[i]);
+                prop_assert!(l >= 0.0 && h >= 0.0, "{x} {z}: {l} {h}");
+                match form {
+                    Form::Logits => {
+                        prop_assert!(g >= -z && g <= 1.0 - z, "{x} {z}: {g}");
+                        prop_assert!(h <= 0.25 * (1.0 + f32::EPSILON), "{x} {z}: {h}");
+                    }
+                    Form::Probabilities => {
+                        prop_assert!(z != 0.0 || g >= 1.0, "{x} {z}: {g}");
+                        prop_assert!(z != 1.0 || g <= -1.0, "{x} {z}: {g}");
+                        prop_assert!(h >= 1.0, "{x} {z}: {h}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Exchanging the classes mirrors the logit, to the bit; with soft targets the contract is all there is.
+    #[test]
+    fn mirrored((predictions, targets) in values(Form::Logits, 300)) {
+        let labels: Vec<f32> = targets.iter().map(|z| z.round()).collect();
+        let (minus, other): (Vec<f32>, Vec<f32>) = predictions.iter().zip(&labels).map(|(x, z)| (-x, 1.0 - z)).unzip();
+        for engine in engines() {
+            let here = all(engine, &batch(Form::Logits, &predictions, &labels), &none());
+            let there = all(engine, &batch(Form::Logits, &minus, &other), &none());
+            let ([loss, gradient, hessian], [loss2, gradient2, hessian2]) = (results(&here), results(&there));
+            prop_assert_eq!(bits(loss), bits(loss2));
+            prop_assert_eq!(bits(hessian), bits(hessian2));
+            for (g, g2) in gradient.iter().zip(gradient2) {
+                prop_assert_eq!(*g, -g2);
+            }
+        }
+    }
+
+    /// The further from the truth, the larger the loss; the gradient follows the logit.
+    #[test]
+    fn monotone(start in -100.0f64..95.0, step in 1e-4f64..1e-2) {
+        let xs: Vec<f32> = (0..500).map(|i| (start + step * f64::from(i)) as f32).collect();
+        // f32 logits of this size lie further apart than errors can hide, where they differ at all.
+        let rises = |values: &[f32]| values.windows(2).zip(xs.windows(2)).all(|(v, x)| x[0] == x[1] || v[0] <= v[1]);
+        for engine in engines() {
+            for label in [0u8, 1] {
+                let evaluation = all(engine, &batch(Form::Logits, &xs, &vec![label; xs.len()]), &none());
+                let [loss, gradient, _] = results(&evaluation);
+                let away: Vec<f32> = if label == 0 { loss.to_vec() } else { loss.iter().map(|l| -l).collect() };
+                // Where the truth is flat to f32's last place, errors may show.
+                let slack = |values: &[f32]| {
+                    values.windows(2).all(|v| f64::from(v[1]) >= f64::from(v[0]) - 4.0 * contract::ulp(v[0].into()))
+                };
+                prop_assert!(slack(&away) && slack(gradient), "{} {}", start, step);
+                let steep = start < 0.0 && start + 500.0 * step < 0.0;
+                prop_assert!(!(steep && label == 0) || rises(loss) && rises(gradient), "{} {}", start, step);
+            }
+        }
+    }
+
+    /// The sum is that of the losses handed out, far closer than those are to the truth.
+    #[test]
+    fn sum_of_what_is_handed_out((form, (predictions, targets)) in any_values(3 * BLOCK)) {
+        for engine in engines() {
+            let evaluation = all(engine, &batch(form, &predictions, &targets), &Objective::mean());
+            let exact = ExactSum::of(results(&evaluation)[0].iter().map(|&loss| loss.into())).value();
+            let error = contract::relative(evaluation.sum, exact, predictions.len() as u64);
+            prop_assert!(error <= contract::SUM_OF_EQUALS, "{} for {}: {}", evaluation.sum, exact, error);
+            prop_assert_eq!(evaluation.count, predictions.len() as u64);
+            let mean = evaluation.sum / predictions.len() as f64;
+            prop_assert!(evaluation.mean.to_bits() == mean.to_bits() || mean.is_nan() && evaluation.mean.is_nan());
+            prop_assert!(predictions.is_empty() || (evaluation.sum == f64::INFINITY) == (exact == f64::INFINITY));
+        }
+    }
+
+    /// Cut at a block anywhere, the parts add up to the whole exactly.
+    #[test]
+    fn parts_add_up((form, (predictions, targets)) in any_values(4 * BLOCK), cut: prop::sample::Index) {
+        let at = BLOCK * cut.index(predictions.len() / BLOCK + 1);
+        for engine in engines() {
+            let whole = partials(engine, form, &predictions, &targets);
+            let mut parts = partials(engine, form, &predictions[at..], &targets[at..]);
+            parts.merge(&partials(engine, form, &predictions[..at], &targets[..at]));
+            prop_assert_eq!(parts, whole);
+        }
+    }
+
+    /// Every device has the same truth.
+    #[test]
+    fn devices_agree((form, (predictions, targets)) in any_values(2 * BLOCK)) {
+        let batch = batch(form, &predictions, &targets);
+        let truth = true_sum(&batch);
+        for engine in engines() {
+            let sum = engine.evaluate(&batch, &Objective::sum(), Outputs::none()).expect("valid").sum;
+            let error = contract::relative(sum, truth, predictions.len() as u64);
+            // As few values as one, whose errors need not average out.
+            let allowed = 3.0 * 2f64.powi(-23) + contract::SUM_OF_EQUALS;
+            prop_assert!(error <= allowed, "{}: {} for {}", engine.device().name, sum, truth);
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! Batches that live on the device: uploaded, or a caller's buffers.
+
+use logloss::{
+    BLOCK, BufferRegion, Device, DeviceBatch, DeviceOutputs, DeviceSink, Engine, EngineOptions, Error, Evaluation,
+    Floats, Form, Invalid, Objective, PredictionType, Prepared, TargetType, Targets,
+    half::{bf16, f16},
+    wgpu::{self, BufferUsages, util::DeviceExt},
+};
+
+use crate::common::{FORMS, Random, adapters, all, assert_same, batch, engines, gpu_engines, open, pack};
+
+const LEN: usize = 40 * BLOCK + 333;
+
+pub fn every_output() -> DeviceOutputs {
+    let mut outputs = DeviceOutputs::none();
+    outputs.loss = DeviceSink::New;
+    outputs.gradient = DeviceSink::New;
+    outputs.hessian = DeviceSink::New;
+    outputs
+}
+
+/// Runs what was prepared, and fetches its outputs.
+pub fn fetch(engine: &Engine, prepared: &Prepared, len: usize) -> Evaluation {
+    let mut evaluation = prepared.evaluate().unwrap_or_else(|error| panic!("{error}"));
+    let outputs = [prepared.loss(), prepared.gradient(), prepared.hessian()].map(|region| {
+        let mut values = vec![0.0; len];
+        engine.download(region?, &mut values).expect("the device works");
+        Some(values)
+    });
+    [evaluation.loss, evaluation.gradient, evaluation.hessian] = outputs;
+    evaluation
+}
+
+#[test]
+fn uploaded_as_from_the_host() {
+    let mut random = Random(51);
+    for form in FORMS {
+        for len in [1, 2, 3, 5, 31, 33, BLOCK - 1, BLOCK, BLOCK + 1, LEN] {
+            let predictions = random.predictions(form, len);
+            let halves: Vec<f16> = predictions.iter().map(|&x| f16::from_f32(x)).collect();
+            let brains: Vec<bf16> = predictions.iter().map(|&x| bf16::from_f32(x)).collect();
+            let (soft, labels) = (random.soft(len), random.labels(len));
+            let bools: Vec<bool> = labels.iter().map(|&z| z == 1).collect();
+            let bits = pack(&labels);
+            for predictions in [Floats::F32(&predictions), Floats::F16(&halves), Floats::Bf16(&brains)] {
+                for targets in [Targets::F32(&soft), Targets::U8(&labels), Targets::Bool(&bools), Targets::Bits(&bits)]
+                {
+                    let batch = batch(form, predictions, targets);
+                    for engine in gpu_engines() {
+                        let there = engine.upload(&batch).expect("it fits");
+                        assert_eq!(there.len(), len as u64);
+                        let prepared = engine.prepare(&there, &Objective::mean(), every_output()).expect("valid");
+                        let wanted = all(engine, &batch, &Objective::mean());
+                        assert_same(&fetch(engine, &prepared, len), &wanted, &format!("{len} on the device"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn empty() {
+    for engine in gpu_engines() {
+        let nothing: [f32; 0] = [];
+        let there = engine.upload(&batch(Form::Logits, &nothing, &nothing)).expect("it fits");
+        assert!(there.is_empty());
+        let prepared = engine.prepare(&there, &Objective::mean(), every_output()).expect("valid");
+        let evaluation = prepared.evaluate().expect("nothing is invalid");
+        assert_eq!((evaluation.sum, evaluation.count), (0.0, 0));
+        assert!(evaluation.mean.is_nan());
+    }
+}
+
+/// What isn't asked for has no buffer; what is, is complete whatever lay there before.
+#[test]
+fn poisoned_buffers() {
+    let mut random = Random(52);
+    let (predictions, targets) = (random.predictions(Form::Logits, LEN), random.soft(LEN));
+    let host = batch(Form::Logits, &predictions, &targets);
+    for engine in gpu_engines() {
+        let (device, _) = engine.wgpu().expect("on a GPU");
+        let there = engine.upload(&host).expect("it fits");
+        let wanted = all(engine, &host, &Objective::sum());
+        for subset in 1..8u8 {
+            let poisoned = |name: &str| -> wgpu::Buffer {
+                device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+                    label: Some(name),
+                    contents: &[0xff; LEN * 4],
+                    usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC,
+                })
+            };
+            let sink = |bit: u8| match subset >> bit & 1 {
+                1 => DeviceSink::Into(poisoned("poisoned").into()),
+                _ => DeviceSink::Skip,
+            };
+            let mut outputs = DeviceOutputs::none();
+            (outputs.loss, outputs.gradient, outputs.hessian) = (sink(0), sink(1), sink(2));
+            let prepared = engine.prepare(&there, &Objective::sum(), outputs).expect("valid");
+            let got = fetch(engine, &prepared, LEN);
+            assert_eq!(got.partials, wanted.partials);
+            let asked = [got.loss.is_some(), got.gradient.is_some(), got.hessian.is_some()];
+            assert_eq!(asked, [0, 1, 2].map(|bit| subset >> bit & 1 == 1));
+            let pairs = [(&got.loss, &wanted.loss), (&got.gradient, &wanted.gradient), (&got.hessian, &wanted.hessian)];
+            for (got, wanted) in pairs.into_iter().filter(|(got, _)| got.is_some()) {
+                assert_eq!(got, wanted, "subset {subset}");
+            }
+        }
+    }
+}
+
+/// Buffers larger than one binding may be: several windows, one result.
+#[test]
+fn more_than_one_binding() {
+    let mut random = Random(53);
+    for &index in adapters() {
+        let limits = wgpu::Limits {
+            max_storage_buffer_binding_size: 1 << 18,
+            max_compute_workgroups_per_dimension: 48,
+            ..wgpu::Limits::default()
+        };
+        let restricted = open(EngineOptions::new(Device::Index(index)).limits(limits));
+        let engine = &engines()[index + 1];
+        for len in [1 << 15, (1 << 15) + 1, (1 << 16) - 1, 1 << 16, (1 << 16) + 1, 1_000_003] {
+            let (predictions, soft) = (random.predictions(Form::Logits, len), random.soft(len));
+            let halves: Vec<f16> = predictions.iter().map(|&x| f16::from_f32(x)).collect();
+            let bits = pack(&random.labels(len));
+            for host in [
+                batch(Form::Logits, &predictions, &soft),
+                batch(Form::Logits, Floats::F16(&halves), Targets::Bits(&bits)),
+            ] {
+                let there = restricted.upload(&host).expect("it fits");
+                let prepared = restricted.prepare(&there, &Objective::mean(), every_output()).expect("valid");
+                let got = fetch(&restricted, &prepared, len);
+                assert_same(&got, &all(engine, &host, &Objective::mean()), &format!("{len} in windows"));
+                assert!(len <= 1 << 16 || got.run.chunks > 1);
+            }
+            // An index past the first window is that of the whole.
+            let mut invalid = predictions.clone();
+            for at in [len - 1, len / 2] {
+                invalid[at] = f32::NAN;
+                let there = restricted.upload(&batch(Form::Logits, &invalid, &soft)).expect("it fits");
+                let prepared = restricted.prepare(&there, &Objective::mean(), DeviceOutputs::none()).expect("valid");
+                let error = prepared.evaluate().expect_err("invalid");
+                assert!(matches!(error, Error::InvalidValue { index, .. } if index == at as u64), "{error}");
+            }
+        }
+    }
+}
+
+/// More than llvmpipe binds at most, and the limits of the adapter as they are.
+#[test]
+fn more_than_the_adapter_binds() {
+    for engine in gpu_engines() {
+        let len = (1 << 25) + 5;
+        let predictions = vec![0.0f32; len];
+        let bits = vec![0u8; len.div_ceil(8)];
+        let there = engine.upload(&batch(Form::Logits, &predictions, Targets::Bits(&bits))).expect("it fits");
+        let prepared = engine.prepare(&there, &Objective::mean(), DeviceOutputs::gradient()).expect("valid");
+        let evaluation = prepared.evaluate().expect("valid");
+        assert_eq!(evaluation.count, len as u64);
+        assert!((evaluation.mean / std::f64::consts::LN_2 - 1.0).abs() <= 2e-7, "{}", evaluation.mean);
+        let mut gradient = vec![0.0f32; len];
+        engine.download(prepared.gradient().expect("asked for"), &mut gradient).expect("the device works");
+        let wanted = (0.5 / len as f64) as f32;
+        assert_eq!(gradient.iter().position(|g| (g / wanted - 1.0).abs() > 1e-6), None);
+    }
+}
+
+/// A training loop: new logits in the same buffer, evaluated anew.
+#[test]
+fn evaluated_again_after_a_write() {
+    let mut random = Random(54);
+    for engine in gpu_engines() {
+        let (_, queue) = engine.wgpu().expect("on a GPU");
+        let labels = random.labels(LEN);
+        let there = engine.upload(&batch(Form::Logits, &vec![0.0f32; LEN], &labels)).expect("it fits");
+        let prepared = engine.prepare(&there, &Objective::mean(), every_output()).expect("valid");
+        for _ in 0..3 {
+            let mut predictions = random.predictions(Form::Logits, LEN);
+            queue.write_buffer(&there.predictions().buffer, 0, bytemuck::cast_slice(&predictions));
+            let wanted = all(engine, &batch(Form::Logits, &predictions, &labels), &Objective::mean());
+            assert_same(&fetch(engine, &prepared, LEN), &wanted, "after a write");
+            // And an invalid one in between leaves no trace.
+            predictions[77] = f32::NAN;
+            queue.write_buffer(&there.predictions().buffer, 0, bytemuck::cast_slice(&predictions));
+            let error = prepared.evaluate().expect_err("invalid");
+            assert!(matches!(error, Error::InvalidValue { index: 77, value, .. } if value.is_nan()), "{error}");
+        }
+    }
+}
+
+#[test]
+fn invalid_values_are_read_back() {
+    for engine in gpu_engines() {
+        let check = |predictions: Floats<'_>, targets: Targets<'_>, form: Form| {
+            let host = batch(form, predictions, targets);
+            let there = engine.upload(&host).expect("it fits");
+            let prepared = engine.prepare(&there, &Objective::mean(), DeviceOutputs::none()).expect("valid");
+            let got = prepared.evaluate().expect_err("invalid").to_string();
+            let wanted = engine.evaluate(&host, &Objective::mean(), logloss::Outputs::none()).expect_err("invalid");
+            assert_eq!(got, wanted.to_string());
+            let objective = Objective::mean().with_invalid(Invalid::Propagate);
+            let prepared = engine.prepare(&there, &objective, DeviceOutputs::none()).expect("valid");
+            let evaluation = prepared.evaluate().expect("let through");
+            assert!(evaluation.mean.is_nan() && evaluation.partials.first_invalid.is_some());
+        };
+        for at in 0..9 {
+            let mut predictions = [0.5f32; 9];
+            predictions[at] = 1.75;
+            let halves = predictions.map(f16::from_f32);
+            let brains = predictions.map(bf16::from_f32);
+            check(Floats::F32(&predictions), Targets::U8(&[1; 9]), Form::Probabilities);
+            check(Floats::F16(&halves), Targets::U8(&[1; 9]), Form::Probabilities);
+            check(Floats::Bf16(&brains), Targets::U8(&[1; 9]), Form::Probabilities);
+            let mut labels = [1u8; 9];
+            labels[at] = 200;
+            check(Floats::F32(&[0.5; 9]), Targets::U8(&labels), Form::Logits);
+            check(Floats::F32(&[0.5; 9]), Targets::F32(&predictions), Form::Logits);
+        }
+    }
+}
+
+#[test]
+fn one_prepared_from_several_threads() {
+    let mut random = Random(55);
+    let (predictions, targets) = (random.predictions(Form::Logits, LEN), random.soft(LEN));
+    for engine in gpu_engines() {
+        let there = engine.upload(&batch(Form::Logits, &predictions, &targets)).expect("it fits");
+        let prepared = engine.prepare(&there, &Objective::mean(), DeviceOutputs::gradient()).expect("valid");
+        let wanted = prepared.evaluate().expect("valid");
+        std::thread::scope(|scope| {
+            let workers: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| (0..10).map(|_| prepared.evaluate()).collect::<Vec<_>>())).collect();
+            for result in workers.into_iter().flat_map(|worker| worker.join().expect("no panic")) {
+                assert_eq!(result.expect("valid").partials, wanted.partials);
+            }
+        });
+    }
+}
+
+#[test]
+fn outlives_its_engine() {
+    for &index in adapters() {
+        let engine = open(EngineOptions::new(Device::Index(index)));
+        let there = engine.upload(&batch(Form::Logits, &[0.0f32; 8], &[1u8; 8])).expect("it fits");
+        let prepared = engine.prepare(&there, &Objective::sum(), DeviceOutputs::none()).expect("valid");
+        drop((engine, there));
+        assert_eq!(prepared.evaluate().expect("valid").count, 8);
+    }
+}
+
+/// Each is an error that names the buffer, before anything is made of it.
+#[test]
+fn buffers_that_cannot_be_used() {
+    for engine in gpu_engines() {
+        let (device, _) = engine.wgpu().expect("on a GPU");
+        let make = |size: u64, usage: BufferUsages| {
+            device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
+        };
+        let storage = BufferUsages::STORAGE;
+        let good = || BufferRegion::from(make(400, storage));
+        let prepare = |predictions: BufferRegion, targets: BufferRegion, gradient: DeviceSink, loss: DeviceSink| {
+            let there = DeviceBatch::from_buffers(
+                Form::Logits,
+                100,
+                (PredictionType::F32, predictions),
+                (TargetType::F32, targets),
+            );
+            let mut outputs = DeviceOutputs::none();
+            (outputs.gradient, outputs.loss) = (gradient, loss);
+            match engine.prepare(&there, &Objective::mean(), outputs) {
+                Ok(_) => String::new(),
+                Err(error @ Error::Buffer { .. }) => error.to_string(),
+                Err(other) => panic!("{other}"),
+            }
+        };
+        let skip = || DeviceSink::Skip;
+        assert_eq!(prepare(good(), good(), DeviceSink::Into(good()), DeviceSink::Into(good())), "");
+
+        let uniform = || BufferRegion::from(make(400, BufferUsages::UNIFORM | BufferUsages::COPY_DST));
+        let short = || BufferRegion::from(make(396, storage));
+        let alignment = u64::from(device.limits().min_storage_buffer_offset_alignment);
+        let oblique = || BufferRegion::new(make(400 + alignment, storage), alignment / 2);
+        let beyond = || BufferRegion::new(make(400 + alignment - 4, storage), alignment);
+        let far = || BufferRegion::new(make(400, storage), u64::MAX / alignment * alignment);
+        assert_eq!(prepare(BufferRegion::new(make(400 + alignment, storage), alignment), good(), skip(), skip()), "");
+        for (bad, expected) in [
+            (&uniform as &dyn Fn() -> BufferRegion, "STORAGE"),
+            (&short, "396"),
+            (&oblique, "alignment"),
+            (&beyond, "bytes are needed"),
+            (&far, "bytes are needed"),
+        ] {
+            for (message, name) in [
+                (prepare(bad(), good(), skip(), skip()), "predictions"),
+                (prepare(good(), bad(), skip(), skip()), "targets"),
+                (prepare(good(), good(), DeviceSink::Into(bad()), skip()), "gradient"),
+                (prepare(good(), good(), skip(), DeviceSink::Into(bad())), "loss"),
+            ] {
+                assert!(message.starts_with(name) && message.contains(expected), "{message:?}, not {expected}");
+            }
+        }
+        // Aliasing: read and written, or written twice.
+        let shared = good();
+        for message in [
+            prepare(shared.clone(), good(), DeviceSink::Into(shared.clone()), skip()),
+            prepare(good(), shared.clone(), DeviceSink::Into(shared.clone()), skip()),
+            prepare(good(), good(), DeviceSink::Into(shared.clone()), DeviceSink::Into(shared.clone())),
+        ] {
+            assert!(message.contains("its own"), "{message:?}");
+        }
+        // Read twice is fine: every prediction is its own target.
+        assert_eq!(prepare(shared.clone(), shared, skip(), skip()), "");
+    }
+}
+
+/// A buffer that another device made cannot be checked beforehand: still an error, not a panic.
+#[test]
+fn buffers_of_another_device() {
+    for &index in adapters() {
+        let [here, there] = [(); 2].map(|()| open(EngineOptions::new(Device::Index(index))));
+        let uploaded = there.upload(&batch(Form::Logits, &[0.0f32; 8], &[1u8; 8])).expect("it fits");
+        let result = here.prepare(&uploaded, &Objective::mean(), DeviceOutputs::none());
+        assert!(matches!(result, Err(Error::Device(_))), "{:?}", result.map(|_| ()));
+    }
+}
+
+#[test]
+fn larger_than_a_buffer() {
+    for &index in adapters() {
+        let limits = wgpu::Limits {
+            max_storage_buffer_binding_size: 1 << 20,
+            max_buffer_size: 1 << 20,
+            ..wgpu::Limits::default()
+        };
+        let engine = open(EngineOptions::new(Device::Index(index)).limits(limits));
+        let len = (1 << 18) + 1;
+        let (predictions, labels) = (vec![0.5f32; len], vec![1u8; len]);
+        let host = batch(Form::Logits, &predictions, &labels);
+        let error = engine.upload(&host).expect_err("1 MiB and 4 bytes");
+        assert!(matches!(error, Error::Limit { needed: 1_048_580, limit: 1_048_576, .. }), "{error}");
+        assert_eq!(all(&engine, &host, &Objective::mean()).count, len as u64, "but from host memory");
+        let halves = vec![f16::ONE; len];
+        let there = engine.upload(&batch(Form::Logits, Floats::F16(&halves), &labels)).expect("it fits");
+        let error = engine.prepare(&there, &Objective::mean(), DeviceOutputs::gradient()).expect_err("an output");
+        assert!(matches!(error, Error::Limit { name: "gradient", .. }), "{error}");
+    }
+}
+
+#[test]
+fn on_a_cpu_it_is_an_error() {
+    let cpu = &engines()[0];
+    assert!(cpu.wgpu().is_none());
+    let error = cpu.upload(&batch(Form::Logits, &[0.0f32; 8], &[1u8; 8])).expect_err("no GPU");
+    assert!(matches!(error, Error::NotOnGpu { call: "upload" }), "{error}");
+}
+
+#[test]
+fn downloads_are_checked() {
+    for engine in gpu_engines() {
+        let (device, _) = engine.wgpu().expect("on a GPU");
+        let make = |usage| {
+            device.create_buffer(&wgpu::BufferDescriptor { label: None, size: 32, usage, mapped_at_creation: false })
+        };
+        let mut values = [0.0; 9];
+        let error = engine.download(&make(BufferUsages::COPY_SRC).into(), &mut values).expect_err("36 of 32 bytes");
+        assert!(matches!(error, Error::Buffer { .. }), "{error}");
+        let error = engine.download(&make(BufferUsages::STORAGE).into(), &mut values[..8]).expect_err("no COPY_SRC");
+        assert!(matches!(error, Error::Buffer { .. }), "{error}");
+        engine.download(&make(BufferUsages::COPY_SRC).into(), &mut values[..8]).expect("fits");
+        engine.download(&make(BufferUsages::COPY_SRC).into(), &mut []).expect("nothing");
+    }
+}
