@@ -125,9 +125,9 @@ fn logit_element(x: f32, a: f32, b: f32) -> Element {
     // The twin's are not flushed.)
     let log1p_e = select(base + (p * h + tail), (1.0 + p) * scale, n > 26u);
 
-    // |x| where its weight is not 0: no product of infinity and 0.
+    // No product of infinity and 0.
     let m = select(a, b, negative);
-    let linear = bitcast<f32>(select(t_bits, 0u, is_zero(m)));
+    let linear = bitcast<f32>(select(t_bits, 0u, t_bits == INFINITY_BITS && is_zero(m)));
     let loss = linear * m + ab * log1p_e;
 
     // σ(-t) = scale·q, q = (1 + p)/d, d = 1 + e, the quotient mended by its remainder, which is exact: 1 + p and d
@@ -227,9 +227,10 @@ fn probability_element(prediction: f32, a: f32, b: f32) -> Element {
     return Element(loss, gradient, hessian);
 }
 
-// Infinity where that is so, but 0 where the weight is 0.
+// Infinity where that is so, but 0 in place of any infinity if the weight is 0.
 fn or_infinity(value: f32, infinite: bool, weight_zero: bool) -> f32 {
-    return bitcast<f32>(select(select(bitcast<u32>(value), INFINITY_BITS, infinite), 0u, weight_zero));
+    let bits = select(bitcast<u32>(value), INFINITY_BITS, infinite);
+    return bitcast<f32>(select(bits, 0u, weight_zero && bits == INFINITY_BITS));
 }
 
 // Whether v is 0, or below the normal range, where a driver may flush it and leave a product of infinity and 0.

@@ -1,0 +1,125 @@
+//! The output files of an evaluation: a part of each is held until it is written.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+use logloss::{Outputs, Sink};
+
+use crate::{
+    args::EvalArgs,
+    failure::usage,
+    output::NpyFile,
+    source::{Shape, extension},
+};
+
+/// The files, none of which is in its place before all are written.
+pub struct OutputFiles {
+    loss: Option<Output>,
+    gradient: Option<Output>,
+    hessian: Option<Output>,
+}
+
+struct Output {
+    file: NpyFile,
+    values: Vec<f32>,
+}
+
+/// The outputs asked for: their flag and path.
+pub fn wanted(args: &EvalArgs) -> impl Iterator<Item = (&'static str, &Path)> {
+    [("--loss-out", &args.loss_out), ("--grad-out", &args.grad_out), ("--hess-out", &args.hess_out)]
+        .into_iter()
+        .filter_map(|(flag, path)| Some((flag, path.as_deref()?)))
+}
+
+impl OutputFiles {
+    /// Begins every file asked for, of the shape of the predictions.
+    pub fn create(args: &EvalArgs, shape: Shape) -> Result<Self> {
+        check_paths(args)?;
+        let create = |path: &Option<PathBuf>| -> Result<Option<Output>> {
+            let Some(path) = path else { return Ok(None) };
+            Ok(Some(Output { file: NpyFile::create(path, "<f4", shape)?, values: Vec::new() }))
+        };
+        Ok(Self { loss: create(&args.loss_out)?, gradient: create(&args.grad_out)?, hessian: create(&args.hess_out)? })
+    }
+
+    /// Whether there is any.
+    pub fn any(&self) -> bool {
+        self.loss.is_some() || self.any_derivative()
+    }
+
+    /// Whether there is a gradient or hessian.
+    pub fn any_derivative(&self) -> bool {
+        self.gradient.is_some() || self.hessian.is_some()
+    }
+
+    /// Where the outputs of a part of `len` values go.
+    pub fn sinks(&mut self, len: usize) -> Outputs<'_> {
+        fn sink(output: &mut Option<Output>, len: usize) -> Sink<'_> {
+            let Some(output) = output else { return Sink::Skip };
+            output.values.resize(len, 0.0);
+            Sink::Into(&mut output.values)
+        }
+        Outputs::none()
+            .with_loss(sink(&mut self.loss, len))
+            .with_gradient(sink(&mut self.gradient, len))
+            .with_hessian(sink(&mut self.hessian, len))
+    }
+
+    /// Writes what came into the sinks.
+    pub fn write(&mut self) -> Result<()> {
+        for output in [&mut self.loss, &mut self.gradient, &mut self.hessian].into_iter().flatten() {
+            // NumPy's '<f4' is little-endian.
+            if cfg!(target_endian = "big") {
+                output.values.iter_mut().for_each(|value| *value = f32::from_bits(value.to_bits().swap_bytes()));
+            }
+            output.file.write(bytemuck::cast_slice(&output.values))?;
+        }
+        Ok(())
+    }
+
+    /// Puts every file in its place; their names and paths.
+    pub fn finish(self, len: u64) -> Result<Vec<(&'static str, String)>> {
+        let files = [("loss", self.loss), ("gradient", self.gradient), ("hessian", self.hessian)];
+        let mut paths = Vec::new();
+        for (name, output) in files {
+            let Some(Output { file, .. }) = output else { continue };
+            paths.push((name, file.path().display().to_string()));
+            file.finish(len)?;
+        }
+        Ok(paths)
+    }
+}
+
+fn check_paths(args: &EvalArgs) -> Result<()> {
+    let inputs = [Some(&args.predictions), args.targets.as_ref()];
+    let mut taken: Vec<_> = inputs.into_iter().flatten().map(|path| (same(path), "an input")).collect();
+    for (flag, path) in wanted(args) {
+        if extension(path) != "npy" {
+            return Err(usage(
+                format_args!("{flag} {}: outputs are NumPy files", path.display()),
+                format_args!("name it {}", path.with_extension("npy").display()),
+            ));
+        }
+        let place = same(path);
+        if let Some((_, other)) = taken.iter().find(|(there, _)| *there == place) {
+            return Err(usage(
+                format_args!("{flag} {}: this is {other} already", path.display()),
+                "give every file a name of its own",
+            ));
+        }
+        taken.push((place, flag));
+    }
+    Ok(())
+}
+
+/// A path that is the same for the same file, as far as the file or its folder is there.
+fn same(path: &Path) -> PathBuf {
+    let beside = || {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(fs::canonicalize(folder).ok()?.join(path.file_name()?))
+    };
+    fs::canonicalize(path).ok().or_else(beside).unwrap_or_else(|| path.to_owned())
+}

@@ -1,0 +1,58 @@
+//! How a command ends when it does not end well.
+
+use std::{fmt, process::ExitCode};
+
+use crate::terminal;
+
+/// Endings that are told apart by their exit status. Every other error exits with 1.
+#[derive(Debug)]
+pub enum Failure {
+    /// The command line contradicts itself: 2, as clap does.
+    Usage(String),
+    /// Ctrl-C: 130, as a shell does.
+    Interrupted,
+    /// Whoever read stdout has gone, as in `logloss devices | head -1`: quietly 0.
+    ClosedPipe,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Usage(message) => f.write_str(message),
+            Failure::Interrupted => f.write_str("interrupted"),
+            Failure::ClosedPipe => f.write_str("stdout was closed"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// An error that says what is wrong, where, and how to mend it.
+pub fn fault(what: impl fmt::Display, help: impl fmt::Display) -> anyhow::Error {
+    anyhow::anyhow!(with_help(what, help))
+}
+
+/// As [`fault`], for a command line that contradicts itself.
+pub fn usage(what: impl fmt::Display, help: impl fmt::Display) -> anyhow::Error {
+    Failure::Usage(with_help(what, help)).into()
+}
+
+fn with_help(what: impl fmt::Display, help: impl fmt::Display) -> String {
+    format!("{what}\n  help: {help}")
+}
+
+/// Says what went wrong, if anything did, and gives the exit status.
+pub fn exit_code(done: anyhow::Result<ExitCode>) -> ExitCode {
+    let error = match done {
+        Ok(code) => return code,
+        Err(error) => error,
+    };
+    let code = match error.downcast_ref() {
+        Some(Failure::ClosedPipe) => return ExitCode::SUCCESS,
+        Some(Failure::Usage(_)) => 2,
+        Some(Failure::Interrupted) => 130,
+        None => 1,
+    };
+    terminal::complain("error", format_args!("{error:#}"));
+    code.into()
+}

@@ -1,0 +1,267 @@
+//! The result of an evaluation, for people and for programs.
+
+use std::{
+    f64::consts::LN_2,
+    fmt::{self, Write},
+    time::Duration,
+};
+
+use anyhow::Result;
+use indicatif::{DecimalBytes, HumanCount};
+use logloss::Evaluation;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    args::{EvalArgs, From, Reduce},
+    eval::Times,
+    source::Shape,
+};
+
+/// Everything there is to say of an evaluation.
+pub struct Report<'a> {
+    pub args: &'a EvalArgs,
+    pub evaluation: &'a Evaluation,
+    pub shape: Shape,
+    /// The mean of the targets, if they have one.
+    pub base_rate: Option<f64>,
+    pub times: Times,
+    /// Outputs written: their names and files.
+    pub outputs: Vec<(&'static str, String)>,
+    pub notes: Vec<String>,
+}
+
+/// The object that `--json` prints.
+#[derive(Serialize)]
+struct Json<'a> {
+    value: Option<f64>,
+    reduction: &'static str,
+    mean: f64,
+    sum: f64,
+    count: u64,
+    shape: Vec<u64>,
+    base_rate: Option<f64>,
+    base_rate_loss: Option<f64>,
+    from: &'static str,
+    device: &'a str,
+    backend: &'a str,
+    kind: String,
+    driver: &'a str,
+    elapsed_s: f64,
+    bytes: u64,
+    bytes_per_element: f64,
+    gb_per_s: f64,
+    chunks: u64,
+    phases: JsonPhases,
+    outputs: Map<String, Value>,
+    notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct JsonPhases {
+    start_s: f64,
+    read_s: f64,
+    upload_s: f64,
+    kernel_s: f64,
+    readback_s: f64,
+    write_s: f64,
+    timestamps: bool,
+}
+
+impl Report<'_> {
+    /// One JSON object and a line break. What is not finite is null, as JSON has no word for it.
+    pub fn json(&self) -> Result<String> {
+        let Evaluation { value, sum, mean, count, run, .. } = self.evaluation;
+        let phases = run.phases;
+        let json = Json {
+            value: value.scalar(),
+            reduction: reduction(self.args.reduction),
+            mean: *mean,
+            sum: *sum,
+            count: *count,
+            shape: self.dimensions(),
+            base_rate: self.base_rate,
+            base_rate_loss: self.base_rate.map(entropy),
+            from: match self.args.from {
+                From::Logits => "logits",
+                From::Probabilities => "probabilities",
+            },
+            device: &run.device.name,
+            backend: &run.device.backend,
+            kind: run.device.kind.to_string(),
+            driver: &run.device.driver,
+            elapsed_s: self.times.elapsed.as_secs_f64(),
+            bytes: run.bytes,
+            bytes_per_element: self.bytes_per_element(),
+            gb_per_s: self.gb_per_s(),
+            chunks: run.chunks,
+            phases: JsonPhases {
+                start_s: self.times.start.as_secs_f64(),
+                read_s: self.times.read.as_secs_f64(),
+                upload_s: phases.upload.as_secs_f64(),
+                kernel_s: phases.kernel.as_secs_f64(),
+                readback_s: phases.readback.as_secs_f64(),
+                write_s: self.times.write.as_secs_f64(),
+                timestamps: phases.timestamps,
+            },
+            outputs: self.outputs.iter().map(|(name, path)| ((*name).to_owned(), path.clone().into())).collect(),
+            notes: &self.notes,
+        };
+        Ok(serde_json::to_string_pretty(&json)? + "\n")
+    }
+
+    /// Lines of a word and what it is.
+    pub fn plain(&self) -> String {
+        let Evaluation { sum, mean, count, run, .. } = self.evaluation;
+        let mut text = Lines::default();
+        match self.args.reduction {
+            Reduce::Mean => text.line("mean loss", Nats(*mean)),
+            Reduce::Sum => {
+                text.line("sum", Nats(*sum));
+                text.line("mean loss", Nats(*mean));
+            }
+        }
+        match *self.dimensions() {
+            [rows, classes] => {
+                text.line("count", format_args!("{} ({} × {})", HumanCount(*count), HumanCount(rows), classes))
+            }
+            _ => text.line("count", HumanCount(*count)),
+        }
+        if let Some(rate) = self.base_rate {
+            text.line("base rate", format_args!("{rate:.6}{}", against(entropy(rate), *mean)));
+        }
+        let device = &run.device;
+        text.line("device", format_args!("{} ({}; {})", device.name, device.backend, device.driver));
+        text.line("time", format_args!("{}: {}", Seconds(self.times.elapsed), self.phases()));
+        text.line(
+            "traffic",
+            format_args!(
+                "{}, {} bytes an element, {:.3} GB/s",
+                DecimalBytes(run.bytes),
+                round(self.bytes_per_element()),
+                self.gb_per_s()
+            ),
+        );
+        for (name, path) in &self.outputs {
+            text.line(name, path);
+        }
+        for note in &self.notes {
+            text.line("note", note);
+        }
+        text.0
+    }
+
+    fn phases(&self) -> String {
+        let (times, phases) = (&self.times, &self.evaluation.run.phases);
+        let clock = if phases.timestamps { " (by the device's clock)" } else { "" };
+        let parts = [
+            ("read", times.read, ""),
+            ("upload", phases.upload, ""),
+            ("kernel", phases.kernel, clock),
+            ("readback", phases.readback, ""),
+            ("write", times.write, ""),
+        ];
+        let shown = parts.iter().filter(|(_, time, _)| !time.is_zero());
+        let shown: Vec<_> = shown.map(|(name, time, clock)| format!("{name} {}{clock}", Seconds(*time))).collect();
+        format!("{}; before that, {} to open the device", shown.join(", "), Seconds(times.start))
+    }
+
+    /// The shape, its length known now if it was not before.
+    fn dimensions(&self) -> Vec<u64> {
+        if self.shape.len().is_some() { self.shape.dimensions() } else { vec![self.evaluation.count] }
+    }
+
+    fn bytes_per_element(&self) -> f64 {
+        self.evaluation.run.bytes as f64 / self.evaluation.count as f64
+    }
+
+    fn gb_per_s(&self) -> f64 {
+        self.evaluation.run.bytes as f64 / 1e9 / self.times.elapsed.as_secs_f64()
+    }
+}
+
+fn reduction(reduce: Reduce) -> &'static str {
+    match reduce {
+        Reduce::Mean => "mean",
+        Reduce::Sum => "sum",
+    }
+}
+
+/// The mean loss, in nats, of predicting `rate` whatever the input.
+fn entropy(rate: f64) -> f64 {
+    let part = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
+    part(rate) + part(1.0 - rate)
+}
+
+/// How a mean compares with that of a constant prediction.
+fn against(constant: f64, mean: f64) -> String {
+    let share = 1.0 - mean / constant;
+    if !share.is_finite() {
+        return String::new();
+    }
+    let (percent, word) = (100.0 * share.abs(), if share < 0.0 { "more" } else { "less" });
+    format!(" (always predicting it would cost {constant:.6} nats: this is {percent:.2} % {word})")
+}
+
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn line(&mut self, word: &str, what: impl fmt::Display) {
+        // Writing to a string does not fail.
+        let _ = writeln!(self.0, "{word:<10} {what}");
+    }
+}
+
+/// A loss, in nats and in bits.
+struct Nats(f64);
+
+impl fmt::Display for Nats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_finite() {
+            write!(f, "{:.10} nats, {:.10} bits", self.0, self.0 / LN_2)
+        } else {
+            write!(f, "{}", self.0)
+        }
+    }
+}
+
+/// A time in the unit that suits it.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs_f64();
+        match seconds {
+            ..1e-3 => write!(f, "{:.0} µs", seconds * 1e6),
+            ..1.0 => write!(f, "{:.1} ms", seconds * 1e3),
+            _ => write!(f, "{seconds:.2} s"),
+        }
+    }
+}
+
+/// At most two decimals.
+fn round(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entropies() {
+        assert_eq!(entropy(0.5), LN_2);
+        assert_eq!((entropy(0.0), entropy(1.0)), (0.0, 0.0));
+        assert_eq!(against(0.0, 0.1), "");
+        assert_eq!(against(0.5, 0.25), " (always predicting it would cost 0.500000 nats: this is 50.00 % less)");
+        assert_eq!(against(0.5, 1.0), " (always predicting it would cost 0.500000 nats: this is 100.00 % more)");
+    }
+
+    #[test]
+    fn words_for_numbers() {
+        assert_eq!(Nats(f64::NAN).to_string(), "NaN");
+        assert_eq!(Nats(LN_2).to_string(), "0.6931471806 nats, 1.0000000000 bits");
+        assert_eq!(Seconds(Duration::from_micros(12_345)).to_string(), "12.3 ms");
+    }
+}

@@ -1,0 +1,169 @@
+//! `.csv` files: a header line, then comma-separated fields; read a record at a time, and twice if its records must be
+//! counted first.
+
+use std::{fs::File, path::Path, str};
+
+use anyhow::Result;
+use csv::{ByteRecord, Position, Reader, ReaderBuilder};
+
+use super::{
+    COPIED_PART, Column, Named, Part, Shape, Source, Wish, column,
+    gather::{Labels, Predictions},
+    number::Number,
+};
+use crate::{failure::fault, interrupt};
+
+const BUFFER: usize = 1 << 20;
+/// Characters of a field that a message shows.
+const SHOWN: usize = 40;
+/// Records between two looks at whether Ctrl-C was pressed.
+const RECORDS_A_LOOK: u64 = 1 << 16;
+
+struct Csv {
+    rows: Rows,
+    pred: Field,
+    target: Field,
+    predictions: Predictions,
+    labels: Labels,
+}
+
+/// The records of a file.
+struct Rows {
+    reader: Reader<File>,
+    /// The one read last.
+    record: ByteRecord,
+    /// How many were read.
+    read: u64,
+    file: String,
+    bytes: u64,
+}
+
+struct Field {
+    column: Column,
+    /// Its position in a record.
+    at: usize,
+}
+
+/// Opens a file that holds both columns.
+pub fn open(path: &Path, named: Named<'_>, wish: Wish) -> Result<Box<dyn Source>> {
+    let shown = path.display().to_string();
+    let unreadable = |error: csv::Error| fault(format_args!("{shown}: {error}"), "write it as UTF-8 text");
+    let file = File::open(path).map_err(|error| unreadable(error.into()))?;
+    let bytes = file.metadata().map_err(|error| unreadable(error.into()))?.len();
+    let mut reader = ReaderBuilder::new().buffer_capacity(BUFFER).from_reader(file);
+    let names: Vec<String> = reader.headers().map_err(unreadable)?.iter().map(|name| name.trim().to_owned()).collect();
+    if let [name] = names.as_slice() {
+        return Err(fault(
+            format_args!("{shown}: has a single column, '{name}', and predictions and labels make two"),
+            "separate the fields by commas, and name them in the first line",
+        ));
+    }
+    let (pred, target) = named.both(path, "column", &names)?;
+    let field = |name: &str| -> Result<Field> {
+        let at = column::find(path, "column", name, &names, &names)?;
+        Ok(Field { column: Column::named(path, "column", name), at })
+    };
+    Ok(Box::new(Csv {
+        pred: field(pred)?,
+        target: field(target)?,
+        rows: Rows { reader, record: ByteRecord::new(), read: 0, file: shown, bytes },
+        predictions: Predictions::new(wish.form, Number::F32),
+        labels: Labels::default(),
+    }))
+}
+
+impl Rows {
+    /// Reads the next record; false at the end.
+    fn advance(&mut self) -> Result<bool> {
+        if self.read.is_multiple_of(RECORDS_A_LOOK) {
+            interrupt::check()?;
+        }
+        let there = self.reader.read_byte_record(&mut self.record).map_err(|error| {
+            fault(format_args!("{}: {error}", self.file), "every record needs as many fields as the header line")
+        })?;
+        self.read += u64::from(there);
+        Ok(there)
+    }
+
+    /// The index of the record.
+    fn index(&self) -> u64 {
+        self.read - 1
+    }
+
+    /// The line that the record begins on.
+    fn line(&self) -> u64 {
+        self.record.position().map_or(0, Position::line)
+    }
+
+    /// A field of the record.
+    fn text(&self, field: &Field) -> Result<&str> {
+        let bytes = self.record.get(field.at).unwrap_or_default().trim_ascii();
+        if bytes.is_empty() {
+            return Err(column::missing(&field.column, self.index(), Some(self.line())));
+        }
+        str::from_utf8(bytes).map_err(|_| self.no_number(field, &String::from_utf8_lossy(bytes)))
+    }
+
+    fn no_number(&self, field: &Field, text: &str) -> anyhow::Error {
+        let shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+        fault(
+            format_args!("{}, index {} (line {}): '{shown}' is no number", field.column, self.index(), self.line()),
+            "write numbers as 0.5 or 5e-1, labels also as True and False; drop the rows that have none",
+        )
+    }
+}
+
+impl Source for Csv {
+    fn shape(&self) -> Shape {
+        Shape::unknown()
+    }
+
+    fn count(&mut self) -> Result<u64> {
+        let begin = self.rows.reader.position().clone();
+        while self.rows.advance()? {}
+        self.rows.reader.seek(begin)?;
+        Ok(std::mem::take(&mut self.rows.read))
+    }
+
+    fn next_part(&mut self) -> Result<Option<Part<'_>>> {
+        self.predictions.clear();
+        self.labels.clear();
+        let Self { rows, pred, target, predictions, labels } = self;
+        while predictions.len() < COPIED_PART && rows.advance()? {
+            let text = rows.text(pred)?;
+            predictions.push_text(text, rows.line()).map_err(|_| rows.no_number(pred, text))?;
+            let text = rows.text(target)?;
+            labels.push(label(text).ok_or_else(|| rows.no_number(target, text))?, Some(rows.line()));
+        }
+        Ok((predictions.len() > 0).then(|| Part {
+            predictions: predictions.view(),
+            targets: labels.view(),
+            odd_prediction: predictions.odd(),
+            odd_target: labels.odd(),
+        }))
+    }
+
+    fn position(&self) -> (u64, u64) {
+        (self.rows.reader.position().byte(), self.rows.bytes)
+    }
+
+    fn predictions(&self) -> &Column {
+        &self.pred.column
+    }
+
+    fn targets(&self) -> &Column {
+        &self.target.column
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.predictions.notes().chain(self.labels.notes()).collect()
+    }
+}
+
+fn label(text: &str) -> Option<f64> {
+    match text {
+        "0" | "False" | "false" | "FALSE" => Some(0.0),
+        "1" | "True" | "true" | "TRUE" => Some(1.0),
+        text => text.parse().ok(),
+    }
+}

@@ -1,0 +1,116 @@
+//! NumPy's `.npy` files.
+
+use std::{
+    fs::File,
+    io::{BufReader, ErrorKind, Seek},
+    path::Path,
+};
+
+use anyhow::Result;
+use npyz::{DType, Endianness, NpyHeader, Order, TypeChar, TypeStr};
+
+use super::{
+    Column, Shape, Source, Wish,
+    mapped::{self, Array, Pair},
+    number::Number,
+};
+use crate::failure::fault;
+
+/// Opens a file of predictions and one of targets.
+pub fn open(predictions: &Path, targets: &Path, wish: Wish) -> Result<Box<dyn Source>> {
+    let mut notes = Vec::new();
+    let predictions = array(predictions, &mut notes)?;
+    let targets = array(targets, &mut notes)?;
+    let mut pair = Pair::new(predictions, targets, wish)?;
+    notes.into_iter().for_each(|note| pair.note(note));
+    Ok(Box::new(pair))
+}
+
+fn array(path: &Path, notes: &mut Vec<String>) -> Result<Array> {
+    let shown = path.display();
+    let unreadable = |error: std::io::Error| {
+        let reason = match error.kind() {
+            ErrorKind::UnexpectedEof => "is cut short: the file ends inside its header".to_owned(),
+            ErrorKind::InvalidData => format!("is no .npy file: {error}"),
+            _ => format!("cannot be read: {error}"),
+        };
+        fault(format_args!("{shown}: {reason}"), "write it with numpy.save")
+    };
+    let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
+    let header = NpyHeader::from_reader(&mut file).map_err(unreadable)?;
+    let start = file.stream_position().map_err(unreadable)?;
+    let file = file.into_inner();
+    let there = file.metadata().map_err(unreadable)?.len() - start;
+
+    let (number, big_endian) = number(path, &header.dtype())?;
+    let dimensions = header.shape();
+    let column = Column::whole(path);
+    let Some(shape) = Shape::new(dimensions) else {
+        return Err(if dimensions.len() == 1 || dimensions.len() == 2 {
+            mapped::too_short(&column, dimensions, number, there)
+        } else if dimensions.is_empty() {
+            fault(format_args!("{shown}: holds a single number (0-d)"), "save an array: numpy.atleast_1d(a)")
+        } else {
+            let what = format!("{shown}: has {} dimensions {dimensions:?}", dimensions.len());
+            fault(what, "save it as [N] or [N, C]: a.reshape(-1)")
+        });
+    };
+    // With one row or one column, both orders are the same.
+    if header.order() == Order::Fortran && dimensions.iter().filter(|&&n| n != 1).count() > 1 {
+        return Err(fault(
+            format_args!("{shown}: shape {dimensions:?} is stored in Fortran order (column by column)"),
+            "save it row by row: numpy.save(file, numpy.ascontiguousarray(a))",
+        ));
+    }
+    let needed = shape.len().and_then(|len| len.checked_mul(number.size() as u64));
+    match needed {
+        Some(needed) if needed <= there => {
+            if needed < there {
+                notes.push(format!("{shown}: {} bytes after the array were left unread", there - needed));
+            }
+        }
+        _ => return Err(mapped::too_short(&column, dimensions, number, there)),
+    }
+    Ok(Array { column, map: mapped::map(path, &file)?, start: start as usize, number, big_endian, shape })
+}
+
+/// The type of an array's values, and whether they are big-endian.
+fn number(path: &Path, dtype: &DType) -> Result<(Number, bool)> {
+    let shown = path.display();
+    let refuse = |help: &str| fault(format_args!("{shown}: {} values cannot be evaluated", dtype.descr()), help);
+    let plain = match dtype {
+        DType::Plain(plain) => plain,
+        DType::Record(fields) => {
+            let names: Vec<_> = fields.iter().map(|field| field.name.as_str()).collect();
+            return Err(fault(
+                format_args!("{shown}: is a structured array of the fields {}", names.join(", ")),
+                "save one field of it, as a['name'].copy()",
+            ));
+        }
+        DType::Array(..) => return Err(refuse("save a plain array of numbers")),
+    };
+    let number = plain_number(plain).ok_or_else(|| match plain.type_char() {
+        TypeChar::Object => refuse("they are pickled Python objects: save a.astype('float32')"),
+        TypeChar::Float => refuse("save a.astype('float64') or narrower"),
+        _ => refuse("save numbers: a.astype('float32'), labels as a.astype('uint8')"),
+    })?;
+    Ok((number, plain.endianness() == Endianness::Big))
+}
+
+fn plain_number(plain: &TypeStr) -> Option<Number> {
+    Some(match (plain.type_char(), plain.size_field()) {
+        (TypeChar::Bool, 1) => Number::Bool,
+        (TypeChar::Uint, 1) => Number::U8,
+        (TypeChar::Int, 1) => Number::I8,
+        (TypeChar::Uint, 2) => Number::U16,
+        (TypeChar::Int, 2) => Number::I16,
+        (TypeChar::Uint, 4) => Number::U32,
+        (TypeChar::Int, 4) => Number::I32,
+        (TypeChar::Uint, 8) => Number::U64,
+        (TypeChar::Int, 8) => Number::I64,
+        (TypeChar::Float, 2) => Number::F16,
+        (TypeChar::Float, 4) => Number::F32,
+        (TypeChar::Float, 8) => Number::F64,
+        _ => return None,
+    })
+}
