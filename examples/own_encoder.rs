@@ -3,6 +3,8 @@
 //! A first shader computes logits, the library evaluates them, a second shader steps along the gradient, all in one
 //! submission: nothing crosses the bus but the result block at the end.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it has done")]
+
 use logloss::{
     BufferRegion, DeviceBatch, DeviceOutputs, DeviceSink, Engine, Form, Objective, PredictionType, ResultBlock,
     TargetType,

@@ -1,5 +1,7 @@
 //! Evaluates a small batch: the mean loss, and the gradient a trainer would take a step with.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it has done")]
+
 use logloss::{Batch, Engine, Objective, Outputs, Result};
 
 fn main() -> Result<()> {

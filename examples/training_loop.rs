@@ -2,6 +2,8 @@
 //!
 //! The model is the simplest there is, one logit for everybody: its optimum is the log-odds of the base rate.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it has done")]
+
 use logloss::{Batch, Device, DeviceOutputs, Engine, EngineOptions, Objective, Result};
 
 const N: usize = 1 << 20;

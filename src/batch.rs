@@ -60,7 +60,7 @@ impl fmt::Display for Array {
     }
 }
 
-/// A view of predictions and their targets, of shape [N], or [N, C] row-major with C independent labels.
+/// A view of predictions and their targets, of shape `[N]`, or `[N, C]` row-major with C independent labels.
 ///
 /// Making one checks the lengths; the values are checked where they are read, in the one pass of an
 /// evaluation.
@@ -73,7 +73,7 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// A batch of logits, shape [N].
+    /// A batch of logits, shape `[N]`.
     ///
     /// # Errors
     /// [`Error::Length`] if the targets do not match the predictions in number.
@@ -81,7 +81,7 @@ impl<'a> Batch<'a> {
         Self::new(Form::Logits, predictions, targets)
     }
 
-    /// A batch of probabilities, shape [N].
+    /// A batch of probabilities, shape `[N]`.
     ///
     /// # Errors
     /// [`Error::Length`] if the targets do not match the predictions in number.
@@ -89,7 +89,7 @@ impl<'a> Batch<'a> {
         Self::new(Form::Probabilities, predictions, targets)
     }
 
-    /// A batch of predictions of the given form, shape [N].
+    /// A batch of predictions of the given form, shape `[N]`.
     ///
     /// # Errors
     /// [`Error::Length`] if the targets do not match the predictions in number.
@@ -107,7 +107,7 @@ impl<'a> Batch<'a> {
         Ok(Self { form, predictions, targets, classes: 1 })
     }
 
-    /// The same values as shape [N, `classes`], row-major.
+    /// The same values as shape `[N, classes]`, row-major.
     ///
     /// # Errors
     /// [`Error::Shape`] if `classes` is 0 or does not divide the number of values.
@@ -129,7 +129,7 @@ impl<'a> Batch<'a> {
         self.len() == 0
     }
 
-    /// C of shape [N, C]; 1 for shape [N].
+    /// C of shape `[N, C]`; 1 for shape `[N]`.
     pub fn classes(&self) -> usize {
         self.classes
     }
@@ -154,7 +154,7 @@ impl<'a> Batch<'a> {
         self.predictions.bytes().len() as u64 + self.targets.bytes().len() as u64
     }
 
-    /// The values of `range`, as shape [N]. Its start is a multiple of 8 (bits), which every block's is.
+    /// The values of `range`, as shape `[N]`. Its start is a multiple of 8 (bits), which every block's is.
     pub(crate) fn part(&self, range: Range<usize>) -> Self {
         Self {
             form: self.form,

@@ -200,18 +200,21 @@ impl Row {
         }
     }
 
-    /// [`Row::error`] for the result of an element, however this row's devices may read it.
-    pub fn judge(&self, got: f32, element: &Element) -> f64 {
-        let error = self.error(got, &element.truth());
-        if self.class == Class::Cpu || self.allows(error) {
+    /// [`Row::error`] for the result of an element whose truth this is, from the nearest truth that this row's devices
+    /// may read the element as.
+    pub fn judge(&self, got: f32, element: &Element, truth: &Truth) -> f64 {
+        let error = self.error(got, truth);
+        let read = |value: f64, may_be_zero: bool| {
+            if may_be_zero && self.class == Class::Wgsl && value.abs() < SMALLEST { 0.0 } else { value }
+        };
+        let derivative_of_probability = self.form == Form::Probabilities && self.output != Output::Loss;
+        let prediction = read(element.prediction, derivative_of_probability);
+        let target = read(element.target, true);
+        if (prediction, target) == (element.prediction, element.target) {
             return error;
         }
-        let may_be_zero = |value: f64| if value.abs() < SMALLEST { 0.0 } else { value };
-        let derivative_of_probability = self.form == Form::Probabilities && self.output != Output::Loss;
-        let prediction = if derivative_of_probability { may_be_zero(element.prediction) } else { element.prediction };
-        let readings = [(prediction, element.target), (prediction, may_be_zero(element.target))];
-        let readings = readings.into_iter().chain([(element.prediction, may_be_zero(element.target))]);
-        readings.fold(error, |error, (prediction, target)| {
+        let readings = [(prediction, target), (prediction, element.target), (element.prediction, target)];
+        readings.into_iter().fold(error, |error, (prediction, target)| {
             error.min(self.error(got, &Element { prediction, target, ..*element }.truth()))
         })
     }
@@ -458,7 +461,8 @@ mod tests {
     fn subnormal_inputs_may_be_zero() {
         let row = |class, form, output| find(class, form, TargetKind::Soft, output).expect("a row");
         let allowed = |row: &Row, got: f32, prediction: f64, target: f64| {
-            row.allows(row.judge(got, &Element::new(row.form, prediction, target)))
+            let element = Element::new(row.form, prediction, target);
+            row.allows(row.judge(got, &element, &element.truth()))
         };
         let (inf, tiny) = (f64::INFINITY, 1e-40);
         let loss = row(Class::Wgsl, Form::Logits, Output::Loss);

@@ -10,7 +10,8 @@ pub const BLOCK: usize = 2048;
 /// The sums of a part of a batch. Parts merge to the same bits in any order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Partials {
-    /// The sum of the losses.
+    /// The sum of the losses. Exact sums are taken of f32 sums of up to 64 losses: it is +inf also if one exceeds
+    /// 2^122, 5e36.
     pub sum: ExactSum,
     /// How many values were counted.
     pub count: u64,

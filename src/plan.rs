@@ -90,7 +90,7 @@ mod tests {
         ) {
             let limits = Limits { binding, buffer, workgroups: count };
             let window = limits.window(bytes);
-            prop_assert!(window <= WINDOW_MAX && window % WINDOW_STEP == 0);
+            prop_assert!(window <= WINDOW_MAX && window.is_multiple_of(WINDOW_STEP));
             prop_assert!(window * bytes <= binding.min(buffer));
             prop_assert!(workgroups(window, 1) <= count);
             let mut end = 0;

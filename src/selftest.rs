@@ -279,9 +279,7 @@ impl Report {
                     continue;
                 }
                 for (i, (_, truth)) in truths.iter().enumerate().filter(|(_, (k, _))| *k == kind) {
-                    let error = rule.error(got[i], truth);
-                    let error = if rule.allows(error) { error } else { rule.judge(got[i], &element(i)) };
-                    row.note(error, || {
+                    row.note(rule.judge(got[i], &element(i), truth), || {
                         let (prediction, target) = (predictions.get(i), targets.get(i));
                         let (value, [a, b]) = match output {
                             Output::Loss => (truth.loss(), truth.loss),

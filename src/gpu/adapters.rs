@@ -1,5 +1,7 @@
 //! Which adapters there are, and which one is meant.
 
+use std::sync::LazyLock;
+
 use crate::{Device, DeviceInfo, DeviceKind, Error, Result};
 
 /// Every device that an engine can run on, in the order of their indices.
@@ -48,10 +50,13 @@ pub struct AutoChoice {
     pub why: String,
 }
 
+/// One for all engines: wgpu tells a buffer of another device from one of its own only within an instance.
+static INSTANCE: LazyLock<wgpu::Instance> =
+    LazyLock::new(|| wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env()));
+
 /// Every adapter wgpu reaches. The order, and so the indices, hold while the machine's drivers do.
 pub(crate) async fn enumerate() -> Vec<wgpu::Adapter> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-    instance.enumerate_adapters(wgpu::Backends::all()).await
+    INSTANCE.enumerate_adapters(wgpu::Backends::all()).await
 }
 
 pub(crate) fn describe(info: &wgpu::AdapterInfo) -> DeviceInfo {

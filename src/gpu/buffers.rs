@@ -63,12 +63,11 @@ pub(crate) fn scoped<T>(device: &wgpu::Device, make: impl FnOnce() -> T) -> impl
     let [memory, internal, validation] = scopes;
     let errors = (validation.pop(), internal.pop(), memory.pop());
     async move {
-        for error in [errors.0.await, errors.1.await, errors.2.await] {
-            if let Some(error) = error {
-                return Err(Error::Device(error.to_string()));
-            }
+        let errors = [errors.0.await, errors.1.await, errors.2.await];
+        match errors.into_iter().flatten().next() {
+            Some(error) => Err(Error::Device(error.to_string())),
+            None => Ok(value),
         }
-        Ok(value)
     }
 }
 

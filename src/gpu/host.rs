@@ -28,6 +28,10 @@ const SLOTS: usize = 3;
 /// device.
 const CHUNK: u64 = 1 << 20;
 
+/// Bytes that a value takes at most in the staging buffer (prediction, target, weight, mask) or, at most as many, in
+/// the readback buffer (three outputs).
+const VALUE_BYTES: u64 = 13;
+
 /// Rings kept warm: a training loop and its evaluation.
 const RINGS: usize = 2;
 
@@ -141,7 +145,7 @@ impl Gpu {
             outputs: outputs.wanted(),
             blocks: self.blocks,
         };
-        let chunk = CHUNK.min(plan::Limits::from(&self.limits).window(4));
+        let chunk = CHUNK.min(plan::Limits::from(&self.limits).window(VALUE_BYTES));
         let capacity = (part.len() as u64).next_power_of_two().clamp(plan::WINDOW_STEP, chunk);
         {
             let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);

@@ -17,7 +17,7 @@ use crate::{
 /// Bytes sent to the device before waiting for them to arrive: bounds what wgpu keeps of them on the host.
 const UPLOAD_STEP: u64 = 32 << 20;
 
-/// Predictions and targets on a device, of shape [N] or [N, C] row-major.
+/// Predictions and targets on a device, of shape `[N]` or `[N, C]` row-major.
 ///
 /// The buffers hold whole words of 4 bytes; what the last word has beyond the last value is not looked at. They may
 /// be written between evaluations, by whomever: their values are checked anew in each.
@@ -115,6 +115,8 @@ pub struct Prepared {
     pass: Pass,
     readback: wgpu::Buffer,
     timer: Option<Timer>,
+    /// Held from submission to readback: there is one buffer to read from.
+    turn: futures_intrusive::sync::Mutex<()>,
 }
 
 impl Gpu {
@@ -193,7 +195,15 @@ impl Gpu {
             )
         });
         let (pass, readback, timer) = made.await?;
-        Ok(Prepared { gpu: self, arrays, objective: *objective, pass, readback, timer })
+        Ok(Prepared {
+            gpu: self,
+            arrays,
+            objective: *objective,
+            pass,
+            readback,
+            timer,
+            turn: futures_intrusive::sync::Mutex::new((), true),
+        })
     }
 
     /// Copies the first values of a region of f32 to the host.
@@ -269,6 +279,7 @@ impl Prepared {
     /// NaN where the caller's buffer lacks `COPY_SRC`. [`Error::Device`] if the device failed.
     pub async fn evaluate_async(&self) -> Result<Evaluation> {
         let started = Instant::now();
+        let _turn = self.turn.lock().await;
         let gpu = &*self.gpu;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         self.pass.record(&mut encoder, self.timer.as_ref().map(Timer::writes));
@@ -335,8 +346,7 @@ impl Prepared {
         }
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&region.buffer, region.offset + at / 4 * 4, &self.readback, 0, 4);
-        let word =
-            self.gpu.read(encoder, &self.readback, 4, |bytes| bytemuck::pod_read_unaligned::<u32>(bytes)).await?;
+        let word = self.gpu.read(encoder, &self.readback, 4, bytemuck::pod_read_unaligned::<u32>).await?;
         let bits = word >> (at % 4 * 8);
         let value = match (status, arrays.prediction, arrays.target) {
             (1, PredictionType::F32, _) | (2, _, TargetType::F32) => f32::from_bits(word).into(),

@@ -176,10 +176,10 @@ pub fn judge_scaled(engine: &Engine, batch: &Batch<'_>, got: [&[f32]; 3], coeffi
             let (prediction, target) = (batch.predictions().get(i), batch.targets().get(i));
             let row = contract::find(class, batch.form(), TargetKind::of(target), output).expect("a row");
             let element = Element::new(batch.form(), prediction, target);
+            let truth = element.truth();
             let (error, ceiling) = if coefficient == 1.0 || output == Output::Loss {
-                (row.judge(got, &element), row.ceiling)
+                (row.judge(got, &element, &truth), row.ceiling)
             } else {
-                let truth = element.truth();
                 let scaled = |terms: [f64; 2]| terms.map(|term| term * coefficient);
                 let truth =
                     Truth { loss: truth.loss, gradient: scaled(truth.gradient), hessian: scaled(truth.hessian) };

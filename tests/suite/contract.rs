@@ -193,7 +193,7 @@ fn sums_of_values_of_very_different_size() {
 /// Losses that f32 holds and whose sum it does not.
 #[test]
 fn sums_past_the_largest_f32() {
-    let predictions = vec![3e38f32; 5000];
+    let predictions = vec![3e36f32; 5000];
     let batch = batch(Form::Logits, &predictions, &[0u8; 5000]);
     each(|engine| {
         let evaluation = engine.evaluate(&batch, &Objective::mean(), Outputs::none()).expect("valid");

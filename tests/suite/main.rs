@@ -5,6 +5,7 @@
 
 mod common;
 
+mod comparers;
 mod contract;
 mod determinism;
 mod devices;
