@@ -1,13 +1,15 @@
 // Adds up the sums of all windows of a batch, in one lane, writes the result block, and leaves the sums at 0 for the
 // next evaluation.
 //
-//   windows  [windows] of 64 words, the first 24 the sum of a Window of kernel.wgsl
-//   result   32 words, laid out as `ResultBlock` in the documentation
+//   windows  [windows] of `stride` words, the first 48 the sums of a Window of kernel.wgsl
+//   result   64 words, laid out as `ResultBlock` in the documentation
 
 const LIMBS: u32 = 22u;
-const STRIDE: u32 = 64u;
+const SERIES_LIMBS: u32 = 23u;
 const INFINITE: u32 = 22u;
-const INVALID: u32 = 23u;
+const INVALID: u32 = 46u;
+const COUNT: u32 = 47u;
+const COEFFICIENT: u32 = 49u;
 const NAN_BITS: u32 = 0x7fc00000u;
 const INFINITY_BITS: u32 = 0x7f800000u;
 
@@ -18,6 +20,16 @@ struct Totals {
     // Elements in all, low and high half.
     count_low: u32,
     count_high: u32,
+    // Words between two windows.
+    stride: u32,
+    // 1 if the windows have counted, and weighed, their elements; 0 if every element counts with weight 1.
+    counted: u32,
+    // 1 if the mean divides by the weights.
+    weighted: u32,
+    // What the mean of nothing is, as bits.
+    empty: u32,
+    // What a coefficient is before it is divided.
+    scale: f32,
 }
 
 struct ResultBlock {
@@ -29,12 +41,24 @@ struct ResultBlock {
     count_high: u32,
     sum: u32,
     mean: u32,
+    weight: f32,
+    reserved: array<u32, 7>,
     limbs: array<u32, 24>,
+    weight_limbs: array<u32, 24>,
+}
+
+// A number v·2^e with 32 bits in v.
+struct Wide {
+    v: f32,
+    e: i32,
 }
 
 @group(0) @binding(0) var<storage, read> totals: Totals;
 @group(0) @binding(1) var<storage, read_write> windows: array<u32>;
 @group(0) @binding(2) var<storage, read_write> result: ResultBlock;
+
+// The sum of one series over all windows.
+var<private> limbs: array<u32, 24>;
 
 // 2^e for -126 <= e <= 127.
 fn power_of_two(e: i32) -> f32 {
@@ -42,16 +66,17 @@ fn power_of_two(e: i32) -> f32 {
 }
 
 // v · 2^e in steps that a float's exponent can hold; 0 or +inf past its range.
-fn scaled(v: f32, e: i32) -> f32 {
-    let third = e / 3;
-    return v * power_of_two(third) * power_of_two(third) * power_of_two(e - 2 * third);
+fn scaled(wide: Wide) -> f32 {
+    let third = wide.e / 3;
+    return wide.v * power_of_two(third) * power_of_two(third) * power_of_two(wide.e - 2 * third);
 }
 
 // index = window · first + local, as two halves: a product of 32 by 26 bits.
 fn store_first_invalid(first: u32, local: u32) {
     let low = (first & 0xffffu) * (totals.window >> 11u);
     let high = (first >> 16u) * (totals.window >> 11u);
-    // (high · 2^16 + low) · 2^11 + local; a window is a multiple of 2^11, low and high have at most 31 bits.
+    // (high · 2^16 + low) · 2^11 + local; a window is a multiple of 2^11 where there are several, low and high have at
+    // most 31 bits.
     let part = low << 11u;
     let middle = high << 27u;
     let sum = part + middle;
@@ -61,15 +86,12 @@ fn store_first_invalid(first: u32, local: u32) {
     result.first_invalid_high = (low >> 21u) + (high >> 5u) + carry;
 }
 
-@compute @workgroup_size(1)
-fn finish() {
-    var limbs: array<u32, 24>;
+// Adds up a series into `limbs`, leaves it at 0, and says whether an infinity was in it.
+fn gather(series: u32) -> bool {
+    limbs = array<u32, 24>();
     var infinite = 0u;
-    var status = 0u;
-    result.first_invalid_low = 0xffffffffu;
-    result.first_invalid_high = 0xffffffffu;
     for (var w = 0u; w < totals.windows; w++) {
-        let base = w * STRIDE;
+        let base = w * totals.stride + series * SERIES_LIMBS;
         var carry = 0u;
         for (var l = 0u; l < LIMBS; l++) {
             // A window's limb may use all 32 bits: its upper half belongs to the next limb.
@@ -77,45 +99,91 @@ fn finish() {
             let sum = limbs[l] + (limb & 0xffffu) + carry;
             limbs[l] = sum & 0xffffu;
             carry = (sum >> 16u) + (limb >> 16u);
+            windows[base + l] = 0u;
         }
         limbs[LIMBS] += carry & 0xffffu;
         limbs[LIMBS + 1u] += carry >> 16u;
         infinite |= windows[base + INFINITE];
-        let invalid = ~windows[base + INVALID];
-        for (var word = 0u; word <= INVALID; word++) {
-            windows[base + word] = 0u;
+        windows[base + INFINITE] = 0u;
+    }
+    return infinite != 0u;
+}
+
+// What `limbs` hold.
+fn wide() -> Wide {
+    var top = 2u;
+    for (var l = 2u; l < 24u; l++) {
+        if limbs[l] != 0u {
+            top = l;
         }
+    }
+    // The 32 leading bits, and the power of two that the last of them weighs.
+    let leading = (limbs[top] << 16u) | limbs[top - 1u];
+    let shift = min(countLeadingZeros(leading), 15u);
+    let bits = (leading << shift) | (limbs[top - 2u] >> (16u - shift));
+    return Wide(f32(bits), i32(16u * (top - 1u)) - i32(shift) - 173);
+}
+
+// The number of elements counted, as two halves; leaves the windows' counts at 0.
+fn gather_count() -> vec2<u32> {
+    if totals.counted == 0u {
+        return vec2<u32>(totals.count_low, totals.count_high);
+    }
+    var count = vec2<u32>();
+    for (var w = 0u; w < totals.windows; w++) {
+        let low = count.x + windows[w * totals.stride + COUNT];
+        count.y += select(0u, 1u, low < count.x);
+        count.x = low;
+        windows[w * totals.stride + COUNT] = 0u;
+    }
+    return count;
+}
+
+fn to_float(count: vec2<u32>) -> f32 {
+    return f32(count.y) * 4294967296.0 + f32(count.x);
+}
+
+@compute @workgroup_size(1)
+fn finish() {
+    result.first_invalid_low = 0xffffffffu;
+    result.first_invalid_high = 0xffffffffu;
+    var status = 0u;
+    for (var w = 0u; w < totals.windows; w++) {
+        let invalid = ~windows[w * totals.stride + INVALID];
+        windows[w * totals.stride + INVALID] = 0u;
         if status == 0u && invalid != 0xffffffffu {
             status = invalid & 3u;
             store_first_invalid(w, invalid >> 2u);
         }
     }
-    var top = 0u;
-    for (var l = 0u; l < 24u; l++) {
-        result.limbs[l] = limbs[l];
-        if limbs[l] != 0u {
-            top = l;
+    let count = gather_count();
+    var divisor = Wide(to_float(count), 0);
+    if totals.counted != 0u {
+        gather(1u);
+        let weight = wide();
+        result.weight = scaled(weight);
+        result.weight_limbs = limbs;
+        if totals.weighted != 0u {
+            divisor = weight;
         }
+    } else {
+        result.weight = to_float(count);
     }
-    top = max(top, 2u);
-    // The 32 leading bits, and the power of two that the last of them weighs.
-    let leading = (limbs[top] << 16u) | limbs[top - 1u];
-    let shift = min(countLeadingZeros(leading), 15u);
-    let bits = (leading << shift) | (limbs[top - 2u] >> (16u - shift));
-    let exponent = i32(16u * (top - 1u)) - i32(shift) - 173;
-    let count = f32(totals.count_high) * 4294967296.0 + f32(totals.count_low);
+    let infinite = gather(0u);
+    let value = wide();
+    result.limbs = limbs;
     result.status = status;
-    result.infinite = select(0u, 1u, infinite != 0u);
-    result.count_low = totals.count_low;
-    result.count_high = totals.count_high;
-    var sum = bitcast<u32>(scaled(f32(bits), exponent));
-    var mean = bitcast<u32>(scaled(f32(bits) / max(count, 1.0), exponent));
-    if infinite != 0u {
+    result.infinite = select(0u, 1u, infinite);
+    result.count_low = count.x;
+    result.count_high = count.y;
+    var sum = bitcast<u32>(scaled(value));
+    var mean = bitcast<u32>(scaled(Wide(value.v / max(divisor.v, 1.0), value.e - divisor.e)));
+    if infinite {
         sum = INFINITY_BITS;
         mean = INFINITY_BITS;
     }
-    if (totals.count_low | totals.count_high) == 0u {
-        mean = NAN_BITS;
+    if divisor.v == 0.0 {
+        mean = totals.empty;
     }
     if status != 0u {
         sum = NAN_BITS;
@@ -123,4 +191,20 @@ fn finish() {
     }
     result.sum = sum;
     result.mean = mean;
+}
+
+// After a pass that only counts and weighs: divides the scale by what the mean divides by, for every window.
+@compute @workgroup_size(1)
+fn divide() {
+    let count = gather_count();
+    gather(1u);
+    var divisor = Wide(to_float(count), 0);
+    if totals.weighted != 0u {
+        divisor = wide();
+    }
+    let coefficient = scaled(Wide(totals.scale / max(divisor.v, 1.0), -divisor.e));
+    for (var w = 0u; w < totals.windows; w++) {
+        windows[w * totals.stride + COEFFICIENT] = bitcast<u32>(coefficient);
+        windows[w * totals.stride + INVALID] = 0u;
+    }
 }

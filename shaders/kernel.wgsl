@@ -1,15 +1,17 @@
 // The one pass over a window of a batch: loads, evaluates, stores what is wanted, and adds up the losses.
 //
 //   predictions  [len] f32, f16 or bf16        losses, gradients, hessians  [len] f32, those that are wanted
-//   targets      [len] f32, bytes or bits      window                       its size, and its exact sum
+//   targets      [len] f32, bytes or bits      window                       its size, and its exact sums
+//   weights      [len] or [rows] f32 or f16
+//   mask         [len] bits
 //
-// A workgroup takes BLOCKS blocks of 2048 consecutive elements, lane l the elements l, l + 256, l + 512, ... of each.
-// A block's losses become one number in a fixed tree: 8 elements a lane and 8 lanes a group in f32, in pairs, so
-// that equal losses add exactly; then 32 groups as integers on a common exponent, 48 bits below the largest. From
-// there on everything is integer addition, which no order changes: blocks finish in any order, and neither BLOCKS
-// nor the number of windows shows in the result.
+// A workgroup takes BLOCKS blocks of 2048 elements, 8 of each a lane. A block's losses become one number in a fixed
+// tree: 8 elements a lane and 8 lanes a group in f32, in pairs, so that equal losses add exactly; then 32 groups as
+// integers on a common exponent, 48 bits below the largest. From there on everything is integer addition, which no
+// order changes: blocks finish in any order, and neither BLOCKS nor the number of windows shows in the result.
 //
-// Follows element.wgsl, whose functions it calls.
+// Follows element.wgsl, family.wgsl and a file of sums/, whose functions it calls: what a block is, and where it is
+// added, is said there.
 
 // What the predictions are (0 logits, 1 probabilities), and how they are stored (0 f32, 1 f16, 2 bf16).
 override FORM: u32 = 0u;
@@ -20,31 +22,60 @@ override TARGET: u32 = 0u;
 override LOSS: bool = false;
 override GRADIENT: bool = false;
 override HESSIAN: bool = false;
+// Whether more than the plain loss is in use: family.wgsl, weights, mask.
+override FAMILY: bool = false;
+// How the weights are stored (0 none, 1 f32, 2 f16), and whether they are the samples'.
+override WEIGHT: u32 = 0u;
+override SAMPLE_WEIGHTS: bool = false;
+override MASK: bool = false;
+// Which targets leave an element out: 0 none, 1 a label, 2 NaN.
+override IGNORE: u32 = 0u;
+// Whether class weights and pos_weights differ by class.
+override CLASSES: bool = false;
+// Whether no loss is taken at all: a pass that only counts and weighs.
+override WEIGHTS_ALONE: bool = false;
+// What is summed: the losses and, where FAMILY is set, the weights.
+override SERIES: u32 = 1u;
 // Blocks a workgroup takes, at most 8: few where there are lanes to fill, many where barriers are dear.
 override BLOCKS: u32 = 1u;
 
 const LANES: u32 = 256u;
 const BLOCK: u32 = 2048u;
 const GROUPS: u32 = 32u;
+// Words of a sum: 22 limbs, and the count of infinities.
+const SERIES_LIMBS: u32 = 23u;
 const INFINITE: u32 = 22u;
 // Which array made an element invalid; VALID is no array's.
 const VALID: u32 = 0u;
 const BAD_PREDICTION: u32 = 1u;
 const BAD_TARGET: u32 = 2u;
+const BAD_WEIGHT: u32 = 3u;
 const NAN_BITS: u32 = 0x7fc00000u;
 
 // What belongs to one window. Read from storage: some drivers compile a uniform's value in, each time it changes.
 struct Window {
-    // The sum in fixed point, exact over the whole range of f32: limb l counts units of 2^(16 l - 173). A block adds
-    // 16 bits to a limb twice at most, so the 32,768 blocks of a window cannot overflow one. The last one is no
-    // limb: it is not 0 if a block's sum was +inf.
-    limbs: array<atomic<u32>, 23>,
+    // The sums of the losses and, behind them, of the weights, in fixed point, exact over the whole range of f32: limb
+    // l counts units of 2^(16 l - 173). A block adds 16 bits to a limb twice at most, so the 32,768 blocks of a window
+    // cannot overflow one. The last of each 23 is no limb: it is not 0 if a block's sum was +inf.
+    limbs: array<atomic<u32>, 46>,
     // 0, or the complement of 4·index + array for the first invalid element.
     invalid: atomic<u32>,
+    // Elements counted; taken, as the weights are, where FAMILY is set.
+    count: atomic<u32>,
     // Elements in this window, at most 2^26.
     len: u32,
     // Multiplies every gradient and hessian.
     coefficient: f32,
+    // Classes, and the class of the first element.
+    classes: u32,
+    phase: u32,
+    // The label that leaves an element out.
+    ignored: u32,
+    // What is the mean of a row of which nothing is counted, as bits.
+    empty: u32,
+    family: Family,
+    // Class weight and pos_weight: of each class, or of all.
+    class_weights: array<vec2<f32>>,
 }
 
 @group(0) @binding(0) var<storage, read_write> window: Window;
@@ -53,16 +84,23 @@ struct Window {
 @group(0) @binding(3) var<storage, read_write> losses: array<u32>;
 @group(0) @binding(4) var<storage, read_write> gradients: array<u32>;
 @group(0) @binding(5) var<storage, read_write> hessians: array<u32>;
+@group(0) @binding(6) var<storage, read> weights: array<u32>;
+@group(0) @binding(7) var<storage, read> mask: array<u32>;
 
-var<workgroup> lane_sums: array<f32, LANES * BLOCKS>;
-var<workgroup> group_sums: array<f32, GROUPS * BLOCKS>;
+// A block's losses and, where FAMILY is set, its weights behind all blocks' losses.
+var<workgroup> lane_sums: array<f32, LANES * BLOCKS * SERIES>;
+var<workgroup> group_sums: array<f32, GROUPS * BLOCKS * SERIES>;
 var<workgroup> lane_invalid: array<u32, LANES>;
+var<workgroup> lane_counts: array<u32, LANES>;
 
 // The largest complement seen by this lane: 0 for none.
 var<private> invalid: u32;
+// Elements this lane has counted.
+var<private> count: u32;
 // Read once by every lane.
 var<private> len: u32;
 var<private> coefficient: f32;
+var<private> family: Family;
 
 fn load_prediction(i: u32) -> f32 {
     switch PREDICTION {
@@ -97,43 +135,135 @@ fn in_unit_interval(bits: u32) -> bool {
     return bits <= 0x3f800000u || bits == 0x80000000u;
 }
 
-fn offence(x: f32, z: f32) -> u32 {
-    let bits = bitcast<u32>(x);
-    let bad = select(is_nan(bits), !in_unit_interval(bits), FORM == 1u);
-    if bad {
-        return BAD_PREDICTION;
+fn load_weight(i: u32) -> f32 {
+    switch WEIGHT {
+        case 1u: {
+            return bitcast<f32>(weights[i]);
+        }
+        case 2u: {
+            return decode_f16(weights[i >> 1u] >> ((i & 1u) << 4u));
+        }
+        default: {
+            return 1.0;
+        }
     }
-    return select(BAD_TARGET, VALID, in_unit_interval(bitcast<u32>(z)));
 }
 
-// Evaluates element i, stores what is wanted of it, and returns its loss; 0 past the end.
-fn evaluate(i: u32) -> f32 {
-    if i >= len {
-        return 0.0;
+// Whether a weight is finite and not negative.
+fn is_weight(bits: u32) -> bool {
+    return bits < INFINITY_BITS || bits == 0x80000000u;
+}
+
+fn offence(x: f32, z: f32, v: f32) -> u32 {
+    let bits = bitcast<u32>(x);
+    let bad = select(is_nan(bits), !in_unit_interval(bits), FORM == 1u);
+    if bad && !WEIGHTS_ALONE {
+        return BAD_PREDICTION;
     }
-    let x = load_prediction(i);
-    let z = load_target(i);
-    let bad = offence(x, z);
-    var element: Element;
+    if !in_unit_interval(bitcast<u32>(z)) {
+        return BAD_TARGET;
+    }
+    return select(BAD_WEIGHT, VALID, WEIGHT == 0u || is_weight(bitcast<u32>(v)));
+}
+
+// Whether element i with target z is left out.
+fn is_ignored(i: u32, z: f32) -> bool {
+    if MASK && ((mask[i >> 5u] >> (i & 31u)) & 1u) == 0u {
+        return true;
+    }
+    switch IGNORE {
+        case 1u: {
+            return z == f32(window.ignored);
+        }
+        case 2u: {
+            return is_nan(bitcast<u32>(z));
+        }
+        default: {
+            return false;
+        }
+    }
+}
+
+// Loss and derivatives of an element and what it weighs.
+fn element_at(i: u32, x: f32, z: f32, v: f32) -> Weighted {
+    if FAMILY {
+        var negative: Element;
+        var positive: Element;
+        if FORM == 1u {
+            negative = probability_element(x, 1.0, 0.0);
+            positive = probability_element(x, 0.0, 1.0);
+        } else {
+            negative = logit_element(x, 1.0, 0.0);
+            positive = logit_element(x, 0.0, 1.0);
+        }
+        let class_index = select(0u, (window.phase + i) % window.classes, CLASSES);
+        return family_element(FORM == 1u, x, z, v, window.class_weights[class_index], negative, positive, family);
+    }
     if FORM == 1u {
-        element = probability_element(x, 1.0 - z, z);
-    } else {
-        element = logit_element(x, 1.0 - z, z);
+        return Weighted(probability_element(x, 1.0 - z, z), 0.0);
     }
+    return Weighted(logit_element(x, 1.0 - z, z), 0.0);
+}
+
+// What is 0 stays 0, also where a mean of nothing divides by 0.
+fn scaled_bits(value: f32) -> u32 {
+    return bitcast<u32>(select(value * coefficient, 0.0, FAMILY && value == 0.0));
+}
+
+fn store(i: u32, element: Element, valid: bool) {
     if LOSS {
-        losses[i] = select(NAN_BITS, bitcast<u32>(element.loss), bad == VALID);
+        losses[i] = select(NAN_BITS, bitcast<u32>(element.loss), valid);
     }
     if GRADIENT {
-        gradients[i] = select(NAN_BITS, bitcast<u32>(element.gradient * coefficient), bad == VALID);
+        gradients[i] = select(NAN_BITS, scaled_bits(element.gradient), valid);
     }
     if HESSIAN {
-        hessians[i] = select(NAN_BITS, bitcast<u32>(element.hessian * coefficient), bad == VALID);
+        hessians[i] = select(NAN_BITS, scaled_bits(element.hessian), valid);
     }
+}
+
+// Evaluates element i, stores what is wanted of it, and returns its loss and its weight; 0 past the end.
+fn evaluate(i: u32) -> vec2<f32> {
+    if i >= len {
+        return vec2<f32>();
+    }
+    var x = 0.0;
+    if !WEIGHTS_ALONE {
+        x = load_prediction(i);
+    }
+    let z = load_target(i);
+    if FAMILY && is_ignored(i, z) {
+        store(i, Element(), true);
+        return vec2<f32>();
+    }
+    let v = load_weight(select(i, (window.phase + i) / window.classes, SAMPLE_WEIGHTS));
+    let bad = offence(x, z, v);
+    let weighted = element_at(i, x, z, v);
+    store(i, weighted.element, bad == VALID);
+    count += 1u;
     if bad != VALID {
         invalid = max(invalid, ~(4u * i + bad));
-        return 0.0;
     }
-    return element.loss;
+    // An invalid prediction takes nothing from the weight, which does not depend on it.
+    let weighs = in_unit_interval(bitcast<u32>(z)) && (WEIGHT == 0u || is_weight(bitcast<u32>(v)));
+    let adds = bad == VALID && !WEIGHTS_ALONE;
+    return vec2<f32>(select(0.0, weighted.element.loss, adds), select(0.0, weighted.weight, weighs));
+}
+
+// The losses and weights of a lane's 8 elements of a block, added in pairs; each is `step` elements from the next.
+fn eight(first: u32, step: u32, end: u32) -> vec2<f32> {
+    var sum = vec2<f32>();
+    for (var k = 0u; k < 8u; k += 4u) {
+        let i = first + k * step;
+        sum += (evaluate(before(i, end)) + evaluate(before(i + step, end)))
+            + (evaluate(before(i + 2u * step, end)) + evaluate(before(i + 3u * step, end)));
+    }
+    return sum;
+}
+
+// i, or past every end if it is not before `end`.
+fn before(i: u32, end: u32) -> u32 {
+    return select(0xffffffffu, i, i < end);
 }
 
 // The sum of 8 lanes of a block: lanes g, g + 32, g + 64, ... for group g.
@@ -143,8 +273,8 @@ fn group_sum(group: u32) -> f32 {
         + ((lane_sums[first + 128u] + lane_sums[first + 160u]) + (lane_sums[first + 192u] + lane_sums[first + 224u]));
 }
 
-// Adds up the groups of a block, as integers on the exponent of the largest.
-fn add_block(first: u32) {
+// Adds up the groups of a block, as integers on the exponent of the largest, to the series' sum, or its class's.
+fn add_block(first: u32, series: u32, block: u32) {
     var largest = 0u;
     for (var g = first; g < first + GROUPS; g++) {
         // No loss is negative; a sign bit could only be that of -0.
@@ -173,7 +303,7 @@ fn add_block(first: u32) {
         let value = moved[part % 3u];
         // One instruction serves every limb and the count of infinities: atomics are dear on some adapters, also
         // where no lane takes part.
-        atomicAdd(&window.limbs[select((position >> 4u) + part % 3u, INFINITE, infinite)], select(value, 1u, infinite));
+        add_limb(series, block, select((position >> 4u) + part % 3u, INFINITE, infinite), select(value, 1u, infinite));
     }
 }
 
@@ -181,28 +311,42 @@ fn add_block(first: u32) {
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     len = window.len;
     coefficient = window.coefficient;
-    for (var block = 0u; block < BLOCKS; block++) {
-        let first = (workgroup.x * BLOCKS + block) * BLOCK + lane;
-        var sum = 0.0;
-        for (var i = first; i < first + BLOCK; i += 4u * LANES) {
-            sum += (evaluate(i) + evaluate(i + LANES)) + (evaluate(i + 2u * LANES) + evaluate(i + 3u * LANES));
+    if FAMILY {
+        family = window.family;
+    }
+    for (var b = 0u; b < BLOCKS; b++) {
+        let sum = lane_sum(workgroup.x * BLOCKS + b, lane);
+        lane_sums[b * LANES + lane] = sum.x;
+        if FAMILY {
+            lane_sums[(BLOCKS + b) * LANES + lane] = sum.y;
         }
-        lane_sums[block * LANES + lane] = sum;
     }
     lane_invalid[lane] = invalid;
+    if FAMILY {
+        lane_counts[lane] = count;
+    }
     workgroupBarrier();
-    for (var group = lane; group < GROUPS * BLOCKS; group += LANES) {
+    for (var group = lane; group < GROUPS * BLOCKS * SERIES; group += LANES) {
         group_sums[group] = group_sum(group);
     }
     workgroupBarrier();
+    if lane < BLOCKS * SERIES {
+        add_block(lane * GROUPS, lane / BLOCKS, workgroup.x * BLOCKS + lane % BLOCKS);
+    }
     if lane < BLOCKS {
-        add_block(lane * GROUPS);
         var first_invalid = 0u;
+        var counted = 0u;
         for (var other = lane; other < LANES; other += BLOCKS) {
             first_invalid = max(first_invalid, lane_invalid[other]);
+            if FAMILY {
+                counted += lane_counts[other];
+            }
         }
         if first_invalid != 0u {
             atomicMax(&window.invalid, first_invalid);
+        }
+        if FAMILY {
+            add_count(workgroup.x * BLOCKS + lane, counted);
         }
     }
 }

@@ -40,6 +40,24 @@ pub enum Targets<'a> {
     Bits(&'a [u8]),
 }
 
+/// Borrowed weights, in the type they are stored in: ≥ 0 and finite.
+#[derive(Clone, Copy, Debug)]
+pub enum Weights<'a> {
+    /// IEEE binary32.
+    F32(&'a [f32]),
+    /// IEEE binary16.
+    F16(&'a [f16]),
+}
+
+/// What a weight belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WeightShape {
+    /// An element: `[N, C]`.
+    Elements,
+    /// A sample, that is a row: `[N]`.
+    Samples,
+}
+
 /// Which array of a batch an error speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Array {
@@ -49,6 +67,8 @@ pub enum Array {
     Probabilities,
     /// The targets.
     Targets,
+    /// The weights. Their index is that of the element, also where a sample's weight serves a whole row.
+    Weights,
 }
 
 impl fmt::Display for Array {
@@ -56,6 +76,7 @@ impl fmt::Display for Array {
         f.write_str(match self {
             Array::Predictions | Array::Probabilities => "predictions",
             Array::Targets => "targets",
+            Array::Weights => "weights",
         })
     }
 }
@@ -70,6 +91,10 @@ pub struct Batch<'a> {
     predictions: Floats<'a>,
     targets: Targets<'a>,
     classes: usize,
+    weights: Option<(Weights<'a>, WeightShape)>,
+    mask: Option<&'a [u8]>,
+    /// The class of the first value: not 0 in a part that starts inside a row.
+    phase: usize,
 }
 
 impl<'a> Batch<'a> {
@@ -104,7 +129,7 @@ impl<'a> Batch<'a> {
         if !fits {
             return Err(Error::Length { name: "targets", actual: actual as u64, expected: len as u64 });
         }
-        Ok(Self { form, predictions, targets, classes: 1 })
+        Ok(Self { form, predictions, targets, classes: 1, weights: None, mask: None, phase: 0 })
     }
 
     /// The same values as shape `[N, classes]`, row-major.
@@ -116,6 +141,42 @@ impl<'a> Batch<'a> {
             return Err(Error::Shape { len: self.len() as u64, classes: classes as u64 });
         }
         self.classes = classes;
+        Ok(self)
+    }
+
+    /// A weight for each element: `[N, C]`.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if there are not as many weights as predictions.
+    pub fn with_weights(mut self, weights: impl Into<Weights<'a>>) -> Result<Self> {
+        let weights = weights.into();
+        check("weights", weights.len(), self.len())?;
+        self.weights = Some((weights, WeightShape::Elements));
+        Ok(self)
+    }
+
+    /// A weight for each sample: `[N]` of shape `[N, C]`, so [`with_classes`](Self::with_classes) comes first.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if there are not as many weights as rows.
+    pub fn with_sample_weights(mut self, weights: impl Into<Weights<'a>>) -> Result<Self> {
+        let weights = weights.into();
+        check("sample weights", weights.len(), self.len() / self.classes)?;
+        // In a single column a sample is an element.
+        let shape = if self.classes == 1 { WeightShape::Elements } else { WeightShape::Samples };
+        self.weights = Some((weights, shape));
+        Ok(self)
+    }
+
+    /// A bit for each element, least significant first: 0 ignores it.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if the bytes are not as many as hold the elements' bits.
+    pub fn with_mask(mut self, bits: &'a [u8]) -> Result<Self> {
+        if bits.len() != self.len().div_ceil(8) {
+            return Err(Error::Length { name: "mask", actual: bits.len() as u64 * 8, expected: self.len() as u64 });
+        }
+        self.mask = Some(bits);
         Ok(self)
     }
 
@@ -149,25 +210,73 @@ impl<'a> Batch<'a> {
         self.targets
     }
 
-    /// Bytes that an evaluation has to read.
-    pub fn bytes(&self) -> u64 {
-        self.predictions.bytes().len() as u64 + self.targets.bytes().len() as u64
+    /// The weights, and what each belongs to.
+    pub fn weights(&self) -> Option<(Weights<'a>, WeightShape)> {
+        self.weights
     }
 
-    /// The values of `range`, as shape `[N]`. Its start is a multiple of 8 (bits), which every block's is.
+    /// The mask.
+    pub fn mask(&self) -> Option<&'a [u8]> {
+        self.mask
+    }
+
+    /// Bytes that an evaluation has to read.
+    pub fn bytes(&self) -> u64 {
+        let weights = self.weights.map_or(0, |(weights, _)| weights.bytes().len());
+        let mask = self.mask.map_or(0, <[u8]>::len);
+        (self.predictions.bytes().len() + self.targets.bytes().len() + weights + mask) as u64
+    }
+
+    /// The class of the first value: not 0 in a part that starts inside a row.
+    pub(crate) fn phase(&self) -> usize {
+        self.phase
+    }
+
+    /// The values of `range`. Its start is a multiple of 8 (bits), which every block's is.
     pub(crate) fn part(&self, range: Range<usize>) -> Self {
+        let row = |index: usize| (self.phase + index) / self.classes;
+        let weights = self.weights.map(|(weights, shape)| match shape {
+            WeightShape::Elements => (weights.part(range.clone()), shape),
+            WeightShape::Samples => (weights.part(row(range.start)..row(range.end + self.classes - 1)), shape),
+        });
         Self {
             form: self.form,
             predictions: self.predictions.part(range.clone()),
-            targets: self.targets.part(range),
-            classes: 1,
+            targets: self.targets.part(range.clone()),
+            classes: self.classes,
+            weights,
+            mask: self.mask.map(|bits| &bits[range.start / 8..range.end.div_ceil(8)]),
+            phase: (self.phase + range.start) % self.classes,
+        }
+    }
+
+    /// The class of value `index`.
+    pub(crate) fn class(&self, index: usize) -> usize {
+        (self.phase + index) % self.classes
+    }
+
+    /// The weight of value `index`, 1 where there are none.
+    pub(crate) fn weight(&self, index: usize) -> f64 {
+        match self.weights {
+            None => 1.0,
+            Some((weights, WeightShape::Elements)) => weights.get(index),
+            Some((weights, WeightShape::Samples)) => weights.get((self.phase + index) / self.classes),
         }
     }
 
     /// Which array makes value `index` invalid, and its value there. For a message: the kernels find the index.
     pub(crate) fn offence(&self, index: usize) -> Option<(Array, f64)> {
+        let weight = self.weight(index);
         invalid(self.form, self.predictions.get(index), self.targets.get(index))
+            .or((!(weight >= 0.0 && weight.is_finite())).then_some((Array::Weights, weight)))
     }
+}
+
+fn check(name: &'static str, actual: usize, expected: usize) -> Result<()> {
+    if actual != expected {
+        return Err(Error::Length { name, actual: actual as u64, expected: expected as u64 });
+    }
+    Ok(())
 }
 
 /// The array and value for which a prediction and its target cannot be evaluated, if there is one.
@@ -265,6 +374,46 @@ impl<'a> Targets<'a> {
     }
 }
 
+impl<'a> Weights<'a> {
+    /// Number of weights.
+    pub fn len(&self) -> usize {
+        match self {
+            Weights::F32(v) => v.len(),
+            Weights::F16(v) => v.len(),
+        }
+    }
+
+    /// Whether there is no weight.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Weight `index`, widened exactly.
+    ///
+    /// # Panics
+    /// If `index` is not less than the length.
+    pub fn get(&self, index: usize) -> f64 {
+        match self {
+            Weights::F32(v) => v[index].into(),
+            Weights::F16(v) => v[index].into(),
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        match *self {
+            Weights::F32(v) => bytemuck::cast_slice(v),
+            Weights::F16(v) => bytemuck::cast_slice(v),
+        }
+    }
+
+    pub(crate) fn part(&self, range: Range<usize>) -> Self {
+        match self {
+            Weights::F32(v) => Weights::F32(&v[range]),
+            Weights::F16(v) => Weights::F16(&v[range]),
+        }
+    }
+}
+
 /// Slices, vectors and arrays become the view they hold.
 macro_rules! from_slices {
     ($($view:ident::$variant:ident($value:ty)),* $(,)?) => {$(
@@ -292,4 +441,6 @@ from_slices!(
     Targets::F32(f32),
     Targets::U8(u8),
     Targets::Bool(bool),
+    Weights::F32(f32),
+    Weights::F16(f16),
 );

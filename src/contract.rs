@@ -11,17 +11,32 @@
 //! | any GPU adapter, logits, soft targets | 3 ULP | 4·2⁻²⁴ of the terms | 4 ULP | 1e-7 relative |
 //! | any GPU adapter, probabilities, targets 0 or 1 | 2 ULP | 3 ULP | 4 ULP | 1e-7 relative |
 //! | any GPU adapter, probabilities, soft targets | 3 ULP | 4·2⁻²⁴ of the terms | 4 ULP | 1e-7 relative |
+//! | CPU, logits, weighted | 6 ULP | 8·2⁻²⁴ of the terms | 7 ULP | 4e-7 relative |
+//! | CPU, logits, focal | 8 + 1.5t ULP | (16 + 3t)·2⁻²⁴ of the terms | (16 + 3t)·2⁻²⁴ of the terms | 4e-7 relative |
+//! | CPU, probabilities, weighted | 6 ULP | 8·2⁻²⁴ of the terms | 7 ULP | 4e-7 relative |
+//! | CPU, probabilities, focal | 8 + 1.5t ULP | (16 + 3t)·2⁻²⁴ of the terms | (16 + 3t)·2⁻²⁴ of the terms | 4e-7 relative |
+//! | any GPU adapter, logits, weighted | 7 ULP | 10·2⁻²⁴ of the terms | 8 ULP | 4e-7 relative |
+//! | any GPU adapter, logits, focal | 9 + 1.5t ULP | (18 + 3t)·2⁻²⁴ of the terms | (18 + 3t)·2⁻²⁴ of the terms | 4e-7 relative |
+//! | any GPU adapter, probabilities, weighted | 7 ULP | 10·2⁻²⁴ of the terms | 8 ULP | 4e-7 relative |
+//! | any GPU adapter, probabilities, focal | 9 + 1.5t ULP | (18 + 3t)·2⁻²⁴ of the terms | (18 + 3t)·2⁻²⁴ of the terms | 4e-7 relative |
 //! <!-- /contract -->
 //!
+//! - **weighted**: weights of any kind, pos_weight, label weights, smoothing, another system's conventions, alone or
+//!   together, with any target. **focal**: a focal factor, with or without them. All inputs are taken as the f32 they
+//!   are: a smoothing of 0.1 is 0.1f32.
+//! - **t**: γ·(1 + |ln(1 − p_t)|). A power has γ times the relative error of its base, 1 − p_t, and the absolute error of
+//!   its exponent, γ·ln(1 − p_t).
 //! - **ULP**: the distance from the truth in units of the truth's last place as an f32,
 //!   2^(max(⌊log₂|truth|⌋, −126) − 23).
 //! - **2⁻²⁴ of the terms**: the distance from the truth over 2⁻²⁴·(|a| + |b|), where the gradient is a + b with one
 //!   term for each class. With a target strictly between 0 and 1 the two have opposite signs, and no f32 arithmetic
-//!   can be exact relative to a difference.
+//!   can be exact relative to a difference. Under a focal factor gradient and hessian have more terms, those of the
+//!   product rule: [`Element::sizes`].
 //! - **relative**: the distance of a sum from the exact sum of the true losses, over that sum, the distance being
 //!   reduced by 2⁻¹²⁶ for each element. It holds where the errors of the losses average out, which takes some hundred
 //!   different values, of any length from there on. The sum of fewer, or of one value many times over, is as good as
-//!   the losses are: within their ceiling, 2⁻²³ for each ULP, and [`SUM_OF_EQUALS`].
+//!   the losses are: within their ceiling, 2⁻²³ for each ULP, and [`SUM_OF_EQUALS`]. Where many elements share weights,
+//!   the roundings of the products of these do not average out either, hence more for what is weighted.
 //!
 //! Domain: every valid prediction and target. Gradient and hessian are held to the ceiling where their coefficient
 //! (the scale, over the count where the reduction is a mean) is 1. Any other costs [`COEFFICIENT_FACTOR`] and
@@ -30,7 +45,9 @@
 //! A result under 2⁻¹²⁶, the smallest normal f32, may be anywhere from the truth to 0, for GPUs may flush it; so may
 //! a term of a result (the loss, gradient or hessian of one class, times that class's weight). Past the largest f32
 //! the result is ±inf. Where the truth is infinite the result is equal to it; where it is 0, the result is 0 of
-//! either sign. An adapter may read a target under 2⁻¹²⁶ as 0, and for gradient and hessian also a probability.
+//! either sign. What is flushed is flushed before it is multiplied by weights, and by the loss where a focal factor's
+//! derivatives have that in them: it may take away 2⁻¹²⁶ times those. What is past the largest f32 before it is multiplied by weights or a focal factor may stay ±inf. Products
+//! of weights themselves are taken to be in the normal range. An adapter may read a target under 2⁻¹²⁶ as 0, and for gradient and hessian also a probability.
 
 use std::fmt;
 
@@ -53,13 +70,18 @@ pub enum Output {
     Sum,
 }
 
-/// What the targets are.
+/// What an element is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TargetKind {
-    /// 0 or 1.
+#[non_exhaustive]
+pub enum Kind {
+    /// The target is 0 or 1, nothing else is in use.
     Hard,
-    /// Strictly between 0 and 1.
+    /// The target lies strictly between 0 and 1, nothing else is in use.
     Soft,
+    /// It is weighted or smoothed, or another system's conventions hold.
+    Weighted,
+    /// It has a focal factor, whatever else it has.
+    Focal,
 }
 
 /// Which promise a device gives.
@@ -90,14 +112,16 @@ pub struct Row {
     pub output: Output,
     /// The predictions it is about.
     pub form: Form,
-    /// The targets it is about.
-    pub targets: TargetKind,
+    /// The elements it is about.
+    pub kind: Kind,
     /// The devices that give it.
     pub class: Class,
     /// The largest error allowed, in `unit`s.
     pub ceiling: f64,
     /// What the ceiling counts.
     pub unit: Unit,
+    /// How many units more are allowed for each γ·(1 + |ln(1 − p_t)|).
+    pub focal: f64,
 }
 
 /// With a coefficient other than 1 on gradient and hessian, a ceiling of c ULP becomes `COEFFICIENT_FACTOR`·c +
@@ -114,7 +138,7 @@ pub const SUM_OF_EQUALS: f64 = 6.0 / (1 << 24) as f64;
 
 /// Every promise, a row each.
 pub const TABLE: &[Row] = &{
-    use {Class::*, Form::*, Output::*, TargetKind::*, Unit::*};
+    use {Class::*, Form::*, Kind::*, Output::*, Unit::*};
     [
         row(Cpu, Logits, Hard, Loss, 1.5, Ulp),
         row(Cpu, Logits, Hard, Gradient, 2.0, Ulp),
@@ -148,16 +172,48 @@ pub const TABLE: &[Row] = &{
         row(Wgsl, Probabilities, Soft, Gradient, 4.0, Terms),
         row(Wgsl, Probabilities, Soft, Hessian, 4.0, Ulp),
         row(Wgsl, Probabilities, Soft, Sum, 1e-7, Relative),
+        row(Cpu, Logits, Weighted, Loss, 6.0, Ulp),
+        row(Cpu, Logits, Weighted, Gradient, 8.0, Terms),
+        row(Cpu, Logits, Weighted, Hessian, 7.0, Ulp),
+        row(Cpu, Logits, Weighted, Sum, 4e-7, Relative),
+        row(Cpu, Logits, Focal, Loss, 8.0, Ulp).growing(1.5),
+        row(Cpu, Logits, Focal, Gradient, 16.0, Terms).growing(3.0),
+        row(Cpu, Logits, Focal, Hessian, 16.0, Terms).growing(3.0),
+        row(Cpu, Logits, Focal, Sum, 4e-7, Relative),
+        row(Cpu, Probabilities, Weighted, Loss, 6.0, Ulp),
+        row(Cpu, Probabilities, Weighted, Gradient, 8.0, Terms),
+        row(Cpu, Probabilities, Weighted, Hessian, 7.0, Ulp),
+        row(Cpu, Probabilities, Weighted, Sum, 4e-7, Relative),
+        row(Cpu, Probabilities, Focal, Loss, 8.0, Ulp).growing(1.5),
+        row(Cpu, Probabilities, Focal, Gradient, 16.0, Terms).growing(3.0),
+        row(Cpu, Probabilities, Focal, Hessian, 16.0, Terms).growing(3.0),
+        row(Cpu, Probabilities, Focal, Sum, 4e-7, Relative),
+        row(Wgsl, Logits, Weighted, Loss, 7.0, Ulp),
+        row(Wgsl, Logits, Weighted, Gradient, 10.0, Terms),
+        row(Wgsl, Logits, Weighted, Hessian, 8.0, Ulp),
+        row(Wgsl, Logits, Weighted, Sum, 4e-7, Relative),
+        row(Wgsl, Logits, Focal, Loss, 9.0, Ulp).growing(1.5),
+        row(Wgsl, Logits, Focal, Gradient, 18.0, Terms).growing(3.0),
+        row(Wgsl, Logits, Focal, Hessian, 18.0, Terms).growing(3.0),
+        row(Wgsl, Logits, Focal, Sum, 4e-7, Relative),
+        row(Wgsl, Probabilities, Weighted, Loss, 7.0, Ulp),
+        row(Wgsl, Probabilities, Weighted, Gradient, 10.0, Terms),
+        row(Wgsl, Probabilities, Weighted, Hessian, 8.0, Ulp),
+        row(Wgsl, Probabilities, Weighted, Sum, 4e-7, Relative),
+        row(Wgsl, Probabilities, Focal, Loss, 9.0, Ulp).growing(1.5),
+        row(Wgsl, Probabilities, Focal, Gradient, 18.0, Terms).growing(3.0),
+        row(Wgsl, Probabilities, Focal, Hessian, 18.0, Terms).growing(3.0),
+        row(Wgsl, Probabilities, Focal, Sum, 4e-7, Relative),
     ]
 };
 
-const fn row(class: Class, form: Form, targets: TargetKind, output: Output, ceiling: f64, unit: Unit) -> Row {
-    Row { output, form, targets, class, ceiling, unit }
+const fn row(class: Class, form: Form, kind: Kind, output: Output, ceiling: f64, unit: Unit) -> Row {
+    Row { output, form, kind, class, ceiling, unit, focal: 0.0 }
 }
 
 /// The row for an output of a device, if the table has one.
-pub fn find(class: Class, form: Form, targets: TargetKind, output: Output) -> Option<&'static Row> {
-    TABLE.iter().find(|row| (row.class, row.form, row.targets, row.output) == (class, form, targets, output))
+pub fn find(class: Class, form: Form, kind: Kind, output: Output) -> Option<&'static Row> {
+    TABLE.iter().find(|row| (row.class, row.form, row.kind, row.output) == (class, form, kind, output))
 }
 
 /// The table in Markdown, as README and this module's documentation show it.
@@ -165,12 +221,20 @@ pub fn markdown() -> String {
     let columns = [Output::Loss, Output::Gradient, Output::Hessian, Output::Sum];
     let mut text = String::from("| | loss | gradient | hessian | sum, mean |\n|---|---|---|---|---|\n");
     for head in TABLE.iter().filter(|row| row.output == columns[0]) {
-        text += &format!("| {}, {}, {} |", head.class, form_name(head.form), head.targets);
+        text += &format!("| {}, {}, {} |", head.class, form_name(head.form), head.kind);
         for output in columns {
-            match find(head.class, head.form, head.targets, output) {
-                Some(Row { ceiling, unit: Unit::Ulp, .. }) => text += &format!(" {ceiling} ULP |"),
-                Some(Row { ceiling, unit: Unit::Terms, .. }) => text += &format!(" {ceiling}·2⁻²⁴ of the terms |"),
+            match find(head.class, head.form, head.kind, output) {
                 Some(Row { ceiling, unit: Unit::Relative, .. }) => text += &format!(" {ceiling:e} relative |"),
+                Some(row) => {
+                    let Row { ceiling, focal, .. } = row;
+                    let ceiling = match (*focal == 0.0, row.unit) {
+                        (true, _) => ceiling.to_string(),
+                        (false, Unit::Terms) => format!("({ceiling} + {focal}t)"),
+                        (false, _) => format!("{ceiling} + {focal}t"),
+                    };
+                    let unit = if row.unit == Unit::Terms { "·2⁻²⁴ of the terms" } else { " ULP" };
+                    text += &format!(" {ceiling}{unit} |");
+                }
                 None => text += " |",
             }
         }
@@ -180,6 +244,12 @@ pub fn markdown() -> String {
 }
 
 impl Row {
+    /// Allows more for each γ·(1 + |ln(1 − p_t)|).
+    const fn growing(mut self, focal: f64) -> Self {
+        self.focal = focal;
+        self
+    }
+
     /// How far an element's result `got` lies from the truth, in this row's unit. Infinite for a NaN, for a result
     /// of the wrong sign or one that is infinite without cause, so that no comparison lets it pass.
     ///
@@ -201,9 +271,18 @@ impl Row {
     }
 
     /// [`Row::error`] for the result of an element whose truth this is, from the nearest truth that this row's devices
-    /// may read the element as.
+    /// may read the element as, less what the row's `focal` allows.
     pub fn judge(&self, got: f32, element: &Element, truth: &Truth) -> f64 {
-        let error = self.error(got, truth);
+        self.judge_scaled(got, element, truth, 1.0)
+    }
+
+    /// [`Row::judge`] where gradient and hessian are multiplied by a coefficient.
+    pub fn judge_scaled(&self, got: f32, element: &Element, truth: &Truth, coefficient: f64) -> f64 {
+        let judge = |element: &Element, truth: &Truth| match self.kind {
+            Kind::Hard | Kind::Soft => self.error(got, &truth.times(coefficient)),
+            Kind::Weighted | Kind::Focal => self.family_error(got, element, truth, coefficient),
+        };
+        let error = judge(element, truth);
         let read = |value: f64, may_be_zero: bool| {
             if may_be_zero && self.class == Class::Wgsl && value.abs() < SMALLEST { 0.0 } else { value }
         };
@@ -215,14 +294,60 @@ impl Row {
         }
         let readings = [(prediction, target), (prediction, element.target), (element.prediction, target)];
         readings.into_iter().fold(error, |error, (prediction, target)| {
-            error.min(self.error(got, &Element { prediction, target, ..*element }.truth()))
+            let element = Element { prediction, target, ..*element };
+            error.min(judge(&element, &element.truth()))
         })
+    }
+
+    /// [`Row::error`] where weights and a focal factor are in use.
+    fn family_error(&self, got: f32, element: &Element, truth: &Truth, coefficient: f64) -> f64 {
+        let [loss, gradient, hessian] = element.sizes();
+        let k = if self.output == Output::Loss { 1.0 } else { coefficient };
+        let (truth, size) = match self.output {
+            Output::Loss => (truth.loss(), loss),
+            Output::Gradient => (truth.gradient() * k, gradient * k.abs()),
+            Output::Hessian => (truth.hessian() * k, hessian * k.abs()),
+            Output::Sum => return f64::INFINITY,
+        };
+        let alone = Element { weight: 1.0, class_weight: 1.0, label_weights: [1.0; 2], focal: None, ..*element };
+        let overflows = alone.sizes()[self.output as usize] >= f64::from(f32::MAX) * (1.0 - 1e-6);
+        if overflows && got.is_infinite() && f64::from(got) * truth > 0.0 {
+            return 0.0;
+        }
+        // What is flushed is multiplied by weights yet, and by what the focal factor's derivatives have of the loss.
+        let gamma = element.focal.map_or(0.0, |focal| f64::from(focal.gamma()));
+        let steep = 1.0 + gamma * (gamma + 2.0) * alone.sizes()[0].clamp(1.0, 128.0);
+        let weights = element.total_weight() * (1.0 + element.pos_weight) * k.abs();
+        let flushed = SMALLEST * (1.0 + 8.0 * 2f64.powi(-23)) * weights.max(1.0) * steep;
+        let apart = distance(got, [truth, 0.0]);
+        let apart = if apart.is_finite() { (apart - flushed).max(0.0) } else { apart };
+        let unit = match self.unit {
+            Unit::Ulp => ulp(truth),
+            Unit::Terms => (size * 2f64.powi(-24)).max(2f64.powi(-150)),
+            Unit::Relative => return f64::INFINITY,
+        };
+        let factor = if coefficient == 1.0 { 1.0 } else { COEFFICIENT_FACTOR };
+        let allowed = if self.focal == 0.0 { 0.0 } else { factor * self.focal * steepness(element) };
+        (apart / unit - allowed).max(0.0)
     }
 
     /// Whether an error in this row's unit is within its ceiling. A NaN is not.
     pub fn allows(&self, error: f64) -> bool {
         error <= self.ceiling
     }
+}
+
+/// γ·(1 + |ln(1 − p_t)|), 0 without a focal factor and where p_t is 1: what a row's `focal` is multiplied by.
+pub fn steepness(element: &Element) -> f64 {
+    let Some(focal) = element.focal else { return 0.0 };
+    let [p, r] = match element.form {
+        Form::Logits => [1.0 / (1.0 + (-element.prediction).exp()), 1.0 / (1.0 + element.prediction.exp())],
+        Form::Probabilities => [element.prediction, 1.0 - element.prediction],
+    };
+    let half = 0.5 * element.smoothing;
+    let [n, z] = [1.0 - element.target, element.target].map(|z| z * (1.0 - element.smoothing) + half);
+    let m = z * r + n * p;
+    if m > 0.0 { f64::from(focal.gamma()) * (1.0 + m.ln().abs()) } else { 0.0 }
 }
 
 /// The smallest normal f32, 2⁻¹²⁶, under which results may be flushed.
@@ -284,10 +409,30 @@ impl Class {
     }
 }
 
-impl TargetKind {
-    /// The kind of a target.
+impl Truth {
+    /// Gradient and hessian times a coefficient.
+    fn times(&self, coefficient: f64) -> Self {
+        let scaled = |terms: [f64; 2]| terms.map(|term| term * coefficient);
+        Self { loss: self.loss, gradient: scaled(self.gradient), hessian: scaled(self.hessian) }
+    }
+}
+
+impl Kind {
+    /// The kind of an element with this target and nothing else in use.
     pub fn of(target: f64) -> Self {
-        if target == 0.0 || target == 1.0 { TargetKind::Hard } else { TargetKind::Soft }
+        if target == 0.0 || target == 1.0 { Kind::Hard } else { Kind::Soft }
+    }
+
+    /// The kind of an element.
+    pub fn of_element(element: &Element) -> Self {
+        let plain = Element::new(element.form, element.prediction, element.target);
+        if element.focal.is_some() {
+            Kind::Focal
+        } else if *element != plain {
+            Kind::Weighted
+        } else {
+            Kind::of(element.target)
+        }
     }
 }
 
@@ -300,11 +445,13 @@ impl fmt::Display for Class {
     }
 }
 
-impl fmt::Display for TargetKind {
+impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            TargetKind::Hard => "targets 0 or 1",
-            TargetKind::Soft => "soft targets",
+            Kind::Hard => "targets 0 or 1",
+            Kind::Soft => "soft targets",
+            Kind::Weighted => "weighted",
+            Kind::Focal => "focal",
         })
     }
 }
@@ -349,7 +496,7 @@ mod tests {
     use super::*;
     use crate::oracle::Element;
 
-    fn get(output: Output, targets: TargetKind) -> &'static Row {
+    fn get(output: Output, targets: Kind) -> &'static Row {
         find(Class::Wgsl, Form::Logits, targets, output).expect("a row")
     }
 
@@ -359,14 +506,19 @@ mod tests {
 
     #[test]
     fn one_row_for_each_case() {
-        assert_eq!(TABLE.len(), 2 * 2 * 2 * 4);
+        assert_eq!(TABLE.len(), 2 * 2 * 4 * 4);
         for row in TABLE {
-            let key = |row: &Row| (row.class, row.form, row.targets, row.output);
+            let key = |row: &Row| (row.class, row.form, row.kind, row.output);
             assert_eq!(TABLE.iter().filter(|other| key(other) == key(row)).count(), 1, "{row:?}");
             let sum = row.output == Output::Sum;
             assert_eq!(sum, row.unit == Unit::Relative);
-            let soft_gradient = (row.output, row.targets) == (Output::Gradient, TargetKind::Soft);
-            assert_eq!(soft_gradient, row.unit == Unit::Terms);
+            let cancels = match row.output {
+                Output::Gradient => row.kind != Kind::Hard,
+                Output::Hessian => row.kind == Kind::Focal,
+                _ => false,
+            };
+            assert_eq!(cancels, row.unit == Unit::Terms, "{row:?}");
+            assert_eq!(row.focal > 0.0, row.kind == Kind::Focal && !sum);
         }
     }
 
@@ -383,7 +535,7 @@ mod tests {
 
     #[test]
     fn counts_units() {
-        let row = get(Output::Loss, TargetKind::Hard);
+        let row = get(Output::Loss, Kind::Hard);
         let truth = truth(-3.0, 0.0);
         let near = truth.loss() as f32;
         assert!(row.error(near, &truth) <= 0.5);
@@ -398,10 +550,10 @@ mod tests {
     #[test]
     fn nothing_wrong_passes() {
         for output in [Output::Loss, Output::Gradient, Output::Hessian] {
-            for targets in [TargetKind::Hard, TargetKind::Soft] {
+            for targets in [Kind::Hard, Kind::Soft] {
                 let row = get(output, targets);
                 for x in [-1e30, -100.0, -90.0, -20.0, -1.0, 0.0, 1.0, 20.0, 90.0, 100.0, 1e30] {
-                    let truth = truth(x, if targets == TargetKind::Hard { 1.0 } else { 0.25 });
+                    let truth = truth(x, if targets == Kind::Hard { 1.0 } else { 0.25 });
                     let right = match output {
                         Output::Loss => truth.loss(),
                         Output::Gradient => truth.gradient(),
@@ -417,13 +569,13 @@ mod tests {
                 }
             }
         }
-        let sum = get(Output::Sum, TargetKind::Hard);
+        let sum = get(Output::Sum, Kind::Hard);
         assert!(!sum.allows(sum.error(0.0, &truth(0.0, 0.0))));
     }
 
     #[test]
     fn may_be_flushed_but_not_invented() {
-        let row = get(Output::Gradient, TargetKind::Hard);
+        let row = get(Output::Gradient, Kind::Hard);
         let tiny = truth(-100.0, 0.0);
         assert!(tiny.gradient() < SMALLEST && tiny.gradient() > 0.0);
         for right in [0.0, -0.0, tiny.gradient() as f32, tiny.gradient() as f32 / 2.0] {
@@ -440,7 +592,7 @@ mod tests {
 
     #[test]
     fn flushed_terms_of_a_normal_sum() {
-        let row = get(Output::Loss, TargetKind::Soft);
+        let row = get(Output::Loss, Kind::Soft);
         // The negative class adds 8e-40, the positive one 7e-35.
         let truth = truth(-90.0, 2f64.powi(-120));
         assert!(truth.loss[0] < SMALLEST && truth.loss[1] > SMALLEST);
@@ -449,7 +601,7 @@ mod tests {
         assert!(!row.allows(row.error(truth.loss[0] as f32, &truth)));
         assert!(!row.allows(row.error((truth.loss[1] - truth.loss[0]) as f32, &truth)));
         // Neither term is flushed, but what is left of them is.
-        let row = get(Output::Gradient, TargetKind::Soft);
+        let row = get(Output::Gradient, Kind::Soft);
         let gradient = [2.0 * SMALLEST, -1.5 * SMALLEST];
         let truth = Truth { loss: [0.0; 2], gradient, hessian: [0.0; 2] };
         for (got, allowed) in [(0.5 * SMALLEST, true), (0.0, true), (-0.1 * SMALLEST, false), (0.6 * SMALLEST, false)] {
@@ -459,7 +611,7 @@ mod tests {
 
     #[test]
     fn subnormal_inputs_may_be_zero() {
-        let row = |class, form, output| find(class, form, TargetKind::Soft, output).expect("a row");
+        let row = |class, form, output| find(class, form, Kind::Soft, output).expect("a row");
         let allowed = |row: &Row, got: f32, prediction: f64, target: f64| {
             let element = Element::new(row.form, prediction, target);
             row.allows(row.judge(got, &element, &element.truth()))
@@ -478,7 +630,7 @@ mod tests {
 
     #[test]
     fn overflow_is_infinite() {
-        let row = get(Output::Hessian, TargetKind::Hard);
+        let row = get(Output::Hessian, Kind::Hard);
         let at = |value: f64| Truth { loss: [0.0; 2], gradient: [0.0; 2], hessian: [value, 0.0] };
         assert!(row.allows(row.error(f32::INFINITY, &at(1e60))));
         assert!(!row.allows(row.error(1e30, &at(1e60))));

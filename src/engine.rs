@@ -4,11 +4,13 @@ use std::{num::NonZeroUsize, sync::Arc, time::Instant};
 
 use crate::{
     Batch, BufferRegion, DeviceBatch, DeviceInfo, DeviceOutputs, Devices, Error, Evaluation, Invalid, Objective,
-    Outputs, Partials, Phases, Prepared, Reduction, Result, Run, Value,
+    Outputs, Partials, Phases, Prepared, Reduction, Result, Run, Totals, Value,
     cpu::Cpu,
-    gpu::{Gpu, adapters},
-    outputs::{Made, Slices},
+    family::{Family, Sums, Work},
+    gpu::{Gpu, adapters, pass::Task},
+    outputs::{Made, Slices, Views},
     partials::BLOCK,
+    plan,
 };
 
 /// Which device an engine runs on.
@@ -83,13 +85,6 @@ pub struct Engine {
 enum Backend {
     Cpu(Cpu),
     Gpu(Arc<Gpu>),
-}
-
-/// What the backends need to know beside the values.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Work {
-    /// Multiplies every gradient and hessian.
-    pub coefficient: f32,
 }
 
 impl Engine {
@@ -190,9 +185,14 @@ impl Engine {
         objective: &Objective,
         outputs: Outputs<'_>,
     ) -> Result<Evaluation> {
-        let mut stream = self.stream(objective, Some(batch.len() as u64));
+        let totals = if objective.needs_totals(batch.mask().is_some()) && outputs.want_derivatives() {
+            self.totals(batch, objective)?
+        } else {
+            Totals { count: batch.len() as u64, weight: batch.len() as f64 }
+        };
+        let mut stream = self.open(objective, Some(batch.len() as u64), Some(totals));
         let mut made = Made::default();
-        stream.push_slices(batch, outputs.open(&mut made, batch.len())?).await?;
+        stream.push_views(batch, outputs.open(&mut made, batch.len())?).await?;
         let mut evaluation = stream.finish()?;
         (evaluation.loss, evaluation.gradient, evaluation.hessian) = (made.loss, made.gradient, made.hessian);
         Ok(evaluation)
@@ -208,20 +208,56 @@ impl Engine {
 
     /// Opens a stream: a batch that comes in parts, in order.
     ///
-    /// `total` is the number of values of the whole batch, which [`Stream::finish`] checks. The gradient of a mean
-    /// is divided by it: without it, a push that wants a gradient or hessian of a mean fails.
-    pub fn stream(&self, objective: &Objective, total: Option<u64>) -> Stream<'_> {
+    /// `len` is the number of values of the whole batch, which [`Stream::finish`] checks. The gradient of a mean is
+    /// divided by it: without it, a push that wants a gradient or hessian of a mean fails. So does one whose mean
+    /// divides by something else, see [`stream_with_totals`](Self::stream_with_totals).
+    pub fn stream(&self, objective: &Objective, len: Option<u64>) -> Stream<'_> {
+        let counts = |len: u64| Totals { count: len, weight: len as f64 };
+        self.open(objective, len, len.map(counts).filter(|_| objective.reduction() != Reduction::WeightedMean))
+    }
+
+    /// Opens a stream whose gradient is divided by what a pass before has found: with an ignored label, a mask or a
+    /// weighted mean that is not the number of values. The totals are those of [`totals`](Self::totals), added up
+    /// over all parts.
+    pub fn stream_with_totals(&self, objective: &Objective, totals: Totals) -> Stream<'_> {
+        Stream { exact_totals: true, ..self.open(objective, None, Some(totals)) }
+    }
+
+    fn open(&self, objective: &Objective, len: Option<u64>, totals: Option<Totals>) -> Stream<'_> {
         Stream {
             engine: self,
-            objective: *objective,
-            total,
+            objective: objective.clone(),
+            len,
+            totals,
+            exact_totals: false,
             pushed: 0,
             partials: Partials::default(),
+            rows: Vec::new(),
             phases: Phases::default(),
             chunks: 0,
             bytes: 0,
             started: Instant::now(),
         }
+    }
+
+    /// How many elements of a batch are counted, and what they weigh: what its mean divides by. Looks at targets,
+    /// mask and weights in host memory, not at predictions, and runs on the CPU whatever the device.
+    ///
+    /// # Errors
+    /// [`Error::Length`] or [`Error::IgnoreType`] if the objective does not fit the batch.
+    pub fn totals(&self, batch: &Batch<'_>, objective: &Objective) -> Result<Totals> {
+        objective.check(batch.classes(), &batch.targets())?;
+        let global;
+        let cpu = match &self.backend {
+            Backend::Cpu(cpu) => cpu,
+            Backend::Gpu(_) => {
+                global = Cpu::global();
+                &global
+            }
+        };
+        let family = Family::new(batch.form(), batch.weights().is_some(), batch.mask().is_some(), objective);
+        let (count, weight) = cpu.totals(batch, &family.unwrap_or_else(Family::plain));
+        Ok(Totals { count, weight: weight.value() })
     }
 
     /// Copies a batch to the device, to be evaluated there.
@@ -300,14 +336,23 @@ pub fn devices() -> Devices {
     pollster::block_on(devices_async())
 }
 
+/// Values computed at a time where an output is narrower than f32: 16 MiB of each.
+const NARROW_STEP: u64 = 1 << 22;
+
 /// A batch that comes in parts, in order. The parts have the same bits as one call on the whole.
 #[derive(Debug)]
 pub struct Stream<'e> {
     engine: &'e Engine,
     objective: Objective,
-    total: Option<u64>,
+    len: Option<u64>,
+    /// What the mean divides by; none if nobody has said.
+    totals: Option<Totals>,
+    /// Whether the totals were counted, rather than taken from the length.
+    exact_totals: bool,
     pushed: u64,
     partials: Partials,
+    /// The mean of each row, where the reduction asks for it.
+    rows: Vec<f64>,
     phases: Phases,
     chunks: u64,
     bytes: u64,
@@ -328,7 +373,7 @@ impl Stream<'_> {
         if outputs.want_new() {
             return Err(Error::NewInStream);
         }
-        self.push_slices(part, outputs.open(&mut Made::default(), part.len())?).await
+        self.push_views(part, outputs.open(&mut Made::default(), part.len())?).await
     }
 
     /// [`Stream::push_async`], blocking.
@@ -339,34 +384,66 @@ impl Stream<'_> {
         pollster::block_on(self.push_async(part, outputs))
     }
 
-    async fn push_slices(&mut self, part: &Batch<'_>, outputs: Slices<'_>) -> Result<()> {
+    async fn push_views(&mut self, part: &Batch<'_>, mut outputs: Views<'_>) -> Result<()> {
         let len = part.len() as u64;
+        let objective = &self.objective;
+        objective.check(part.classes(), &part.targets())?;
         if part.is_empty() {
             return Ok(());
         }
-        if !self.pushed.is_multiple_of(BLOCK as u64) {
-            return Err(Error::Unaligned { len, block: BLOCK as u64 });
-        }
-        let derivatives = outputs.gradient.is_some() || outputs.hessian.is_some();
-        let coefficient = match self.total {
-            Some(total) => self.objective.coefficient(total),
-            None if derivatives && self.objective.reduction() == Reduction::Mean => return Err(Error::UnknownTotal),
-            None => self.objective.coefficient(1),
+        let mask = part.mask().is_some();
+        let weights = part.weights().is_some();
+        let known = self.exact_totals || !objective.needs_totals(mask) || self.len == Some(len);
+        let coefficient = match self.totals {
+            Some(totals) if known => objective.coefficient(&totals),
+            _ if outputs.derivatives()
+                && matches!(objective.reduction(), Reduction::Mean | Reduction::WeightedMean) =>
+            {
+                return Err(Error::UnknownTotal);
+            }
+            _ => objective.scale(),
         };
-        let stop_at_invalid = self.objective.invalid() == Invalid::Error;
-        let (work, first) = (Work { coefficient }, self.pushed);
-        self.bytes += part.bytes() + outputs.count() as u64 * 4 * len;
+        let work = Work::new(objective, part.form(), weights, mask, coefficient);
+        let block = if work.sums == Sums::All { BLOCK as u64 } else { plan::row_unit(part.classes() as u64) };
+        if !self.pushed.is_multiple_of(block) {
+            return Err(Error::Unaligned { len, block });
+        }
+        self.bytes += part.bytes() + outputs.width() * len;
+        // Outputs narrower than f32 are computed a step at a time, and narrowed from there.
+        let step = if outputs.any_narrow() { NARROW_STEP.next_multiple_of(block) } else { len };
+        let mut scratch = Default::default();
+        for range in plan::windows(len, step) {
+            let step = part.part(range.start as usize..range.end as usize);
+            let slices = outputs.slices(&mut scratch, step.len());
+            self.evaluate_part(&step, &work, slices).await?;
+            outputs.advance(&scratch, step.len());
+        }
+        Ok(())
+    }
+
+    async fn evaluate_part(&mut self, part: &Batch<'_>, work: &Work, mut outputs: Slices<'_>) -> Result<()> {
+        let objective = &self.objective;
+        let stop_at_invalid = objective.invalid() == Invalid::Error;
+        let first = self.pushed;
+        outputs.classes = part.classes();
+        if work.sums == Sums::EachRow {
+            let done = self.rows.len();
+            self.rows.resize(done + part.len() / part.classes(), 0.0);
+            outputs.rows = Some(&mut self.rows[done..]);
+        }
         let partials = match &self.engine.backend {
             Backend::Cpu(cpu) => {
                 let started = Instant::now();
-                let partials = cpu.evaluate(part, &work, first, outputs);
+                let partials = cpu.evaluate(part, work, first, outputs);
                 self.phases.kernel += started.elapsed();
                 self.chunks += 1;
                 partials
             }
             Backend::Gpu(gpu) => {
+                let weighted = objective.reduction() == Reduction::WeightedMean;
+                let task = Task { work: work.clone(), weighted, divide: None };
                 let (partials, chunks) =
-                    gpu.evaluate(part, &work, first, outputs, stop_at_invalid, &mut self.phases).await?;
+                    gpu.evaluate(part, &task, first, outputs, stop_at_invalid, &mut self.phases).await?;
                 self.chunks += chunks;
                 partials
             }
@@ -377,7 +454,7 @@ impl Stream<'_> {
             return Err(Error::InvalidValue { array, index, value });
         }
         self.partials.merge(&partials);
-        self.pushed += len;
+        self.pushed += part.len() as u64;
         Ok(())
     }
 
@@ -391,7 +468,7 @@ impl Stream<'_> {
     /// # Errors
     /// [`Error::StreamLength`] if another total was announced.
     pub fn finish(mut self) -> Result<Evaluation> {
-        if let Some(expected) = self.total
+        if let Some(expected) = self.len
             && expected != self.pushed
         {
             return Err(Error::StreamLength { expected, actual: self.pushed });
@@ -399,9 +476,9 @@ impl Stream<'_> {
         self.phases.elapsed = self.started.elapsed();
         let partials = self.partials;
         Ok(Evaluation {
-            value: Value::new(self.objective.reduction(), &partials),
+            value: Value::new(&self.objective, &partials, self.rows),
             sum: partials.sum.value(),
-            mean: partials.mean(),
+            mean: self.objective.mean_of(&partials),
             count: partials.count,
             loss: None,
             gradient: None,

@@ -1,6 +1,6 @@
 //! Everything that can go wrong, with the numbers that say where.
 
-use crate::Array;
+use crate::{Array, Ignore};
 
 /// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -57,8 +57,14 @@ pub enum Error {
         /// Values a block.
         block: u64,
     },
+    /// Targets of this type cannot say to be ignored that way.
+    #[error("{ignore:?} needs {}", match .ignore { Ignore::Label(_) => "targets that are bytes (u8)", Ignore::Nan => "targets that are floats (f32)" })]
+    IgnoreType {
+        /// What was to be ignored.
+        ignore: Ignore,
+    },
     /// The gradient of a mean was asked of a stream whose length nobody said.
-    #[error("the gradient of a mean is divided by the number of values: open the stream with it")]
+    #[error("the gradient of a mean is divided by what is counted: open the stream with its length, or its totals")]
     UnknownTotal,
     /// A part pushed to a stream asked for a new vector, which a stream cannot hand out.
     #[error("a stream writes into memory of the caller's: pass a slice for each output")]
@@ -122,6 +128,7 @@ fn invalid_message(array: Array, index: u64, value: f64) -> String {
         Array::Predictions => "logits must not be NaN",
         Array::Probabilities => "probabilities must lie in [0, 1]",
         Array::Targets => "targets must lie in [0, 1]",
+        Array::Weights => "weights must be finite and at least 0",
     };
     format!("{array}[{index}] is {value}: {must}")
 }

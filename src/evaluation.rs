@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{Partials, Reduction};
+use crate::{Objective, Partials, Reduction};
 
 /// The result of an evaluation.
 #[derive(Clone, Debug)]
@@ -12,7 +12,8 @@ pub struct Evaluation {
     pub value: Value,
     /// The sum of the losses, in nats.
     pub sum: f64,
-    /// Their mean; NaN for an empty batch.
+    /// Their mean: over the sum of the weights for [`Reduction::WeightedMean`], else over the count; NaN where that is 0,
+    /// unless [`Compat`](crate::Compat) says otherwise.
     pub mean: f64,
     /// How many values were counted.
     pub count: u64,
@@ -36,14 +37,29 @@ pub enum Value {
     Elements,
     /// One number.
     Scalar(f64),
+    /// One number for each class, or each row.
+    Vector(Vec<f64>),
 }
 
 impl Value {
-    pub(crate) fn new(reduction: Reduction, partials: &Partials) -> Self {
-        match reduction {
+    pub(crate) fn new(objective: &Objective, partials: &Partials, rows: Vec<f64>) -> Self {
+        match objective.reduction() {
             Reduction::None => Value::Elements,
             Reduction::Sum => Value::Scalar(partials.sum.value()),
-            Reduction::Mean => Value::Scalar(partials.mean()),
+            Reduction::Mean | Reduction::WeightedMean => Value::Scalar(objective.mean_of(partials)),
+            Reduction::PerRow => Value::Vector(rows),
+            Reduction::PerClass => Value::Vector(
+                partials
+                    .classes
+                    .iter()
+                    .map(|class| match (class.count, partials.first_invalid) {
+                        (0, _) => objective.empty_mean(),
+                        // Which class an invalid value belongs to is not told.
+                        (_, Some(_)) => f64::NAN,
+                        (count, None) => class.sum.value() / count as f64,
+                    })
+                    .collect(),
+            ),
         }
     }
 
@@ -51,7 +67,15 @@ impl Value {
     pub fn scalar(&self) -> Option<f64> {
         match self {
             Value::Scalar(value) => Some(*value),
-            Value::Elements => None,
+            Value::Elements | Value::Vector(_) => None,
+        }
+    }
+
+    /// The numbers, where the reduction gives several.
+    pub fn vector(&self) -> Option<&[f64]> {
+        match self {
+            Value::Vector(values) => Some(values),
+            Value::Elements | Value::Scalar(_) => None,
         }
     }
 }

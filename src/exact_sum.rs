@@ -41,6 +41,23 @@ impl ExactSum {
     }
 }
 
+/// The terms, as the bits of each: formats that write floats as text, or have no infinity, carry them as they are.
+#[cfg(feature = "serde")]
+impl serde::Serialize for ExactSum {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.terms.iter().map(|term| term.to_bits()))
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for ExactSum {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let terms = Vec::<u64>::deserialize(deserializer)?;
+        // Added up anew, so that the terms are the shortest list whatever was sent.
+        Ok(Self::of(terms.into_iter().map(f64::from_bits)))
+    }
+}
+
 /// A sum in the making.
 pub(crate) struct Adder(XsumSmall);
 

@@ -1,12 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod batch;
+mod compat;
 pub mod contract;
 mod cpu;
 mod engine;
 mod error;
 mod evaluation;
 mod exact_sum;
+mod family;
 mod gpu;
 mod objective;
 pub mod oracle;
@@ -15,7 +17,8 @@ mod partials;
 mod plan;
 mod selftest;
 
-pub use batch::{Array, Batch, Floats, Form, Targets};
+pub use batch::{Array, Batch, Floats, Form, Targets, WeightShape, Weights};
+pub use compat::Compat;
 pub use engine::{Device, Engine, EngineOptions, Stream, devices, devices_async};
 pub use error::{Error, Result};
 pub use evaluation::{DeviceInfo, DeviceKind, Evaluation, Phases, Run, Value};
@@ -23,13 +26,13 @@ pub use exact_sum::ExactSum;
 pub use gpu::{
     adapters::{Adapter, AutoChoice, Devices},
     buffers::BufferRegion,
-    pipelines::{PredictionType, TargetType},
+    pipelines::{PredictionType, TargetType, WeightType},
     resident::{DeviceBatch, DeviceOutputs, DeviceSink, Prepared},
     result::ResultBlock,
 };
 pub use half;
-pub use objective::{Invalid, Objective, Reduction};
-pub use outputs::{Outputs, Sink};
-pub use partials::{BLOCK, Partials};
+pub use objective::{Focal, Ignore, Invalid, Objective, Reduction, Totals};
+pub use outputs::{FloatsMut, Outputs, Sink};
+pub use partials::{BLOCK, ClassPartials, Partials};
 pub use selftest::{SelfTest, SelfTestRow};
 pub use wgpu;

@@ -1,20 +1,32 @@
 //! What is computed from a batch.
 
-use crate::{Error, Result};
+use std::sync::Arc;
 
-/// How the losses become one value.
+use crate::{Compat, Error, Form, Partials, Result, Targets, compat::Conventions};
+
+/// How the losses become one value, or several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Reduction {
     /// Not at all: the value is the loss of each element, the gradient that of each element's own loss.
     None,
     /// Their sum.
     Sum,
-    /// Their sum over their number.
+    /// Their sum over the number of elements counted, whatever their weights.
     #[default]
     Mean,
+    /// Their sum over the sum of the elements' weights.
+    WeightedMean,
+    /// For each class of shape `[N, C]`, the mean over the elements of it that are counted: C values. The gradient is
+    /// that of each element's own loss.
+    PerClass,
+    /// For each row of shape `[N, C]`, the mean over the elements of it that are counted: N values. The gradient is
+    /// that of each element's own loss.
+    PerRow,
 }
 
-/// What an invalid value does: NaN in the predictions, a probability or a target outside [0, 1].
+/// What an invalid value does: NaN in predictions, targets or weights, a probability or a target outside [0, 1], a
+/// weight that is negative or infinite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Invalid {
     /// The evaluation fails and names the first one.
@@ -24,34 +36,111 @@ pub enum Invalid {
     Propagate,
 }
 
-/// Binary cross-entropy, reduced.
+/// Which targets say that an element is to be left out: it adds to nothing, its loss, gradient and hessian are 0,
+/// and its prediction and weight are not looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ignore {
+    /// This value, of targets that are bytes.
+    Label(u8),
+    /// NaN, of targets that are floats.
+    Nan,
+}
+
+/// Focal loss: α_t·(1 − p_t)^γ times the cross-entropy, with p_t = z·p + (1 − z)·(1 − p) and
+/// α_t = z·α + (1 − z)·(1 − α) (Lin, Goyal, Girshick, He, Dollár, "Focal Loss for Dense Object Detection", 2017; for
+/// soft targets as torchvision's `sigmoid_focal_loss`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Focal {
+    gamma: f32,
+    alpha: Option<f32>,
+}
+
+impl Focal {
+    /// Focusing strength γ ≥ 0.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if it is negative, NaN or infinite.
+    pub fn new(gamma: f32) -> Result<Self> {
+        parameter("focal gamma", gamma, gamma >= 0.0 && gamma.is_finite(), "finite and at least 0")?;
+        Ok(Self { gamma, alpha: None })
+    }
+
+    /// Balance α in [0, 1]: weighs positives by α, negatives by 1 − α.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if it lies outside.
+    pub fn with_alpha(mut self, alpha: f32) -> Result<Self> {
+        parameter("focal alpha", alpha, (0.0..=1.0).contains(&alpha), "in [0, 1]")?;
+        self.alpha = Some(alpha);
+        Ok(self)
+    }
+
+    /// γ.
+    pub fn gamma(&self) -> f32 {
+        self.gamma
+    }
+
+    /// α.
+    pub fn alpha(&self) -> Option<f32> {
+        self.alpha
+    }
+}
+
+/// Binary cross-entropy and its family, reduced.
 ///
-/// With x the logit and z the target, the loss of an element is (1 − z)·softplus(x) + z·softplus(−x), its
-/// gradient and hessian the first and second derivative with respect to x. With p a probability in place of x
-/// it is −(1 − z)·log(1 − p) − z·log p, exact to the ends of [0, 1] (+inf where the truth is), and the
-/// derivatives are those with respect to p.
+/// With x the logit and z the target in [0, 1] of an element:
+///
+/// ```text
+/// z ← z·(1 − a) + a/2                        label smoothing a
+/// A = 1 − z        B = q·z                   pos_weight q, one or one a class
+/// ℓ = w·(A·softplus(x) + B·softplus(−x))
+/// ```
+///
+/// where w is the product of the element's or sample's weight, its class's weight, and the weight of its label,
+/// w₀·(1 − z) + w₁·z before smoothing. Gradient and hessian are the first and second derivative with respect to x.
+/// With a probability p in place of x the loss is −w·(A·log(1 − p) + B·log p), exact to the ends of [0, 1] (+inf where
+/// the truth is), and the derivatives are those with respect to p. [`Focal`] multiplies it; [`Compat`] bends what
+/// other systems define otherwise.
 ///
 /// Gradient and hessian are those of the reduced value, times [`scale`](Self::with_scale).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Objective {
     reduction: Reduction,
     scale: f32,
     invalid: Invalid,
+    class_weights: Option<Arc<[f32]>>,
+    pos_weight: Option<Arc<[f32]>>,
+    label_weights: Option<[f32; 2]>,
+    label_smoothing: f32,
+    ignore: Option<Ignore>,
+    focal: Option<Focal>,
+    compat: Option<Compat>,
 }
 
 impl Default for Objective {
     fn default() -> Self {
-        Self { reduction: Reduction::Mean, scale: 1.0, invalid: Invalid::Error }
+        Self {
+            reduction: Reduction::Mean,
+            scale: 1.0,
+            invalid: Invalid::Error,
+            class_weights: None,
+            pos_weight: None,
+            label_weights: None,
+            label_smoothing: 0.0,
+            ignore: None,
+            focal: None,
+            compat: None,
+        }
     }
 }
 
 impl Objective {
-    /// The mean, unscaled; invalid values are errors.
+    /// The mean of plain binary cross-entropy, unscaled; invalid values are errors.
     pub fn mean() -> Self {
         Self::default()
     }
 
-    /// The sum, unscaled; invalid values are errors.
+    /// The sum of plain binary cross-entropy, unscaled; invalid values are errors.
     pub fn sum() -> Self {
         Self::default().with_reduction(Reduction::Sum)
     }
@@ -67,9 +156,7 @@ impl Objective {
     /// # Errors
     /// [`Error::Parameter`] if it is NaN or infinite.
     pub fn with_scale(mut self, scale: f32) -> Result<Self> {
-        if !scale.is_finite() {
-            return Err(Error::Parameter { name: "scale", value: scale.into(), must: "finite" });
-        }
+        parameter("scale", scale, scale.is_finite(), "finite")?;
         self.scale = scale;
         Ok(self)
     }
@@ -80,9 +167,88 @@ impl Objective {
         self
     }
 
-    /// The reduction.
+    /// A weight for each class, `[C]`.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if one is negative, NaN or infinite. That they are as many as the batch has classes is
+    /// checked with the batch.
+    pub fn with_class_weights(mut self, weights: impl Into<Arc<[f32]>>) -> Result<Self> {
+        let weights = weights.into();
+        all_weights("class weight", &weights)?;
+        self.class_weights = Some(weights);
+        Ok(self)
+    }
+
+    /// The weight q of the positive term: one, or one for each class, `[C]`.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if one is negative, NaN or infinite. That they are one or as many as the batch has
+    /// classes is checked with the batch.
+    pub fn with_pos_weight(mut self, weights: impl Into<Arc<[f32]>>) -> Result<Self> {
+        let weights = weights.into();
+        all_weights("pos_weight", &weights)?;
+        self.pos_weight = Some(weights);
+        Ok(self)
+    }
+
+    /// The weights (w₀, w₁) of elements with label 0 and 1; a soft target lies between.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if one is negative, NaN or infinite.
+    pub fn with_label_weights(mut self, negative: f32, positive: f32) -> Result<Self> {
+        all_weights("label weight", &[negative, positive])?;
+        self.label_weights = Some([negative, positive]);
+        Ok(self)
+    }
+
+    /// The label weights n/(2·n₀) and n/(2·n₁) that make both labels weigh the same, as scikit-learn's `balanced`.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if a label is absent.
+    pub fn with_balanced_labels(self, negatives: u64, positives: u64) -> Result<Self> {
+        let n = (negatives + positives) as f64;
+        for (name, count) in [("number of negatives", negatives), ("number of positives", positives)] {
+            if count == 0 {
+                return Err(Error::Parameter { name, value: 0.0, must: "at least 1 to be balanced" });
+            }
+        }
+        self.with_label_weights((n / (2.0 * negatives as f64)) as f32, (n / (2.0 * positives as f64)) as f32)
+    }
+
+    /// Smooths targets towards ½: z·(1 − a) + a/2, a in [0, 1).
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if `a` lies outside.
+    pub fn with_label_smoothing(mut self, a: f32) -> Result<Self> {
+        parameter("label smoothing", a, (0.0..1.0).contains(&a), "in [0, 1)")?;
+        self.label_smoothing = a;
+        Ok(self)
+    }
+
+    /// Leaves out the elements whose target says so.
+    pub fn with_ignore(mut self, ignore: Ignore) -> Self {
+        self.ignore = Some(ignore);
+        self
+    }
+
+    /// Multiplies by the focal factor.
+    pub fn with_focal(mut self, focal: Focal) -> Self {
+        self.focal = Some(focal);
+        self
+    }
+
+    /// Takes over another system's conventions.
+    pub fn with_compat(mut self, compat: Compat) -> Self {
+        self.compat = Some(compat);
+        self
+    }
+
+    /// The reduction: what was set, or what the system in [`Compat`] calls a mean.
     pub fn reduction(&self) -> Reduction {
-        self.reduction
+        match (self.reduction, self.compat) {
+            (Reduction::Mean, Some(compat)) if compat.weighs_mean() => Reduction::WeightedMean,
+            (reduction, _) => reduction,
+        }
     }
 
     /// What an invalid value does.
@@ -90,12 +256,126 @@ impl Objective {
         self.invalid
     }
 
-    /// What every element's gradient and hessian is multiplied by, in a batch of `count` values: rounded to f32
-    /// once, here, so that every part of a batch and every device multiplies by the same number.
-    pub(crate) fn coefficient(&self, count: u64) -> f32 {
-        match self.reduction {
-            Reduction::None | Reduction::Sum => self.scale,
-            Reduction::Mean => (f64::from(self.scale) / count as f64) as f32,
+    /// Which targets leave an element out.
+    pub fn ignore(&self) -> Option<Ignore> {
+        self.ignore
+    }
+
+    /// The conventions of another system, if any.
+    pub fn compat(&self) -> Option<Compat> {
+        self.compat
+    }
+
+    /// The weight of each class.
+    pub fn class_weights(&self) -> Option<&[f32]> {
+        self.class_weights.as_deref()
+    }
+
+    /// The weight of the positive term, one or one for each class.
+    pub fn pos_weight(&self) -> Option<&[f32]> {
+        self.pos_weight.as_deref()
+    }
+
+    /// The weights of labels 0 and 1.
+    pub fn label_weights(&self) -> Option<[f32; 2]> {
+        self.label_weights
+    }
+
+    /// Label smoothing; 0 for none.
+    pub fn label_smoothing(&self) -> f32 {
+        self.label_smoothing
+    }
+
+    /// The focal factor, where it is not 1: γ = 0 without α is plain cross-entropy, to the bit.
+    pub fn focal(&self) -> Option<Focal> {
+        self.focal.filter(|focal| focal.gamma != 0.0 || focal.alpha.is_some())
+    }
+
+    /// Checks what only both together tell: the number of classes, the type that an ignored target needs.
+    pub(crate) fn check(&self, classes: usize, targets: &Targets<'_>) -> Result<()> {
+        let fits = |name, values: Option<&[f32]>, one: bool| match values {
+            Some(values) if values.len() != classes && !(one && values.len() == 1) => {
+                Err(Error::Length { name, actual: values.len() as u64, expected: classes as u64 })
+            }
+            _ => Ok(()),
+        };
+        fits("class weights", self.class_weights(), false)?;
+        fits("pos_weight", self.pos_weight(), true)?;
+        match (self.ignore, targets) {
+            (Some(Ignore::Label(_)), Targets::U8(_)) | (Some(Ignore::Nan), Targets::F32(_)) | (None, _) => {}
+            (Some(ignore), _) => return Err(Error::IgnoreType { ignore }),
+        }
+        Ok(())
+    }
+
+    /// Whether nothing but the plain loss is asked for: each element counts, with weight 1.
+    pub(crate) fn is_plain(&self, form: Form, weights: bool, mask: bool) -> bool {
+        !weights
+            && !mask
+            && self.class_weights.is_none()
+            && self.pos_weight.is_none()
+            && self.label_weights.is_none()
+            && self.label_smoothing == 0.0
+            && self.ignore.is_none()
+            && self.focal().is_none()
+            && Conventions::of(self.compat, form).is_none()
+    }
+
+    /// Whether the gradient's denominator is known only after a look at targets, mask and weights.
+    pub(crate) fn needs_totals(&self, mask: bool) -> bool {
+        match self.reduction() {
+            Reduction::Mean => self.ignore.is_some() || mask,
+            Reduction::WeightedMean => true,
+            Reduction::None | Reduction::Sum | Reduction::PerClass | Reduction::PerRow => false,
         }
     }
+
+    /// What every element's gradient and hessian is multiplied by: rounded to f32 once, here, so that every part of a
+    /// batch and every device multiplies by the same number.
+    pub(crate) fn coefficient(&self, totals: &Totals) -> f32 {
+        let denominator = match self.reduction() {
+            Reduction::None | Reduction::Sum | Reduction::PerClass | Reduction::PerRow => return self.scale,
+            Reduction::Mean => totals.count as f64,
+            Reduction::WeightedMean => totals.weight,
+        };
+        // What nothing is counted of, or weighs nothing, has no gradient, and 0 times infinity is none.
+        let denominator = if denominator == 0.0 { 1.0 } else { denominator };
+        (f64::from(self.scale) / denominator) as f32
+    }
+
+    /// The mean of nothing.
+    pub(crate) fn empty_mean(&self) -> f64 {
+        self.compat.map_or(f64::NAN, Compat::empty_mean)
+    }
+
+    /// The mean of what `partials` hold, as the reduction defines it.
+    pub(crate) fn mean_of(&self, partials: &Partials) -> f64 {
+        let weighted = self.reduction() == Reduction::WeightedMean;
+        let divisor = if weighted { partials.weight.value() } else { partials.count as f64 };
+        if divisor == 0.0 { self.empty_mean() } else { partials.sum.value() / divisor }
+    }
+
+    pub(crate) fn scale(&self) -> f32 {
+        self.scale
+    }
+}
+
+/// What a mean divides by: found in a pass over targets, mask and weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// Elements counted.
+    pub count: u64,
+    /// The sum of their weights.
+    pub weight: f64,
+}
+
+fn parameter(name: &'static str, value: f32, valid: bool, must: &'static str) -> Result<()> {
+    if !valid {
+        return Err(Error::Parameter { name, value: value.into(), must });
+    }
+    Ok(())
+}
+
+fn all_weights(name: &'static str, weights: &[f32]) -> Result<()> {
+    weights.iter().try_for_each(|&w| parameter(name, w, w >= 0.0 && w.is_finite(), "finite and at least 0"))
 }

@@ -4,11 +4,11 @@
 //! constant and no approximation with the kernels. Against 60-digit arithmetic (`data/golden.csv` for logits,
 //! `tests/golden_probabilities.csv` for probabilities) its loss, hessian and the terms of its gradient are right
 //! to 1e-15 relative, its gradient to 1e-15 of the sum of its terms' magnitudes: 29 bits better than any f32
-//! result it judges.
+//! result it judges. Weights and conventions add a rounding or two, the focal factor γ·|log(1 − p_t)| of them.
 
-use crate::Form;
+use crate::{Compat, Focal, Form};
 
-/// One element: what the loss is a function of.
+/// One element: what the loss is a function of. The definition is that of [`Objective`](crate::Objective).
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Element {
@@ -18,20 +18,36 @@ pub struct Element {
     pub prediction: f64,
     /// The target z in [0, 1].
     pub target: f64,
+    /// The weight of the element, or of its sample.
+    pub weight: f64,
+    /// The weight of its class.
+    pub class_weight: f64,
+    /// The weight q of the positive term in its class.
+    pub pos_weight: f64,
+    /// The weights w₀ and w₁ of the labels.
+    pub label_weights: [f64; 2],
+    /// Label smoothing a.
+    pub smoothing: f64,
+    /// The focal factor.
+    pub focal: Option<Focal>,
+    /// The system whose conventions hold.
+    pub compat: Option<Compat>,
 }
 
 /// What the loss of an element and its derivatives are, each as the two terms it is made of: the first belongs to
-/// the negative class and vanishes at z = 1, the second to the positive class and vanishes at z = 0.
+/// the negative class and vanishes at z = 1, the second to the positive class and vanishes at z = 0 (of the smoothed
+/// target). Weights and the focal factor are in both; the formulas below are those of the plain loss.
 ///
 /// The terms matter for judging: where the two cancel, no f32 arithmetic can be exact relative to the result; and
-/// a term too small for a normal f32 may be flushed to 0.
+/// a term too small for a normal f32 may be flushed to 0. (With a focal factor each term is a sum itself, in which
+/// the hessian's may cancel: [`Element::sizes`].)
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Truth {
     /// (1 − z)·softplus(x) and z·softplus(−x); both ≥ 0.
     pub loss: [f64; 2],
     /// (1 − z)·σ(x) and −z·σ(−x).
     pub gradient: [f64; 2],
-    /// (1 − z)·σ(x)·σ(−x) and z·σ(x)·σ(−x); both ≥ 0.
+    /// (1 − z)·σ(x)·σ(−x) and z·σ(x)·σ(−x); both ≥ 0 without a focal factor.
     pub hessian: [f64; 2],
 }
 
@@ -55,44 +71,216 @@ impl Truth {
 impl Element {
     /// An element with prediction and target given, everything else at its default.
     pub fn new(form: Form, prediction: f64, target: f64) -> Self {
-        Self { form, prediction, target }
+        Self {
+            form,
+            prediction,
+            target,
+            weight: 1.0,
+            class_weight: 1.0,
+            pos_weight: 1.0,
+            label_weights: [1.0, 1.0],
+            smoothing: 0.0,
+            focal: None,
+            compat: None,
+        }
     }
 
-    /// Its loss and derivatives; NaN throughout if the prediction or the target is invalid.
+    /// Its loss and derivatives; NaN throughout if the prediction, the target or the weight is invalid.
     ///
     /// At the ends of the range (x = ±inf, p = 0, p = 1) these are the limits: a class whose weight is 0 adds 0
     /// however wrong the prediction is for it.
     pub fn truth(&self) -> Truth {
+        let addends = self.addends();
+        Truth {
+            loss: addends.map(|of_class| of_class.loss),
+            gradient: addends.map(|of_class| of_class.gradient.iter().sum()),
+            hessian: addends.map(|of_class| of_class.hessian.iter().sum()),
+        }
+    }
+
+    /// The sum of the magnitudes of everything that is added up to loss, gradient and hessian: what an error bound of
+    /// f32 arithmetic is relative to.
+    pub fn sizes(&self) -> [f64; 3] {
+        let size = |values: &[f64]| values.iter().map(|value| value.abs()).sum::<f64>();
+        let [negative, positive] = self.addends();
+        [
+            negative.loss + positive.loss,
+            size(&negative.gradient) + size(&positive.gradient),
+            size(&negative.hessian) + size(&positive.hessian),
+        ]
+    }
+
+    /// What it weighs: what a weighted mean divides by the sum of.
+    pub fn total_weight(&self) -> f64 {
+        let z = self.label();
+        let doubled = if self.weighs_positives() && z == 1.0 { self.pos_weight } else { 1.0 };
+        self.weight * self.class_weight * (self.label_weights[0] * (1.0 - z) + self.label_weights[1] * z) * doubled
+    }
+
+    /// The target before smoothing.
+    fn label(&self) -> f64 {
+        if self.compat == Some(Compat::Lightgbm) && self.target > 0.0 { 1.0 } else { self.target }
+    }
+
+    fn weighs_positives(&self) -> bool {
+        matches!(self.compat, Some(Compat::Xgboost | Compat::Lightgbm))
+    }
+
+    /// ε and δ, if the probability that the loss is of is clipped to [ε, 1 − δ].
+    fn clip(&self) -> Option<[f64; 2]> {
+        match (self.compat?, self.form) {
+            // In f32, where 1 - 1e-7 is 1 - 2^-23.
+            (Compat::Keras, Form::Probabilities) => Some([f64::from(1e-7f32), f64::from(f32::EPSILON)]),
+            (Compat::Sklearn, _) => Some([f64::from(f32::EPSILON); 2]),
+            (Compat::Xgboost, _) => Some([1e-16; 2]),
+            (Compat::Lightgbm, _) => Some([1e-15; 2]),
+            (Compat::Keras | Compat::Torch | Compat::TensorFlow, _) => None,
+        }
+    }
+
+    /// The addends of each class.
+    fn addends(&self) -> [Addends; 2] {
         let valid = match self.form {
             Form::Logits => !self.prediction.is_nan(),
             Form::Probabilities => (0.0..=1.0).contains(&self.prediction),
         };
-        if !valid || !(0.0..=1.0).contains(&self.target) {
-            return Truth { loss: [f64::NAN; 2], gradient: [f64::NAN; 2], hessian: [f64::NAN; 2] };
+        if !valid || !(0.0..=1.0).contains(&self.target) || !(0.0..f64::INFINITY).contains(&self.weight) {
+            return [Addends { loss: f64::NAN, gradient: [f64::NAN; 2], hessian: [f64::NAN; 4] }; 2];
         }
+        // −0 is in [0, 1] and means 0.
+        let x = if self.form == Form::Logits { self.prediction } else { self.prediction.abs() };
+        let z = self.label();
         // The weights of the negative and of the positive class. 1 − z is exact for every f32 z above 2^-30, and
         // rounded once below.
-        let (negative, positive) = (1.0 - self.target, self.target);
-        let [n, p] = match self.form {
-            Form::Logits => [if_negative(self.prediction), if_negative(-self.prediction)],
-            // −0 is in [0, 1] and means 0.
-            Form::Probabilities => [if_zero(self.prediction.abs()), if_one(self.prediction.abs())],
-        };
+        let half = 0.5 * self.smoothing;
+        let targets = [(1.0 - z) * (1.0 - self.smoothing) + half, z * (1.0 - self.smoothing) + half];
+        let q = if self.weighs_positives() { 1.0 } else { self.pos_weight };
         // The loss of the positive class falls with x; the formulas for p carry their own sign.
-        let sign = if self.form == Form::Logits { -1.0 } else { 1.0 };
-        Truth {
-            loss: [times(negative, n.loss), times(positive, p.loss)],
-            gradient: [times(negative, n.gradient), sign * times(positive, p.gradient)],
-            hessian: [times(negative, n.hessian), times(positive, p.hessian)],
+        let [n, mut p] = match self.form {
+            Form::Logits => [if_negative(x), if_negative(-x)],
+            Form::Probabilities => [if_zero(x), if_one(x)],
+        };
+        if self.form == Form::Logits {
+            p.gradient = -p.gradient;
         }
+        let [p_0, p_1] = match self.form {
+            Form::Logits => [n.gradient, -p.gradient],
+            Form::Probabilities => [x, 1.0 - x],
+        };
+        let (terms, flat) = self.by_convention([n, p], x);
+
+        // m = 1 − p_t, and its derivatives over m.
+        let gamma = self.focal.map_or(0.0, |focal| f64::from(focal.gamma()));
+        let alpha = self.focal.and_then(|focal| focal.alpha()).map_or(1.0, |alpha| {
+            let alpha = f64::from(alpha);
+            targets[0] * (1.0 - alpha) + targets[1] * alpha
+        });
+        let outer = self.total_weight() * alpha;
+        // A weight of 0 wins over everything.
+        let weights = if outer == 0.0 { [0.0; 2] } else { [targets[0], q * targets[1]] };
+        let m = targets[0] * p_0 + targets[1] * p_1;
+        let certain = |weight: f64, term: Certain| Certain {
+            loss: times(weight, term.loss),
+            gradient: times(weight, term.gradient),
+            hessian: times(weight, term.hessian),
+        };
+        let plain = [certain(weights[0], terms[0]), certain(weights[1], terms[1])];
+        if gamma == 0.0 {
+            return plain.map(|term| term.scaled(outer));
+        }
+        if m == 0.0 {
+            // Right beyond doubt: m^γ wins over everything but, for a probability, the γ·(γ + 1)·m^(γ − 1) of the
+            // hessian.
+            let limit = match self.form {
+                Form::Probabilities if gamma < 1.0 => f64::INFINITY,
+                Form::Probabilities if gamma == 1.0 => 2.0,
+                _ => 0.0,
+            };
+            return plain.map(|term| Addends {
+                loss: 0.0,
+                gradient: [0.0; 2],
+                hessian: [times(outer, times(term.hessian, limit)), 0.0, 0.0, 0.0],
+            });
+        }
+        let factor = outer * m.powf(gamma);
+        if flat || plain[0].loss + plain[1].loss == f64::INFINITY {
+            // Where the loss is infinite, the derivatives of m vanish faster, or those of the loss grow faster.
+            return plain.map(|term| term.scaled(factor));
+        }
+        let (m_1, m_2) = match self.form {
+            Form::Logits => {
+                let m_1 = (targets[0] - targets[1]) * (p_0 * p_1 / m);
+                (m_1, m_1 * (p_1 - p_0))
+            }
+            Form::Probabilities => ((targets[0] - targets[1]) / m, 0.0),
+        };
+        plain.map(|term| Addends {
+            loss: times(factor, term.loss),
+            gradient: [gamma * m_1 * term.loss, term.gradient].map(|addend| times(factor, addend)),
+            hessian: [
+                gamma * (gamma - 1.0) * m_1 * m_1 * term.loss,
+                gamma * m_2 * term.loss,
+                2.0 * gamma * m_1 * term.gradient,
+                term.hessian,
+            ]
+            .map(|addend| times(factor, addend)),
+        })
+    }
+
+    /// The terms as the system in `compat` has them, and whether it takes them for constant here.
+    fn by_convention(&self, terms: [Certain; 2], x: f64) -> ([Certain; 2], bool) {
+        let [mut n, mut p] = terms;
+        let mut flat = false;
+        if let Some([epsilon, delta]) = self.clip() {
+            let least = |rest: f64| if self.compat == Some(Compat::Lightgbm) { 0.0 } else { -(-rest).ln_1p() };
+            n.loss = n.loss.clamp(least(epsilon), -delta.ln());
+            p.loss = p.loss.clamp(least(delta), -epsilon.ln());
+            flat = self.compat == Some(Compat::Keras) && !(epsilon..=1.0 - delta).contains(&x);
+        }
+        if flat {
+            (n.gradient, n.hessian, p.gradient, p.hessian) = (0.0, 0.0, 0.0, 0.0);
+        }
+        if self.compat == Some(Compat::Torch) && self.form == Form::Probabilities {
+            (n.loss, p.loss) = (n.loss.min(100.0), p.loss.min(100.0));
+            let floor = f64::from(1e-12f32);
+            if x * (1.0 - x) < floor {
+                let [over_n, over_p] = [x / floor, (1.0 - x) / floor];
+                (n.gradient, n.hessian) = (over_n, over_n * over_n);
+                (p.gradient, p.hessian) = (-over_p, over_p * over_p);
+            }
+        }
+        if self.compat == Some(Compat::Xgboost) && self.form == Form::Logits {
+            (n.hessian, p.hessian) = (n.hessian.max(1e-16), p.hessian.max(1e-16));
+        }
+        ([n, p], flat)
     }
 }
 
+/// What is added up for one class.
+#[derive(Clone, Copy)]
+struct Addends {
+    loss: f64,
+    gradient: [f64; 2],
+    hessian: [f64; 4],
+}
+
 /// Loss, first and second derivative, if the class were certain.
+#[derive(Clone, Copy)]
 struct Certain {
     loss: f64,
     gradient: f64,
     hessian: f64,
+}
+
+impl Certain {
+    /// As addends, times a constant.
+    fn scaled(self, factor: f64) -> Addends {
+        Addends {
+            loss: times(factor, self.loss),
+            gradient: [times(factor, self.gradient), 0.0],
+            hessian: [times(factor, self.hessian), 0.0, 0.0, 0.0],
+        }
+    }
 }
 
 /// A weight of 0 wins over an infinite loss: the limit along the weight, and what leaving the class out means.
@@ -209,6 +397,69 @@ mod tests {
         assert_eq!(at(1.0, 1.0), [0.0, -1.0, 1.0]);
         assert_eq!(at(0.0, 0.25), [inf, -inf, inf]);
         assert_eq!(at(1.0, 0.25), [inf, inf, inf]);
+    }
+
+    /// The derivatives of everything in use are those of the loss: against central differences.
+    #[test]
+    fn derivatives_are_those_of_the_loss() {
+        for form in [Form::Logits, Form::Probabilities] {
+            for step in 1..20 {
+                let prediction = if form == Form::Logits { f64::from(step) - 10.0 } else { f64::from(step) / 20.0 };
+                for (target, gamma) in [(0.0, 0.5), (1.0, 0.5), (0.3, 1.0), (1.0, 2.0), (0.9, 5.0), (0.0, 2.0)] {
+                    let element = |prediction| Element {
+                        weight: 1.5,
+                        pos_weight: 3.0,
+                        label_weights: [0.5, 2.0],
+                        smoothing: 0.1,
+                        focal: Focal::new(gamma).and_then(|focal| focal.with_alpha(0.25)).ok(),
+                        ..Element::new(form, prediction, target)
+                    };
+                    let h = 1e-5;
+                    let (below, at, above) = (element(prediction - h), element(prediction), element(prediction + h));
+                    let [_, gradient_size, hessian_size] = at.sizes();
+                    let gradient = (above.truth().loss() - below.truth().loss()) / (2.0 * h);
+                    let hessian = (above.truth().gradient() - below.truth().gradient()) / (2.0 * h);
+                    let off = (gradient - at.truth().gradient()).abs() / gradient_size;
+                    assert!(off <= 1e-6, "gradient {off} {form:?} {prediction} {target} {gamma}");
+                    let off = (hessian - at.truth().hessian()).abs() / hessian_size;
+                    assert!(off <= 1e-6, "hessian {off} {form:?} {prediction} {target} {gamma}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn focal_limits() {
+        let inf = f64::INFINITY;
+        let at = |form, x, z, gamma| {
+            let truth = Element { focal: Focal::new(gamma).ok(), ..Element::new(form, x, z) }.truth();
+            [truth.loss(), truth.gradient(), truth.hessian()]
+        };
+        for gamma in [0.5, 1.0, 2.0] {
+            assert_eq!(at(Form::Logits, inf, 1.0, gamma), [0.0, 0.0, 0.0]);
+            assert_eq!(at(Form::Logits, inf, 0.0, gamma), [inf, 1.0, 0.0]);
+            assert_eq!(at(Form::Probabilities, 1.0, 0.0, gamma), [inf, inf, inf]);
+        }
+        assert_eq!(at(Form::Probabilities, 1.0, 1.0, 0.5), [0.0, 0.0, inf]);
+        assert_eq!(at(Form::Probabilities, 0.0, 0.0, 1.0), [0.0, 0.0, 2.0]);
+        assert_eq!(at(Form::Probabilities, 1.0, 1.0, 2.0), [0.0, 0.0, 0.0]);
+    }
+
+    /// What the systems themselves say at the ends.
+    #[test]
+    fn conventions() {
+        let at = |compat, form, x, z| Element { compat: Some(compat), ..Element::new(form, x, z) }.truth();
+        let close = |got: f64, want: f64| assert!((got - want).abs() <= 1e-4, "{got} {want}");
+        close(at(Compat::Torch, Form::Probabilities, 0.0, 1.0).loss(), 100.0);
+        close(at(Compat::Torch, Form::Probabilities, 0.0, 1.0).gradient() * 1e-12, -1.0);
+        close(at(Compat::Keras, Form::Probabilities, 1.0, 0.0).loss(), 15.9424);
+        assert_eq!(at(Compat::Keras, Form::Probabilities, 1.0, 0.0).gradient(), 0.0);
+        close(at(Compat::Xgboost, Form::Logits, 100.0, 0.0).loss(), 36.8414);
+        assert_eq!(at(Compat::Xgboost, Form::Logits, 100.0, 0.0).hessian(), 1e-16);
+        close(at(Compat::Lightgbm, Form::Logits, -100.0, 0.5).loss(), 34.5388);
+        let xgboost = Element { pos_weight: 3.0, ..Element::new(Form::Logits, 0.0, 1.0) };
+        assert_eq!(Element { compat: Some(Compat::Xgboost), ..xgboost }.total_weight(), 3.0);
+        assert_eq!(xgboost.total_weight(), 1.0);
     }
 
     #[test]

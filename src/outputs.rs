@@ -1,5 +1,7 @@
 //! Where per-element results go.
 
+use half::{bf16, f16, slice::HalfFloatSliceExt};
+
 use crate::{Error, Result};
 
 /// Where one output goes.
@@ -11,10 +13,49 @@ pub enum Sink<'a> {
     /// Into a new vector, handed out in the [`Evaluation`](crate::Evaluation).
     New,
     /// Into the caller's memory, as many values as the batch has. After an error its content is unspecified.
-    Into(&'a mut [f32]),
+    Into(FloatsMut<'a>),
 }
 
-/// The per-element outputs wanted, each f32, in the order of the batch.
+/// Memory of the caller's for one output, in the type it is to be stored in.
+///
+/// An f32 result is converted to a narrower type once, to nearest, ties to even. What is past the largest f16,
+/// 65504, becomes ±inf (bfloat16 has f32's range); what is under half of the smallest subnormal, 2⁻²⁵, becomes 0: a
+/// mean's gradient needs a [scale](crate::Objective::with_scale) to keep its digits in f16.
+#[derive(Debug)]
+pub enum FloatsMut<'a> {
+    /// IEEE binary32.
+    F32(&'a mut [f32]),
+    /// IEEE binary16.
+    F16(&'a mut [f16]),
+    /// bfloat16.
+    Bf16(&'a mut [bf16]),
+}
+
+impl<'a> FloatsMut<'a> {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            FloatsMut::F32(v) => v.len(),
+            FloatsMut::F16(v) => v.len(),
+            FloatsMut::Bf16(v) => v.len(),
+        }
+    }
+
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes a value.
+    pub(crate) fn width(&self) -> u64 {
+        match self {
+            FloatsMut::F32(_) => 4,
+            FloatsMut::F16(_) | FloatsMut::Bf16(_) => 2,
+        }
+    }
+}
+
+/// The per-element outputs wanted, in the order of the batch.
 #[derive(Debug, Default)]
 pub struct Outputs<'a> {
     /// The loss of each element.
@@ -60,17 +101,21 @@ impl<'a> Outputs<'a> {
     }
 }
 
-impl<'a> From<&'a mut [f32]> for Sink<'a> {
-    fn from(values: &'a mut [f32]) -> Self {
-        Sink::Into(values)
-    }
+macro_rules! into_memory {
+    ($($variant:ident($value:ty)),*) => {$(
+        impl<'a> From<&'a mut [$value]> for Sink<'a> {
+            fn from(values: &'a mut [$value]) -> Self {
+                Sink::Into(FloatsMut::$variant(values))
+            }
+        }
+        impl<'a> From<&'a mut Vec<$value>> for Sink<'a> {
+            fn from(values: &'a mut Vec<$value>) -> Self {
+                Sink::Into(FloatsMut::$variant(values))
+            }
+        }
+    )*};
 }
-
-impl<'a> From<&'a mut Vec<f32>> for Sink<'a> {
-    fn from(values: &'a mut Vec<f32>) -> Self {
-        Sink::Into(values)
-    }
-}
+into_memory!(F32(f32), F16(f16), Bf16(bf16));
 
 /// The memory of the outputs wanted, each as long as the batch.
 #[derive(Debug, Default)]
@@ -78,6 +123,10 @@ pub(crate) struct Slices<'a> {
     pub loss: Option<&'a mut [f32]>,
     pub gradient: Option<&'a mut [f32]>,
     pub hessian: Option<&'a mut [f32]>,
+    /// The mean of each row, where the reduction asks for it.
+    pub rows: Option<&'a mut [f64]>,
+    /// Values a row.
+    pub classes: usize,
 }
 
 /// The vectors made for the sinks that wanted new ones.
@@ -94,13 +143,18 @@ impl<'a> Outputs<'a> {
         [&self.loss, &self.gradient, &self.hessian].into_iter().any(|sink| matches!(sink, Sink::New))
     }
 
-    /// Makes the vectors wanted and checks the caller's memory: one slice for each output wanted.
-    pub(crate) fn open(self, made: &'a mut Made, len: usize) -> Result<Slices<'a>> {
-        Ok(Slices {
-            loss: open("loss", self.loss, &mut made.loss, len)?,
-            gradient: open("gradient", self.gradient, &mut made.gradient, len)?,
-            hessian: open("hessian", self.hessian, &mut made.hessian, len)?,
-        })
+    /// Whether a gradient or hessian is wanted.
+    pub(crate) fn want_derivatives(&self) -> bool {
+        [&self.gradient, &self.hessian].into_iter().any(|sink| !matches!(sink, Sink::Skip))
+    }
+
+    /// Makes the vectors wanted and checks the caller's memory.
+    pub(crate) fn open(self, made: &'a mut Made, len: usize) -> Result<Views<'a>> {
+        Ok(Views([
+            open("loss", self.loss, &mut made.loss, len)?,
+            open("gradient", self.gradient, &mut made.gradient, len)?,
+            open("hessian", self.hessian, &mut made.hessian, len)?,
+        ]))
     }
 }
 
@@ -109,19 +163,77 @@ fn open<'a>(
     sink: Sink<'a>,
     made: &'a mut Option<Vec<f32>>,
     len: usize,
-) -> Result<Option<&'a mut [f32]>> {
+) -> Result<Option<FloatsMut<'a>>> {
     match sink {
         Sink::Skip => Ok(None),
-        Sink::New => Ok(Some(made.insert(vec![0.0; len]))),
+        Sink::New => Ok(Some(FloatsMut::F32(made.insert(vec![0.0; len])))),
         Sink::Into(values) if values.len() == len => Ok(Some(values)),
         Sink::Into(values) => Err(Error::Length { name, actual: values.len() as u64, expected: len as u64 }),
     }
 }
 
+/// Loss, gradient, hessian: the memory of those wanted, each as long as the batch.
+#[derive(Debug, Default)]
+pub(crate) struct Views<'a>(pub [Option<FloatsMut<'a>>; 3]);
+
+impl<'a> Views<'a> {
+    /// Whether any is narrower than what is computed.
+    pub fn any_narrow(&self) -> bool {
+        self.0.iter().flatten().any(|view| view.width() < 4)
+    }
+
+    /// Bytes a value takes in all of them.
+    pub fn width(&self) -> u64 {
+        self.0.iter().flatten().map(FloatsMut::width).sum()
+    }
+
+    /// Whether a gradient or hessian is wanted.
+    pub fn derivatives(&self) -> bool {
+        self.0[1].is_some() || self.0[2].is_some()
+    }
+
+    /// The first `len` values of each, as f32: the memory itself, or `scratch` where that is narrower.
+    pub fn slices<'s>(&'s mut self, scratch: &'s mut [Vec<f32>; 3], len: usize) -> Slices<'s> {
+        let mut slices = [const { None }; 3];
+        for ((slice, view), scratch) in slices.iter_mut().zip(&mut self.0).zip(scratch) {
+            *slice = match view {
+                None => None,
+                Some(FloatsMut::F32(values)) => Some(&mut values[..len]),
+                Some(FloatsMut::F16(_) | FloatsMut::Bf16(_)) => {
+                    scratch.resize(len, 0.0);
+                    Some(scratch.as_mut_slice())
+                }
+            };
+        }
+        let [loss, gradient, hessian] = slices;
+        Slices { loss, gradient, hessian, rows: None, classes: 1 }
+    }
+
+    /// Narrows what was computed into `scratch`, and goes on behind the first `len` values.
+    pub fn advance(&mut self, scratch: &[Vec<f32>; 3], len: usize) {
+        for (view, scratch) in self.0.iter_mut().zip(scratch) {
+            match view {
+                None => {}
+                Some(FloatsMut::F32(values)) => *values = &mut std::mem::take(values)[len..],
+                Some(FloatsMut::F16(values)) => {
+                    if let Some(done) = values.split_off_mut(..len) {
+                        done.convert_from_f32_slice(&scratch[..len]);
+                    }
+                }
+                Some(FloatsMut::Bf16(values)) => {
+                    if let Some(done) = values.split_off_mut(..len) {
+                        done.convert_from_f32_slice(&scratch[..len]);
+                    }
+                }
+            }
+        }
+    }
+}
+
 impl<'a> Slices<'a> {
-    /// Loss, gradient, hessian.
-    pub fn into_each(self) -> [Option<&'a mut [f32]>; 3] {
-        [self.loss, self.gradient, self.hessian]
+    /// Loss, gradient and hessian; and the rows.
+    pub fn into_each(self) -> ([Option<&'a mut [f32]>; 3], Option<&'a mut [f64]>) {
+        ([self.loss, self.gradient, self.hessian], self.rows)
     }
 
     /// Loss, gradient, hessian: whether each is wanted.
@@ -140,10 +252,12 @@ impl<'a> Slices<'a> {
             loss: split_off(&mut self.loss, len),
             gradient: split_off(&mut self.gradient, len),
             hessian: split_off(&mut self.hessian, len),
+            rows: split_off(&mut self.rows, len / self.classes.max(1)),
+            classes: self.classes,
         }
     }
 }
 
-fn split_off<'a>(slice: &mut Option<&'a mut [f32]>, len: usize) -> Option<&'a mut [f32]> {
+fn split_off<'a, T>(slice: &mut Option<&'a mut [T]>, len: usize) -> Option<&'a mut [T]> {
     slice.as_mut()?.split_off_mut(..len)
 }

@@ -9,21 +9,49 @@ pub const BLOCK: usize = 2048;
 
 /// The sums of a part of a batch. Parts merge to the same bits in any order.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Partials {
     /// The sum of the losses. Exact sums are taken of f32 sums of up to 64 losses: it is +inf also if one exceeds
     /// 2^122, 5e36.
     pub sum: ExactSum,
+    /// The sum of the weights of the values counted; their number where there are no weights.
+    pub weight: ExactSum,
     /// How many values were counted.
     pub count: u64,
+    /// For [`Reduction::PerClass`](crate::Reduction::PerClass), the sums of each class, `[C]`; empty otherwise.
+    pub classes: Vec<ClassPartials>,
     /// The smallest index, in the whole batch, of an invalid value.
     pub first_invalid: Option<u64>,
 }
 
+/// The sums of one class.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ClassPartials {
+    /// The sum of the losses.
+    pub sum: ExactSum,
+    /// How many values were counted.
+    pub count: u64,
+}
+
 impl Partials {
     /// Adds what `other` knows.
+    ///
+    /// # Panics
+    /// If both have classes, and not as many.
     pub fn merge(&mut self, other: &Self) {
         self.sum.merge(&other.sum);
+        self.weight.merge(&other.weight);
         self.count += other.count;
+        if self.classes.is_empty() {
+            self.classes.clone_from(&other.classes);
+        } else if !other.classes.is_empty() {
+            assert_eq!(self.classes.len(), other.classes.len(), "partials of different shapes");
+            for (class, other) in self.classes.iter_mut().zip(&other.classes) {
+                class.sum.merge(&other.sum);
+                class.count += other.count;
+            }
+        }
         self.first_invalid = match (self.first_invalid, other.first_invalid) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -33,5 +61,10 @@ impl Partials {
     /// The sum over the count; NaN for a count of 0.
     pub fn mean(&self) -> f64 {
         self.sum.value() / self.count as f64
+    }
+
+    /// The sum over the sum of the weights; NaN where that is 0.
+    pub fn weighted_mean(&self) -> f64 {
+        self.sum.value() / self.weight.value()
     }
 }

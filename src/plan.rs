@@ -43,6 +43,33 @@ impl Limits {
     }
 }
 
+/// Values that parts of a batch with sums by class or row must be a multiple of: whole blocks of whole rows.
+pub(crate) fn row_unit(classes: u64) -> u64 {
+    BLOCK as u64 * classes
+}
+
+impl Limits {
+    /// The most values that one dispatch can take, a multiple of `unit` if they are not all `len` there are; none if
+    /// that does not fit.
+    pub fn window_of(&self, bytes: u64, unit: u64, len: u64) -> Option<u64> {
+        let window = self.window(bytes);
+        if len <= window {
+            return Some(window);
+        }
+        // Windows after the first must also start where any device can bind.
+        let step = lcm(unit, WINDOW_STEP)?;
+        (step <= window).then(|| window - window % step)
+    }
+}
+
+fn lcm(a: u64, b: u64) -> Option<u64> {
+    let (mut x, mut y) = (a, b);
+    while y != 0 {
+        (x, y) = (y, x % y);
+    }
+    (a / x).checked_mul(b)
+}
+
 /// Cuts `len` values into consecutive windows of `window` values, the last one shorter.
 pub(crate) fn windows(len: u64, window: u64) -> impl ExactSizeIterator<Item = Range<u64>> {
     // A range of u32 knows its length; 2^32 windows of at least 2^15 values are past any memory.

@@ -3,8 +3,8 @@
 use half::{bf16, f16};
 
 use crate::{
-    Batch, DeviceInfo, Engine, Error, Floats, Form, Objective, Outputs, Reduction, Result, Targets,
-    contract::{self, Class, Output, Row, TargetKind},
+    Batch, DeviceInfo, Engine, Error, Floats, Focal, Form, Objective, Outputs, Reduction, Result, Targets,
+    contract::{self, Class, Kind, Output, Row},
     oracle::Element,
 };
 
@@ -61,6 +61,8 @@ impl Engine {
         let mut report = Report::new(Class::of(&device));
         hard(self, &mut report).await?;
         soft(self, &mut report).await?;
+        weighted(self, &mut report).await?;
+        focal(self, &mut report).await?;
         limits(self, &mut report).await?;
         sums(self, &mut report).await?;
         invalid(self, &mut report).await?;
@@ -127,6 +129,53 @@ async fn soft(engine: &Engine, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// Weights, pos_weight, label weights and smoothing, all at once.
+async fn weighted(engine: &Engine, report: &mut Report) -> Result<()> {
+    let objective = Objective::default().with_pos_weight([3.7])?.with_label_weights(0.3, 2.7)?;
+    let smoothed = objective.clone().with_label_smoothing(0.1)?;
+    family(engine, report, Kind::Weighted, &[objective, smoothed]).await
+}
+
+/// A focal factor that sharpens, and one that does not, with balance and without.
+async fn focal(engine: &Engine, report: &mut Report) -> Result<()> {
+    let plain = Objective::default();
+    let sharp = plain.clone().with_focal(Focal::new(2.0)?.with_alpha(0.25)?);
+    let blunt = plain.with_focal(Focal::new(0.5)?).with_pos_weight([3.7])?;
+    family(engine, report, Kind::Focal, &[sharp, blunt]).await
+}
+
+/// What the family makes of targets of all kinds, each element with a weight of its own.
+async fn family(engine: &Engine, report: &mut Report, kind: Kind, objectives: &[Objective]) -> Result<()> {
+    let mut random = Random(20_261_123);
+    for form in [Form::Logits, Form::Probabilities] {
+        let (predictions, targets) = cross(&wide(form, 6, 1 << 12), &[0.0, 1.0, 0.3, 0.5f32.powi(20)]);
+        let weights: Vec<f32> = predictions.iter().map(|_| (0.25 + 3.0 * random.uniform()) as f32).collect();
+        for objective in objectives {
+            let batch = Batch::new(form, &predictions, &targets)?.with_weights(&weights)?;
+            let objective = objective.clone().with_reduction(Reduction::None);
+            let evaluation = engine.evaluate_async(&batch, &objective, Outputs::all()).await?;
+            let got = [evaluation.loss, evaluation.gradient, evaluation.hessian].map(Option::unwrap_or_default);
+            let elements = elements(&batch, &objective);
+            report.judge_elements(form, "f32", &elements, &[kind], &got);
+        }
+    }
+    Ok(())
+}
+
+/// The elements of a batch with weights of its own and an objective without classes.
+fn elements(batch: &Batch<'_>, objective: &Objective) -> Vec<Element> {
+    (0..batch.len())
+        .map(|i| Element {
+            weight: batch.weight(i),
+            pos_weight: objective.pos_weight().map_or(1.0, |weights| weights[0].into()),
+            label_weights: objective.label_weights().unwrap_or([1.0; 2]).map(f64::from),
+            smoothing: objective.label_smoothing().into(),
+            focal: objective.focal(),
+            ..Element::new(batch.form(), batch.predictions().get(i), batch.targets().get(i))
+        })
+        .collect()
+}
+
 /// The ends of the range with hard targets, where every result is known exactly.
 async fn limits(engine: &Engine, report: &mut Report) -> Result<()> {
     for (form, ends) in
@@ -152,7 +201,12 @@ async fn limits(engine: &Engine, report: &mut Report) -> Result<()> {
 async fn sums(engine: &Engine, report: &mut Report) -> Result<()> {
     let mut random = Random(20_261_122);
     for form in [Form::Logits, Form::Probabilities] {
-        for kind in [TargetKind::Hard, TargetKind::Soft] {
+        for kind in [Kind::Hard, Kind::Soft, Kind::Weighted, Kind::Focal] {
+            let objective = match kind {
+                Kind::Weighted => Objective::sum().with_label_smoothing(0.1)?,
+                Kind::Focal => Objective::sum().with_focal(Focal::new(2.0)?),
+                _ => Objective::sum(),
+            };
             for length in [100, 2047, 2048, 2049, 10_000, 65_537, 300_000] {
                 let predictions: Vec<f32> = (0..length)
                     .map(|_| match form {
@@ -162,16 +216,19 @@ async fn sums(engine: &Engine, report: &mut Report) -> Result<()> {
                     .collect();
                 let targets: Vec<f32> = (0..length)
                     .map(|_| match kind {
-                        TargetKind::Hard => random.uniform().round() as f32,
-                        TargetKind::Soft => random.uniform() as f32,
+                        Kind::Hard => random.uniform().round() as f32,
+                        _ => random.uniform() as f32,
                     })
                     .collect();
-                let batch = Batch::new(form, &predictions, &targets)?;
-                let got = engine.evaluate_async(&batch, &Objective::sum(), Outputs::none()).await?;
-                let losses = predictions.iter().zip(&targets).map(|(&x, &z)| Element::new(form, x.into(), z.into()));
-                let truth = sum(losses.map(|element| element.truth().loss()));
+                let weights: Vec<f32> = (0..length).map(|_| random.uniform() as f32).collect();
+                let mut batch = Batch::new(form, &predictions, &targets)?;
+                if kind == Kind::Weighted {
+                    batch = batch.with_weights(&weights)?;
+                }
+                let got = engine.evaluate_async(&batch, &objective, Outputs::none()).await?;
+                let truth = sum(elements(&batch, &objective).iter().map(|element| element.truth().loss()));
                 report.sum(form, kind, contract::relative(got.sum, truth, length), length);
-                let all = engine.evaluate_async(&batch, &Objective::sum(), Outputs::all()).await?;
+                let all = engine.evaluate_async(&batch, &objective, Outputs::all()).await?;
                 report.exact(SAME_BITS, all.sum.to_bits() == got.sum.to_bits(), || {
                     format!("the sum over {length} {} is {} with outputs, {} without", name(form), all.sum, got.sum)
                 });
@@ -251,47 +308,58 @@ impl Report {
             holds: false,
         };
         let promised = contract::TABLE.iter().filter(|row| row.class == class).map(|row| {
-            empty(format!("{}, {}, {}", row.output, name(row.form), row.targets), row.unit.name(), row.ceiling)
+            let beyond = if row.focal > 0.0 {
+                format!(", beyond {}·γ·(1 + |ln(1 − p_t)|)", row.focal)
+            } else {
+                String::new()
+            };
+            let name = format!("{}, {}, {}{beyond}", row.output, name(row.form), row.kind);
+            empty(name, row.unit.name(), row.ceiling)
         });
         let exact = [LIMITS, SAME_BITS, INVALID].map(|name| empty(name.into(), "differences", 0.0));
         Self { class, rows: promised.chain(exact).collect() }
     }
 
     /// The promise, and the row that reports on it.
-    fn promise(&mut self, form: Form, targets: TargetKind, output: Output) -> (&'static Row, &mut SelfTestRow) {
+    fn promise(&mut self, form: Form, kind: Kind, output: Output) -> (&'static Row, &mut SelfTestRow) {
         let class = self.class;
         let mut promised = contract::TABLE.iter().filter(|row| row.class == class).zip(&mut self.rows);
         promised
-            .find(|(row, _)| (row.form, row.targets, row.output) == (form, targets, output))
+            .find(|(row, _)| (row.form, row.kind, row.output) == (form, kind, output))
             .expect("the table has a row for every output")
     }
 
     /// Holds each result against the oracle.
     fn judge(&mut self, form: Form, predictions: Floats<'_>, targets: Targets<'_>, got: &Results) {
-        let element = |i| Element::new(form, predictions.get(i), targets.get(i));
-        let truths: Vec<_> =
-            (0..predictions.len()).map(|i| (TargetKind::of(targets.get(i)), element(i).truth())).collect();
+        let stored = match predictions {
+            Floats::F32(_) => "f32",
+            Floats::F16(_) => "f16",
+            Floats::Bf16(_) => "bf16",
+        };
+        let elements: Vec<_> =
+            (0..predictions.len()).map(|i| Element::new(form, predictions.get(i), targets.get(i))).collect();
+        self.judge_elements(form, stored, &elements, &[Kind::Hard, Kind::Soft], got);
+    }
+
+    /// Holds each result against the oracle; the elements are of these kinds.
+    fn judge_elements(&mut self, form: Form, stored: &str, elements: &[Element], kinds: &[Kind], got: &Results) {
+        let truths: Vec<_> = elements.iter().map(|element| (Kind::of_element(element), element.truth())).collect();
         for (got, output) in got.iter().zip([Output::Loss, Output::Gradient, Output::Hessian]) {
-            for kind in [TargetKind::Hard, TargetKind::Soft] {
+            for &kind in kinds {
                 let (rule, row) = self.promise(form, kind, output);
                 if got.len() != truths.len() {
                     row.note(f64::INFINITY, || format!("{} results for {} values", got.len(), truths.len()));
                     continue;
                 }
                 for (i, (_, truth)) in truths.iter().enumerate().filter(|(_, (k, _))| *k == kind) {
-                    row.note(rule.judge(got[i], &element(i), truth), || {
-                        let (prediction, target) = (predictions.get(i), targets.get(i));
+                    row.note(rule.judge(got[i], &elements[i], truth), || {
+                        let Element { prediction, target, .. } = elements[i];
                         let (value, [a, b]) = match output {
                             Output::Loss => (truth.loss(), truth.loss),
                             Output::Gradient => (truth.gradient(), truth.gradient),
                             _ => (truth.hessian(), truth.hessian),
                         };
-                        let terms = if kind == TargetKind::Soft { format!(" ({a:e} + {b:e})") } else { String::new() };
-                        let stored = match predictions {
-                            Floats::F32(_) => "f32",
-                            Floats::F16(_) => "f16",
-                            Floats::Bf16(_) => "bf16",
-                        };
+                        let terms = if kind == Kind::Hard { String::new() } else { format!(" ({a:e} + {b:e})") };
                         format!("{stored} {prediction:e}, target {target:e}: {:e} for {value:e}{terms}", got[i])
                     });
                 }
@@ -299,7 +367,7 @@ impl Report {
         }
     }
 
-    fn sum(&mut self, form: Form, kind: TargetKind, error: f64, length: u64) {
+    fn sum(&mut self, form: Form, kind: Kind, error: f64, length: u64) {
         self.promise(form, kind, Output::Sum).1.note(error, || format!("{length} values"));
     }
 
@@ -484,7 +552,7 @@ mod tests {
                     for wrong in [f32::NAN, -f32::NAN, f32::INFINITY, -value, eight_up, value * 1.001] {
                         let mut got = right.clone();
                         got[output][index] = wrong;
-                        let soft_gradient = output == 1 && TargetKind::of(targets[index].into()) == TargetKind::Soft;
+                        let soft_gradient = output == 1 && Kind::of(targets[index].into()) == Kind::Soft;
                         if soft_gradient && (wrong - value).abs() < 0.01 * value.abs() {
                             continue; // its unit is that of the terms
                         }
@@ -583,7 +651,7 @@ mod tests {
     fn the_worst_stays() {
         let mut report = Report::new(Class::Cpu);
         for error in [1e-9, f64::NAN, 1e-9] {
-            report.sum(Form::Logits, TargetKind::Hard, error, 7);
+            report.sum(Form::Logits, Kind::Hard, error, 7);
         }
         report.exact(LIMITS, false, || "here".into());
         report.exact(LIMITS, true, || "there".into());

@@ -2,8 +2,8 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
-use logloss::{Device, Engine, EngineOptions, Error, Form, Invalid, Reduction};
+use clap::{ArgAction, Args as ArgGroup, Parser, Subcommand, ValueEnum};
+use logloss::{Compat, Device, Engine, EngineOptions, Error, Form, Invalid, Reduction};
 
 use crate::failure::fault;
 
@@ -27,7 +27,7 @@ Exit status: 0; 1 for a failure or a broken contract; 2 for a command line that 
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    Eval(EvalArgs),
+    Eval(Box<EvalArgs>),
     Devices(DevicesArgs),
     Selftest(SelftestArgs),
     Generate(GenerateArgs),
@@ -38,7 +38,7 @@ pub enum Command {
 /// Prints the loss and, if asked, writes the loss, gradient and hessian of every element. Files of any size are read
 /// a part at a time.
 #[derive(Debug, ArgGroup)]
-#[command(after_help = EVAL_NOTES)]
+#[command(after_help = EVAL_NOTES, disable_help_flag = true)]
 pub struct EvalArgs {
     /// Predictions: a .npy file of shape [N] or [N, C]; or a .parquet, .csv or .safetensors file that holds the
     /// labels too
@@ -47,50 +47,123 @@ pub struct EvalArgs {
     /// Labels, beside a .npy file of predictions: a .npy file of the same shape
     pub targets: Option<PathBuf>,
 
-    /// Column or tensor that holds the predictions
-    #[arg(long, value_name = "NAME")]
+    /// Column or tensor that holds the predictions; columns a,b,… are the classes of shape [N, C]
+    #[arg(long, value_name = "NAME", help_heading = INPUT)]
     pub pred: Option<String>,
 
-    /// Column or tensor that holds the labels
-    #[arg(long, value_name = "NAME")]
+    /// Column or tensor that holds the labels; as many columns as --pred names
+    #[arg(long, value_name = "NAME", help_heading = INPUT)]
     pub target: Option<String>,
 
     /// What the predictions are
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, help_heading = INPUT)]
     pub from: From,
 
-    #[command(flatten)]
-    pub device: DeviceArgs,
+    /// Leave out the elements whose label is this: an integer such as 255 or -100, or nan
+    #[arg(long, value_name = "LABEL", value_parser = ignore_label, allow_negative_numbers = true, help_heading = INPUT)]
+    pub ignore_label: Option<IgnoreLabel>,
+
+    /// Leave out the elements where this is 0 or false: bool or u8, of the predictions' shape
+    #[arg(long, value_name = "M.npy", help_heading = INPUT)]
+    pub mask: Option<PathBuf>,
+
+    /// What a NaN, or a label, probability or weight out of its range, does: fail and name the first one, or make its
+    /// own results and the reduced ones NaN
+    #[arg(long, value_enum, default_value_t, help_heading = INPUT)]
+    pub non_finite: NonFinite,
+
+    /// Take over the conventions of another system: what it clips, floors and divides a mean by
+    #[arg(long, value_name = "SYSTEM", value_enum, help_heading = OBJECTIVE)]
+    pub compat: Option<System>,
 
     /// What becomes of the losses, and what the gradient is of
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, help_heading = OBJECTIVE)]
     pub reduction: Reduce,
 
+    /// Smooth labels z towards 1/2: z·(1 − A) + A/2
+    #[arg(long, value_name = "A", value_parser = smoothing, allow_hyphen_values = true, help_heading = OBJECTIVE)]
+    pub label_smoothing: Option<f32>,
+
+    /// Focal loss: times (1 − p_t)^G, where p_t is the probability given to the truth
+    #[arg(long, value_name = "G", value_parser = weight, allow_hyphen_values = true, help_heading = OBJECTIVE)]
+    pub focal_gamma: Option<f32>,
+
+    /// Focal loss: times A for positives, 1 − A for negatives
+    #[arg(
+        long, value_name = "A", value_parser = unit, allow_hyphen_values = true, requires = "focal_gamma",
+        help_heading = OBJECTIVE
+    )]
+    pub focal_alpha: Option<f32>,
+
     /// Multiply gradient and hessian by this
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = finite, allow_negative_numbers = true)]
+    #[arg(
+        long, value_name = "FACTOR", default_value_t = 1.0, value_parser = finite, allow_negative_numbers = true,
+        help_heading = OBJECTIVE
+    )]
     pub scale: f32,
 
+    /// A weight for each element, [N, C], or each sample, [N]: a .npy file beside .npy predictions; else a column or
+    /// tensor, or as many columns as --pred names
+    #[arg(long, value_name = "W.npy|NAME", help_heading = WEIGHTS)]
+    pub weight: Option<String>,
+
+    /// A weight for each class, [C]
+    #[arg(
+        long, value_name = "A,B,…", value_delimiter = ',', value_parser = weight, allow_hyphen_values = true,
+        help_heading = WEIGHTS
+    )]
+    pub class_weight: Option<Vec<f32>>,
+
+    /// The weight of the positive term −z·log p: one, or one for each class (with --compat xgboost and lightgbm their
+    /// scale_pos_weight)
+    #[arg(
+        long, value_name = "Q|Q,R,…", value_delimiter = ',', value_parser = weight, allow_hyphen_values = true,
+        help_heading = WEIGHTS
+    )]
+    pub pos_weight: Option<Vec<f32>>,
+
+    /// Weights of the labels 0 and 1; or `balanced`: n/(2·n₀) and n/(2·n₁), counted in a pass before; with --compat
+    /// lightgbm also `is-unbalance`
+    #[arg(
+        long, value_name = "W0,W1|balanced", value_parser = label_weight, allow_hyphen_values = true,
+        help_heading = WEIGHTS
+    )]
+    pub label_weight: Option<LabelWeight>,
+
     /// Write the loss of each element
-    #[arg(long, value_name = "F.npy")]
+    #[arg(long, value_name = "F.npy", help_heading = OUTPUT)]
     pub loss_out: Option<PathBuf>,
 
     /// Write the gradient of the reduced loss with respect to each prediction
-    #[arg(long, value_name = "F.npy")]
+    #[arg(long, value_name = "F.npy", help_heading = OUTPUT)]
     pub grad_out: Option<PathBuf>,
 
     /// Write the diagonal of the hessian
-    #[arg(long, value_name = "F.npy")]
+    #[arg(long, value_name = "F.npy", help_heading = OUTPUT)]
     pub hess_out: Option<PathBuf>,
 
-    /// What a NaN, or a label or probability outside [0, 1], does: fail and name the first one, or make its own
-    /// results and the reduced ones NaN
-    #[arg(long, value_enum, default_value_t)]
-    pub non_finite: NonFinite,
+    /// Write the values of --reduction per-class or per-row, f64
+    #[arg(long, value_name = "F.npy", help_heading = OUTPUT)]
+    pub value_out: Option<PathBuf>,
 
     /// Print one JSON object and nothing else on stdout
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub json: bool,
+
+    // Clap's own would be a group of its own, before all others.
+    #[arg(short, long, action = ArgAction::Help, help = "Print help (see more with '--help')",
+        long_help = "Print help (see a summary with '-h')", help_heading = OUTPUT)]
+    help: Option<bool>,
+
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }
+
+const INPUT: &str = "Input";
+const OBJECTIVE: &str = "Objective";
+const WEIGHTS: &str = "Weights (finite and at least 0; they multiply)";
+const OUTPUT: &str = "Output";
+const DEVICE: &str = "Device";
 
 const EVAL_NOTES: &str = "\
 Examples:
@@ -98,14 +171,28 @@ Examples:
   logloss eval flights.parquet --pred logit --target delayed --json
   logloss eval probs.csv --pred p --target y --from probabilities --device cpu
   logloss eval logits.npy labels.npy --grad-out grad.npy --reduction sum
+  logloss eval flights.parquet --pred logit --target delayed --weight distance
+  logloss eval logits.npy labels.npy --ignore-label -100 --mask valid.npy --pos-weight 3.2
+  logloss eval tags.parquet --pred a,b,c --target x,y,z --reduction per-class --class-weight 1,1,0.5
+  logloss eval logits.npy labels.npy --focal-gamma 2 --focal-alpha 0.25 --label-smoothing 0.1
+  logloss eval probs.npy labels.npy --from probabilities --compat sklearn --label-weight balanced
+
+With logit x and label z in [0, 1], an element costs w·((1 − z)·softplus(x) + q·z·softplus(−x)): q is --pos-weight, w \
+the product of all other weights, z smoothed after w was found. An element that is left out adds to nothing, and its \
+loss, gradient and hessian are 0, whatever its prediction and weight.
 
 Predictions may be f16, bf16, f32 or f64 (narrowed to f32), labels of any integer, bool or float type: 0 and 1, or \
-probabilities in between. Logits of plus and minus infinity are valid. Outputs are f32, and whole or not there.
+probabilities in between. Weights may be of any of these types; other than f16 and f32 they become f32. Logits of plus \
+and minus infinity are valid. Outputs are f32, and whole or not there.
 
-The time runs from the first value read to the last output in its place, and GB/s are the bytes of predictions, labels \
-and outputs over that time. What is memory-mapped (.npy, .safetensors) is read from disk while it is evaluated.
+A gradient whose mean leaves elements out or is weighted, and labels that are to be balanced, take a pass over the file \
+before. The time runs from the first value read to the last output in its place, and GB/s are the bytes of predictions, \
+labels, weights, mask and outputs, counted once, over that time. What is memory-mapped (.npy, .safetensors) is read from \
+disk while it is evaluated.
 
-In JSON, a number that is NaN (the mean of no values) or infinite is null; `notes` then says which.";
+In JSON, `value` is a number, an array for per-class and per-row, and null for none (each element's loss is what \
+--loss-out writes) and for per-row with --value-out. A number that is NaN (the mean of no values) or infinite is null; \
+`notes` then says which.";
 
 /// List the devices there are, and which one `auto` takes
 #[derive(Debug, ArgGroup)]
@@ -189,11 +276,11 @@ pub struct GenerateArgs {
 pub struct DeviceArgs {
     /// auto, cpu, gpu, an index from `logloss devices`, or part of an adapter's name (which may be a software
     /// adapter: llvmpipe)
-    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = device)]
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = device, help_heading = DEVICE)]
     pub device: Device,
 
     /// Threads of the CPU backend; by default one for each core
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = DEVICE)]
     pub threads: Option<NonZeroUsize>,
 }
 
@@ -231,22 +318,85 @@ impl From {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Reduce {
-    /// Their mean
-    #[default]
-    Mean,
+    /// They stay as they are: see --loss-out; the gradient is that of each element's own loss
+    None,
     /// Their sum
     Sum,
+    /// Their mean, over the number of elements whatever their weights
+    #[default]
+    Mean,
+    /// Their sum over the sum of the weights
+    WeightedMean,
+    /// The mean of each class: C values; the gradient is that of each element's own loss
+    PerClass,
+    /// The mean of each row: N values; the gradient is that of each element's own loss
+    PerRow,
 }
 
 impl Reduce {
     pub fn reduction(self) -> Reduction {
         match self {
-            Reduce::Mean => Reduction::Mean,
+            Reduce::None => Reduction::None,
             Reduce::Sum => Reduction::Sum,
+            Reduce::Mean => Reduction::Mean,
+            Reduce::WeightedMean => Reduction::WeightedMean,
+            Reduce::PerClass => Reduction::PerClass,
+            Reduce::PerRow => Reduction::PerRow,
         }
     }
+}
+
+/// The systems that conventions are taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum System {
+    /// BCEWithLogitsLoss; of probabilities BCELoss, whose logarithms are at least −100
+    Torch,
+    /// Probabilities clipped to [1e-7, 1 − 1e-7]; the mean of nothing is 0
+    Keras,
+    /// weighted_cross_entropy_with_logits
+    #[value(name = "tensorflow")]
+    TensorFlow,
+    /// log_loss: a mean is weighted, probabilities are clipped by f32's epsilon, and a single label value is an error
+    Sklearn,
+    /// binary:logistic: a mean is weighted, probabilities are clipped by 1e-16 and the hessian floored
+    Xgboost,
+    /// binary: a mean is weighted, probabilities are clipped by 1e-15, and labels above 0 are positive
+    Lightgbm,
+}
+
+impl System {
+    pub fn compat(self) -> Compat {
+        match self {
+            System::Torch => Compat::Torch,
+            System::Keras => Compat::Keras,
+            System::TensorFlow => Compat::TensorFlow,
+            System::Sklearn => Compat::Sklearn,
+            System::Xgboost => Compat::Xgboost,
+            System::Lightgbm => Compat::Lightgbm,
+        }
+    }
+}
+
+/// A label that leaves its element out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IgnoreLabel {
+    /// This number, in labels of any type.
+    Integer(i128),
+    /// NaN, in labels that are floats.
+    Nan,
+}
+
+/// The weights of labels 0 and 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LabelWeight {
+    /// These.
+    Given([f32; 2]),
+    /// Such that both labels weigh the same, as in scikit-learn.
+    Balanced,
+    /// Such that the rarer label weighs as much as the other one, whose weight is 1, as in LightGBM.
+    IsUnbalance,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -314,6 +464,39 @@ fn finite(word: &str) -> Result<f32, String> {
     number(word, |value: f32| value.is_finite(), "a finite number")
 }
 
+fn weight(word: &str) -> Result<f32, String> {
+    number(word, |value: f32| value >= 0.0 && value.is_finite(), "a finite number that is at least 0")
+}
+
+fn unit(word: &str) -> Result<f32, String> {
+    number(word, |value: f32| (0.0..=1.0).contains(&value), "a number from 0 to 1")
+}
+
+fn smoothing(word: &str) -> Result<f32, String> {
+    number(word, |value: f32| (0.0..1.0).contains(&value), "a number from 0 to below 1")
+}
+
+fn label_weight(word: &str) -> Result<LabelWeight, String> {
+    match word {
+        "balanced" => Ok(LabelWeight::Balanced),
+        "is-unbalance" => Ok(LabelWeight::IsUnbalance),
+        word => {
+            let pair = word.split_once(',').and_then(|(w0, w1)| Some([weight(w0).ok()?, weight(w1).ok()?]));
+            let what = "say two finite numbers that are at least 0, as 1,3.5; or balanced; or is-unbalance";
+            pair.map(LabelWeight::Given).ok_or_else(|| what.to_owned())
+        }
+    }
+}
+
+fn ignore_label(word: &str) -> Result<IgnoreLabel, String> {
+    if word.eq_ignore_ascii_case("nan") {
+        return Ok(IgnoreLabel::Nan);
+    }
+    let within = |label: &i128| (i64::MIN.into()..=u64::MAX.into()).contains(label);
+    let label = word.parse().ok().filter(within);
+    label.map(IgnoreLabel::Integer).ok_or_else(|| "say an integer, or nan".to_owned())
+}
+
 fn share(word: &str) -> Result<f64, String> {
     number(word, |value: f64| value > 0.0 && value < 1.0, "a number between 0 and 1")
 }
@@ -344,6 +527,25 @@ mod tests {
         assert_eq!(count("18446744073709551615"), Ok(u64::MAX));
         for wrong in ["", "-1", "1.5", "1e300", "many", "NaN"] {
             assert!(count(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn labels_to_ignore() {
+        assert_eq!(ignore_label("-100"), Ok(IgnoreLabel::Integer(-100)));
+        assert_eq!(ignore_label("18446744073709551615"), Ok(IgnoreLabel::Integer(u64::MAX.into())));
+        assert_eq!(ignore_label("NaN"), Ok(IgnoreLabel::Nan));
+        for wrong in ["", "0.5", "inf", "18446744073709551616"] {
+            assert!(ignore_label(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn label_weights() {
+        assert_eq!(label_weight("1,2.5"), Ok(LabelWeight::Given([1.0, 2.5])));
+        assert_eq!(label_weight("balanced"), Ok(LabelWeight::Balanced));
+        for wrong in ["", "1", "1,2,3", "1,-2", "nan,1", "inf,1"] {
+            assert!(label_weight(wrong).is_err(), "{wrong}");
         }
     }
 

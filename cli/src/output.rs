@@ -161,7 +161,7 @@ impl NpyFile {
     /// Puts the file in its place, as one of `len` values.
     pub fn finish(mut self, len: u64) -> Result<()> {
         if self.shape.len().is_none() {
-            self.shape = Shape::flat(len);
+            self.shape = self.shape.with_len(len);
             let header = self.header()?;
             if header.len() as u64 != self.header {
                 bail!("{}: the header does not fit in its place", self.path().display());
@@ -201,6 +201,7 @@ mod tests {
         let folder = tempfile::tempdir()?;
         for len in [0, 1, u64::MAX] {
             NpyFile::create(&folder.path().join("a.npy"), "<f4", Shape::unknown())?.finish(len)?;
+            NpyFile::create(&folder.path().join("a.npy"), "<f8", Shape::of_columns(None, 4096))?.finish(len)?;
         }
         Ok(())
     }

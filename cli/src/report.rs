@@ -8,23 +8,33 @@ use std::{
 
 use anyhow::Result;
 use indicatif::{DecimalBytes, HumanCount};
-use logloss::Evaluation;
+use logloss::{Evaluation, Objective, Reduction};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    args::{EvalArgs, From, Reduce},
-    eval::Times,
+    args::{EvalArgs, From, System},
+    eval::{Times, Values},
     source::Shape,
 };
+
+/// Classes that the lines for people show.
+const CLASSES_SHOWN: usize = 24;
 
 /// Everything there is to say of an evaluation.
 pub struct Report<'a> {
     pub args: &'a EvalArgs,
     pub evaluation: &'a Evaluation,
+    pub values: &'a Values,
+    /// What the classes are called, if they have names.
+    pub classes: Vec<String>,
     pub shape: Shape,
+    /// Values read, counted or not.
+    pub len: u64,
     /// The mean of the targets, if they have one.
     pub base_rate: Option<f64>,
+    /// Whether the loss is the plain one, of weights that are 1.
+    pub is_plain: bool,
     pub times: Times,
     /// Outputs written: their names and files.
     pub outputs: Vec<(&'static str, String)>,
@@ -34,15 +44,20 @@ pub struct Report<'a> {
 /// The object that `--json` prints.
 #[derive(Serialize)]
 struct Json<'a> {
-    value: Option<f64>,
+    value: JsonValue<'a>,
     reduction: &'static str,
     mean: f64,
     sum: f64,
     count: u64,
+    ignored: u64,
+    weight_sum: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class_counts: Option<&'a [u64]>,
     shape: Vec<u64>,
     base_rate: Option<f64>,
     base_rate_loss: Option<f64>,
     from: &'static str,
+    compat: Option<&'static str>,
     device: &'a str,
     backend: &'a str,
     kind: String,
@@ -55,6 +70,14 @@ struct Json<'a> {
     phases: JsonPhases,
     outputs: Map<String, Value>,
     notes: &'a [String],
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum JsonValue<'a> {
+    None,
+    One(f64),
+    Each(&'a [f64]),
 }
 
 #[derive(Serialize)]
@@ -71,21 +94,48 @@ struct JsonPhases {
 impl Report<'_> {
     /// One JSON object and a line break. What is not finite is null, as JSON has no word for it.
     pub fn json(&self) -> Result<String> {
-        let Evaluation { value, sum, mean, count, run, .. } = self.evaluation;
+        let Evaluation { sum, mean, count, partials, run, .. } = self.evaluation;
         let phases = run.phases;
         let json = Json {
-            value: value.scalar(),
-            reduction: reduction(self.args.reduction),
+            value: match self.values {
+                Values::Elements => JsonValue::None,
+                Values::Scalar(value) => JsonValue::One(*value),
+                Values::Classes(values, _) => JsonValue::Each(values),
+                Values::Rows(_) if self.args.value_out.is_some() => JsonValue::None,
+                Values::Rows(rows) => rows.all().map_or(JsonValue::None, JsonValue::Each),
+            },
+            reduction: match self.reduction() {
+                Reduction::None => "none",
+                Reduction::Sum => "sum",
+                Reduction::Mean => "mean",
+                Reduction::WeightedMean => "weighted-mean",
+                Reduction::PerClass => "per-class",
+                _ => "per-row",
+            },
             mean: *mean,
             sum: *sum,
             count: *count,
-            shape: self.dimensions(),
+            ignored: self.len - count,
+            weight_sum: partials.weight.value(),
+            class_counts: match self.values {
+                Values::Classes(_, counts) => Some(counts),
+                _ => None,
+            },
+            shape: self.shape.dimensions(),
             base_rate: self.base_rate,
-            base_rate_loss: self.base_rate.map(entropy),
+            base_rate_loss: self.base_rate.filter(|_| self.is_plain).map(entropy),
             from: match self.args.from {
                 From::Logits => "logits",
                 From::Probabilities => "probabilities",
             },
+            compat: self.args.compat.map(|system| match system {
+                System::Torch => "torch",
+                System::Keras => "keras",
+                System::TensorFlow => "tensorflow",
+                System::Sklearn => "sklearn",
+                System::Xgboost => "xgboost",
+                System::Lightgbm => "lightgbm",
+            }),
             device: &run.device.name,
             backend: &run.device.backend,
             kind: run.device.kind.to_string(),
@@ -112,24 +162,31 @@ impl Report<'_> {
 
     /// Lines of a word and what it is.
     pub fn plain(&self) -> String {
-        let Evaluation { sum, mean, count, run, .. } = self.evaluation;
+        let Evaluation { sum, mean, count, partials, run, .. } = self.evaluation;
         let mut text = Lines::default();
-        match self.args.reduction {
-            Reduce::Mean => text.line("mean loss", Nats(*mean)),
-            Reduce::Sum => {
-                text.line("sum", Nats(*sum));
-                text.line("mean loss", Nats(*mean));
-            }
+        if self.reduction() == Reduction::Sum {
+            text.line("sum", Nats(*sum));
         }
-        match *self.dimensions() {
+        if self.reduction() == Reduction::WeightedMean && !self.is_plain {
+            text.line(
+                "mean loss",
+                format_args!("{}, over weights that sum to {}", Nats(*mean), partials.weight.value()),
+            );
+        } else {
+            text.line("mean loss", Nats(*mean));
+        }
+        let left_out = if *count == self.len { String::new() } else { format!(" of {}", HumanCount(self.len)) };
+        match *self.shape.dimensions() {
             [rows, classes] => {
-                text.line("count", format_args!("{} ({} × {})", HumanCount(*count), HumanCount(rows), classes))
+                text.line("count", format_args!("{}{left_out} ({} × {classes})", HumanCount(*count), HumanCount(rows)))
             }
-            _ => text.line("count", HumanCount(*count)),
+            _ => text.line("count", format_args!("{}{left_out}", HumanCount(*count))),
         }
         if let Some(rate) = self.base_rate {
-            text.line("base rate", format_args!("{rate:.6}{}", against(entropy(rate), *mean)));
+            let compared = if self.is_plain { against(entropy(rate), *mean) } else { String::new() };
+            text.line("base rate", format_args!("{rate:.6}{compared}"));
         }
+        self.values(&mut text);
         let device = &run.device;
         text.line("device", format_args!("{} ({}; {})", device.name, device.backend, device.driver));
         text.line("time", format_args!("{}: {}", Seconds(self.times.elapsed), self.phases()));
@@ -166,24 +223,49 @@ impl Report<'_> {
         format!("{}; before that, {} to open the device", shown.join(", "), Seconds(times.start))
     }
 
-    /// The shape, its length known now if it was not before.
-    fn dimensions(&self) -> Vec<u64> {
-        if self.shape.len().is_some() { self.shape.dimensions() } else { vec![self.evaluation.count] }
+    /// The values of classes or rows.
+    fn values(&self, text: &mut Lines) {
+        match self.values {
+            Values::Elements | Values::Scalar(_) => {}
+            Values::Classes(values, counts) => {
+                text.line("class", "       mean loss           count");
+                for (class, (value, count)) in values.iter().zip(counts).enumerate().take(CLASSES_SHOWN) {
+                    let name = self.classes.get(class).filter(|_| values.len() > 1);
+                    let name = name.cloned().unwrap_or_else(|| class.to_string());
+                    text.line(&name, format_args!("{value:>16.10} {:>15}", HumanCount(*count).to_string()));
+                }
+                if values.len() > CLASSES_SHOWN {
+                    let more = values.len() - CLASSES_SHOWN;
+                    text.line("…", format_args!("and {more} more: --json shows all, --value-out F.npy writes them"));
+                }
+            }
+            Values::Rows(rows) => match (rows.range(), rows.median()) {
+                (Some((min, max)), Some(median)) => {
+                    text.line("rows", format_args!("min {min:.10}, median {median:.10}, max {max:.10} nats"));
+                }
+                (Some((min, max)), None) => {
+                    text.line("rows", format_args!("min {min:.10}, max {max:.10} nats; too many to find their median"));
+                }
+                (None, _) => text.line("rows", "none of which anything counts"),
+            },
+        }
+    }
+
+    /// The reduction, which another system's conventions may change.
+    fn reduction(&self) -> Reduction {
+        let objective = Objective::default().with_reduction(self.args.reduction.reduction());
+        match self.args.compat {
+            Some(system) => objective.with_compat(system.compat()).reduction(),
+            None => objective.reduction(),
+        }
     }
 
     fn bytes_per_element(&self) -> f64 {
-        self.evaluation.run.bytes as f64 / self.evaluation.count as f64
+        self.evaluation.run.bytes as f64 / self.len as f64
     }
 
     fn gb_per_s(&self) -> f64 {
         self.evaluation.run.bytes as f64 / 1e9 / self.times.elapsed.as_secs_f64()
-    }
-}
-
-fn reduction(reduce: Reduce) -> &'static str {
-    match reduce {
-        Reduce::Mean => "mean",
-        Reduce::Sum => "sum",
     }
 }
 

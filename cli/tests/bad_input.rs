@@ -648,7 +648,7 @@ fn label_of_minus_one() {
         EVAL,
         str![[r#"
 error: labels.npy, index 2: the value is -1: labels must be 0 or 1, or probabilities in between
-  help: labels of -1 and 1 become 0 and 1 as (y + 1) / 2; -1 for 'unknown' is a row to drop
+  help: labels of -1 and 1 become 0 and 1 as (y + 1) / 2; -1 for 'unknown' is left out by --ignore-label -1
 
 "#]],
     );
@@ -657,7 +657,7 @@ error: labels.npy, index 2: the value is -1: labels must be 0 or 1, or probabili
         EVAL,
         str![[r#"
 error: labels.npy, index 1: the value is -1: labels must be 0 or 1, or probabilities in between
-  help: labels of -1 and 1 become 0 and 1 as (y + 1) / 2; -1 for 'unknown' is a row to drop
+  help: labels of -1 and 1 become 0 and 1 as (y + 1) / 2; -1 for 'unknown' is left out by --ignore-label -1
 
 "#]],
     );
@@ -670,7 +670,7 @@ error: labels.npy, index 1: the value is -1: labels must be 0 or 1, or probabili
         "eval x.npy y.npy --device cpu",
         str![[r#"
 error: y.npy, index [1, 1]: the value is -1: labels must be 0 or 1, or probabilities in between
-  help: labels of -1 and 1 become 0 and 1 as (y + 1) / 2; -1 for 'unknown' is a row to drop
+  help: labels of -1 and 1 become 0 and 1 as (y + 1) / 2; -1 for 'unknown' is left out by --ignore-label -1
 
 "#]],
     );
@@ -996,6 +996,487 @@ error: no device 'imaginary'; there are: cpu[..]
         str![[r#"
 error: no device '99'; there are: cpu[..]
   help: `logloss devices` lists what there is; `--device cpu` always works
+
+"#]],
+    );
+}
+
+#[test]
+fn weights_of_the_wrong_length_or_shape() {
+    let folder = folder();
+    folder
+        .npy("w.npy", "'<f4'", "(5,)", [0; 20])
+        .npy("x.npy", "'<f4'", "(2, 3)", [0; 24])
+        .npy("y.npy", "'|u1'", "(2, 3)", [0; 6])
+        .npy("v.npy", "'<f4'", "(3,)", [0; 12]);
+    folder.refuses(1, &format!("{EVAL} --weight w.npy"), str![[r#"
+error: logits.npy has shape [4], w.npy has [5]
+  help: weights have the shape of the predictions, or [N], one for each sample; one for each class is --class-weight a,b,…
+
+"#]]);
+    folder.refuses(1, "eval x.npy y.npy --weight v.npy", str![[r#"
+error: x.npy has shape [2, 3], v.npy has [3]
+  help: weights have the shape of the predictions, or [N], one for each sample; one for each class is --class-weight a,b,…
+
+"#]]);
+    folder.refuses(
+        1,
+        &format!("{EVAL} --weight nowhere.npy"),
+        str![[r#"
+error: nowhere.npy: cannot be read: No such file or directory (os error 2)
+  help: check the name and the folder
+
+"#]],
+    );
+    folder.npy("c.npy", "'<c8'", "(4,)", [0; 32]);
+    folder.refuses(
+        1,
+        &format!("{EVAL} --weight c.npy"),
+        str![[r#"
+error: c.npy: '<c8' values cannot be evaluated
+  help: save numbers: a.astype('float32'), labels as a.astype('uint8')
+
+"#]],
+    );
+}
+
+#[test]
+fn invalid_weights_are_named_by_file_and_index() {
+    let folder = folder();
+    let eval = format!("{EVAL} --weight w.npy");
+    folder.npy("w.npy", "'<f4'", "(4,)", le(&[1.0, 0.0, -0.5, f32::NAN], f32::to_le_bytes));
+    folder.refuses(
+        1,
+        &eval,
+        str![[r#"
+error: w.npy, index 2: the value is -0.5: weights must be finite in f32, and at least 0
+  help: mend it, or leave the element out with a weight of 0, or with --mask M.npy
+
+"#]],
+    );
+    // f32 would have made it a valid 0.
+    folder.npy("w.npy", "'<f8'", "(4,)", le(&[1.0, 0.0, 1.0, -1e-300], f64::to_le_bytes));
+    folder.refuses(
+        1,
+        &eval,
+        str![[r#"
+error: w.npy, index 3: the value is -1e-300: weights must be finite in f32, and at least 0
+  help: mend it, or leave the element out with a weight of 0, or with --mask M.npy
+
+"#]],
+    );
+    folder.npy("w.npy", "'<f8'", "(4,)", le(&[1.0, 1e39, 1.0, 1.0], f64::to_le_bytes));
+    folder.refuses(
+        1,
+        &eval,
+        str![[r#"
+error: w.npy, index 1: the value is 1e39: weights must be finite in f32, and at least 0
+  help: mend it, or leave the element out with a weight of 0, or with --mask M.npy
+
+"#]],
+    );
+    folder.npy("w.npy", "'<i8'", "(4,)", le(&[1i64, 1, 1, -3], i64::to_le_bytes));
+    folder.refuses(
+        1,
+        &eval,
+        str![[r#"
+error: w.npy, index 3: the value is -3: weights must be finite in f32, and at least 0
+  help: mend it, or leave the element out with a weight of 0, or with --mask M.npy
+
+"#]],
+    );
+    folder.npy("w.npy", "'<f2'", "(4,)", [0, 0, 0, 0, 0, 0x7c, 0, 0]);
+    folder.refuses(
+        1,
+        &eval,
+        str![[r#"
+error: w.npy, index 2: the value is inf: weights must be finite in f32, and at least 0
+  help: mend it, or leave the element out with a weight of 0, or with --mask M.npy
+
+"#]],
+    );
+    // A sample's weight has the index of the sample.
+    folder.npy("x.npy", "'<f4'", "(3, 2)", [0; 24]).npy("y.npy", "'|u1'", "(3, 2)", [0; 6]).npy(
+        "w.npy",
+        "'<f4'",
+        "(3,)",
+        le(&[1.0f32, 1.0, -2.0], f32::to_le_bytes),
+    );
+    folder.refuses(
+        1,
+        "eval x.npy y.npy --weight w.npy --device cpu",
+        str![[r#"
+error: w.npy, index 2: the value is -2: weights must be finite in f32, and at least 0
+  help: mend it, or leave the element out with a weight of 0, or with --mask M.npy
+
+"#]],
+    );
+    folder.file("t.csv", "x,y,w,u\n1,0,1,1\n1,1,-1e-50,1\n");
+    folder.refuses(
+        1,
+        "eval t.csv --pred x --target y --weight w --device cpu",
+        str![[r#"
+error: t.csv: column 'w', index 1 (line 3): the value is -1e-50: weights must be finite in f32, and at least 0
+  help: mend it, or leave the element out with a weight of 0, or with --mask M.npy
+
+"#]],
+    );
+    folder.refuses(
+        1,
+        "eval t.csv --pred x,x --target y,y --weight u,w --device cpu",
+        str![[r#"
+error: t.csv: column 'w', index 1 (line 3): the value is -1e-50: weights must be finite in f32, and at least 0
+  help: mend it, or leave the element out with a weight of 0, or with --mask M.npy
+
+"#]],
+    );
+    folder.refuses(
+        1,
+        "eval t.csv --pred x --target y --weight v --device cpu",
+        str![[r#"
+error: t.csv: there is no column 'v'
+  help: there are: x, y, w, u
+
+"#]],
+    );
+}
+
+#[test]
+fn masks_that_do_not_fit() {
+    let folder = folder();
+    folder.npy("m.npy", "'|b1'", "(5,)", [1; 5]).npy("f.npy", "'<f4'", "(4,)", [0; 16]).file("m.txt", "1");
+    folder.refuses(
+        1,
+        &format!("{EVAL} --mask m.npy"),
+        str![[r#"
+error: m.npy has shape [5], the predictions have [4]
+  help: a mask has the shape of the predictions; for a mask by sample, repeat it: numpy.broadcast_to(m[:, None], (N, C))
+
+"#]],
+    );
+    folder.refuses(
+        1,
+        &format!("{EVAL} --mask f.npy"),
+        str![[r#"
+error: f.npy: f32 values cannot be a mask
+  help: save it as m.astype(bool): true where an element counts
+
+"#]],
+    );
+    folder.refuses(
+        2,
+        &format!("{EVAL} --mask m.txt"),
+        str![[r#"
+error: --mask m.txt: a mask is a NumPy file
+  help: save it with numpy.save, as bool or u8 of the predictions' shape
+
+"#]],
+    );
+    folder.npy("x.npy", "'<f4'", "(2, 3)", [0; 24]).npy("y.npy", "'|u1'", "(2, 3)", [0; 6]);
+    folder.npy("m.npy", "'|b1'", "(2,)", [1; 2]);
+    folder.refuses(
+        1,
+        "eval x.npy y.npy --mask m.npy",
+        str![[r#"
+error: m.npy has shape [2], the predictions have [2, 3]
+  help: a mask has the shape of the predictions; for a mask by sample, repeat it: numpy.broadcast_to(m[:, None], (N, C))
+
+"#]],
+    );
+    // How many rows a .csv file has is known at its end.
+    folder.file("t.csv", "x,y\n1,0\n1,1\n1,1\n");
+    folder.refuses(
+        1,
+        "eval t.csv --pred x --target y --mask m.npy --grad-out g.npy --device cpu",
+        str![[r#"
+error: m.npy has shape [2], the predictions have more rows
+  help: a mask has the shape of the predictions; for a mask by sample, repeat it: numpy.broadcast_to(m[:, None], (N, C))
+
+"#]],
+    );
+    folder.npy("m.npy", "'|b1'", "(4,)", [1; 4]);
+    folder.refuses(
+        1,
+        "eval t.csv --pred x --target y --mask m.npy --grad-out g.npy --device cpu",
+        str![[r#"
+error: m.npy has shape [4], the predictions have 3 rows
+  help: a mask has the shape of the predictions; for a mask by sample, repeat it: numpy.broadcast_to(m[:, None], (N, C))
+
+"#]],
+    );
+}
+
+#[test]
+fn an_offender_after_ones_that_are_left_out() {
+    let folder = folder();
+    folder.npy("logits.npy", "'<f8'", "(4,)", le(&[-1.5, 0.5, 1.0 + f64::EPSILON, 0.0], f64::to_le_bytes));
+    folder.npy("m.npy", "'|b1'", "(4,)", [0, 1, 1, 1]);
+    folder.refuses(
+        1,
+        &format!("{EVAL} --from probabilities --mask m.npy"),
+        str![[r#"
+error: logits.npy, index 2: the value is 1.0000000000000002: probabilities must lie in [0, 1]
+  help: if these are logits, leave out --from probabilities; else clip them
+
+"#]],
+    );
+    let folder = labels("'<f8'", &[0.0, -1.0, f64::NAN, 1.0], f64::to_le_bytes);
+    folder.refuses(
+        1,
+        &format!("{EVAL} --ignore-label -1"),
+        str![[r#"
+error: labels.npy, index 2: the value is NaN: labels must be 0 or 1, or probabilities in between
+  help: drop that row or mend its label; class numbers become 0 and 1 as y == CLASS
+
+"#]],
+    );
+    let folder = labels("'<i8'", &[0, 255, -1, 254], i64::to_le_bytes);
+    folder.refuses(
+        1,
+        &format!("{EVAL} --ignore-label -1"),
+        str![[r#"
+error: labels.npy, index 1: the value is 255: labels must be 0 or 1, or probabilities in between
+  help: drop that row or mend its label; class numbers become 0 and 1 as y == CLASS
+
+"#]],
+    );
+}
+
+#[test]
+fn labels_that_cannot_be_balanced() {
+    let folder = folder();
+    folder.pair(&[1.0, 2.0], &[1, 1]);
+    folder.refuses(
+        1,
+        &format!("{EVAL} --label-weight balanced"),
+        str![[r#"
+error: labels.npy: labels cannot be balanced: 0 are negative and 2 positive
+  help: say what the labels weigh: --label-weight W0,W1
+
+"#]],
+    );
+    let folder = labels("'<f4'", &[0.0f32, 0.25, 1.0, 0.5], f32::to_le_bytes);
+    folder.refuses(
+        1,
+        &format!("{EVAL} --label-weight balanced"),
+        str![[r#"
+error: labels.npy, index 1: the value is 0.25: labels that are to be balanced must be 0 or 1
+  help: say what the labels weigh: --label-weight W0,W1
+
+"#]],
+    );
+    let folder = labels("'<i8'", &[0i64, 1, 2, 1], i64::to_le_bytes);
+    folder.refuses(
+        1,
+        &format!("{EVAL} --label-weight balanced"),
+        str![[r#"
+error: labels.npy, index 2: the value is 2: labels must be 0 or 1, or probabilities in between
+  help: drop that row or mend its label; class numbers become 0 and 1 as y == CLASS
+
+"#]],
+    );
+}
+
+#[test]
+fn what_scikit_learn_refuses() {
+    let folder = folder();
+    let eval = format!("{EVAL} --compat sklearn");
+    folder.pair(&[1.0, 2.0], &[1, 1]);
+    folder.refuses(
+        1,
+        &eval,
+        str![[r#"
+error: labels.npy: every label is 1, and scikit-learn's log_loss needs both 0 and 1 to be there
+  help: evaluate more of the data; or leave out --compat sklearn, which is log_loss(…, labels=[0, 1])
+
+"#]],
+    );
+    folder.pair(&[], &[]);
+    folder.refuses(
+        1,
+        &eval,
+        str![[r#"
+error: labels.npy: there are no labels, and scikit-learn's log_loss needs one at least
+  help: evaluate a file that has any; or leave out --compat sklearn, for a mean of NaN
+
+"#]],
+    );
+    folder.pair(&[1.0, 2.0], &[1, 0]).npy("w.npy", "'<f4'", "(2,)", [0; 8]);
+    folder.refuses(
+        1,
+        &format!("{eval} --weight w.npy"),
+        str![[r#"
+error: every weight is 0, and scikit-learn's log_loss needs one that is not
+  help: mend the weights; or leave out --compat sklearn, for a weighted mean of NaN
+
+"#]],
+    );
+}
+
+#[test]
+fn options_that_make_no_sense() {
+    let folder = folder();
+    std::fs::copy(data("flights.parquet"), folder.path("flights.parquet")).unwrap();
+    let parquet = "eval flights.parquet --pred logit --target delayed";
+    for options in [
+        "--compat pytorch",
+        "--reduction median",
+        "--value-out v.npy",
+        "--value-out v.npy --reduction none",
+        "--label-weight is-unbalance",
+        "--label-weight is-unbalance --compat lightgbm --pos-weight 2",
+        "--label-weight 1",
+        "--label-weight -1,1",
+        "--pos-weight -1",
+        "--pos-weight 1,2",
+        "--class-weight 1,nan",
+        "--class-weight 1,2",
+        "--label-smoothing 1",
+        "--focal-gamma -2",
+        "--focal-gamma 2 --focal-alpha 1.5",
+        "--focal-alpha 0.25",
+        "--ignore-label 0.5",
+        "--ignore-label nan",
+        "--weight weights.parquet",
+    ] {
+        let output = folder.run(&format!("{EVAL} {options}"));
+        assert_eq!(output.status.code(), Some(2), "{options}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    folder.refuses(
+        2,
+        &format!("{EVAL} --compat pytorch"),
+        str![[r#"
+error: invalid value 'pytorch' for '--compat <SYSTEM>'
+  [possible values: torch, keras, tensorflow, sklearn, xgboost, lightgbm]
+
+  tip: a similar value exists: 'torch'
+
+For more information, try '--help'.
+
+"#]],
+    );
+    folder.refuses(
+        2,
+        &format!("{EVAL} --value-out v.npy --reduction none"),
+        str![[r#"
+error: --value-out: nothing is reduced with --reduction none
+  help: the loss of each element is what --loss-out writes
+
+"#]],
+    );
+    folder.refuses(
+        2,
+        &format!("{EVAL} --compat lightgbm --label-weight is-unbalance --pos-weight 2"),
+        str![[r#"
+error: --label-weight is-unbalance and --pos-weight at the same time, which LightGBM refuses too
+  help: leave one out: is_unbalance is a weight of the positives that is counted, scale_pos_weight one that is given
+
+"#]],
+    );
+    folder.refuses(
+        2,
+        &format!("{EVAL} --class-weight 1,2"),
+        str![[r#"
+error: --class-weight: 2 values for 1 class
+  help: give one value for each class
+
+"#]],
+    );
+    folder.refuses(
+        2,
+        &format!("{EVAL} --ignore-label nan"),
+        str![[r#"
+error: labels.npy: holds u8, which is never nan
+  help: pass --ignore-label L with the number that marks what to leave out, or --mask M.npy
+
+"#]],
+    );
+    folder.refuses(
+        2,
+        &format!("{EVAL} --weight distance"),
+        str![[r#"
+error: --weight distance: weights beside a .npy file must be one too
+  help: save them with numpy.save, as [N, C] or [N]; one for each class is --class-weight a,b,…
+
+"#]],
+    );
+    folder.refuses(
+        2,
+        &format!("{EVAL} --reduction per-row --value-out loss.npy"),
+        str![[r#"
+error: --value-out loss.npy: this is --loss-out already
+  help: give every file a name of its own
+
+"#]],
+    );
+    folder.refuses(
+        2,
+        &format!("{parquet} --weight labels.npy"),
+        str![[r#"
+error: --weight labels.npy: weights of flights.parquet are in one of its columns
+  help: name it; there are: logit (f32), delayed (bool), distance (f32), month (i8)
+
+"#]],
+    );
+    folder.refuses(
+        2,
+        &format!("{parquet},distance"),
+        str![[r#"
+error: --pred and --target name 1 and 2 columns
+  help: name one column of labels for each of predictions, in the same order
+
+"#]],
+    );
+    folder.refuses(
+        2,
+        "eval flights.parquet --pred logit,distance --target delayed",
+        str![[r#"
+error: --pred and --target name 2 and 1 columns
+  help: name one column of labels for each of predictions, in the same order
+
+"#]],
+    );
+    folder.refuses(
+        2,
+        "eval flights.parquet --pred logit,logit,logit --target delayed,delayed,delayed --weight distance,month",
+        str![[r#"
+error: --pred and --weight name 3 and 2 columns
+  help: name one column of weights for all, or one for each column of predictions
+
+"#]],
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn too_many_classes() {
+    let folder = folder();
+    folder.sparse("x.npy", "'<f4'", 70_000_000, 4).sparse("y.npy", "'|u1'", 70_000_000, 1);
+    let shaped = |name: &str, descr: &str, size: u64| {
+        let header = npy_header(descr, "(2, 35000000)", false);
+        let file = std::fs::File::options().write(true).open(folder.path(name)).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &header, 0).unwrap();
+        file.set_len(header.len() as u64 + 70_000_000 * size).unwrap();
+    };
+    shaped("x.npy", "'<f4'", 4);
+    shaped("y.npy", "'|u1'", 1);
+    folder.refuses(2, "eval x.npy y.npy --reduction per-class", str![[r#"
+error: shape [2, 35000000]: 35000000 classes are too many to be told apart
+  help: evaluate some of them at a time; or leave out --class-weight, weights by sample, and --reduction per-class and per-row, which would hold 2048 rows at a time
+
+"#]]);
+}
+
+#[test]
+fn rows_too_many_for_json() {
+    let folder = folder();
+    folder.sparse("x.npy", "'<f4'", 20_000_000, 4).sparse("y.npy", "'|u1'", 20_000_000, 1);
+    folder.refuses(
+        2,
+        "eval x.npy y.npy --reduction per-row --json",
+        str![[r#"
+error: --reduction per-row --json: more than 16777216 rows
+  help: pass --value-out F.npy: their values go there, and not into the JSON
 
 "#]],
     );

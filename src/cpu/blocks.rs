@@ -1,4 +1,4 @@
-//! A run of whole blocks on one thread.
+//! A run of whole blocks of the plain loss on one thread.
 
 use fearless_simd::prelude::*;
 
@@ -79,7 +79,10 @@ fn run<S: Simd, F: Formula, const GRADIENT: bool, const HESSIAN: bool>(
                         decode::targets(simd, &targets, start, &mut buffers.z),
                     )
                 } else {
-                    decode::short(&predictions, &targets, start, (&mut buffers.x, &mut buffers.z))
+                    (
+                        decode::short(len, |i| predictions.get(start + i), &mut buffers.x),
+                        decode::short(len, |i| targets.get(start + i), &mut buffers.z),
+                    )
                 };
                 // Straight into the caller's memory, except for what is not wanted and for a tile cut short.
                 let mut tile = Tile {
@@ -107,14 +110,14 @@ fn run<S: Simd, F: Formula, const GRADIENT: bool, const HESSIAN: bool>(
                     lanes = [0.0; LANES];
                 }
             }
-            Partials { sum: adder.finish(), count: part.len() as u64, first_invalid }
+            Partials { sum: adder.finish(), count: part.len() as u64, first_invalid, ..Partials::default() }
         },
     )
 }
 
 /// The whole tile of `output` at `start`, or `buffer`.
 #[inline(always)]
-fn destination<'a>(
+pub(crate) fn destination<'a>(
     output: &'a mut Option<&mut [f32]>,
     start: usize,
     buffer: &'a mut [f32; TILE],
@@ -125,7 +128,7 @@ fn destination<'a>(
 /// Hands out what a tile cut short left in its buffer.
 #[cold]
 #[inline(never)]
-fn copy_back(output: &mut Option<&mut [f32]>, start: usize, buffer: &[f32; TILE]) {
+pub(crate) fn copy_back(output: &mut Option<&mut [f32]>, start: usize, buffer: &[f32; TILE]) {
     if let Some(values) = output {
         let rest = &mut values[start..];
         rest.copy_from_slice(&buffer[..rest.len()]);

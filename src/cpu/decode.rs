@@ -1,9 +1,9 @@
-//! Predictions and targets become f32, a tile at a time. Everything is widened exactly.
+//! Predictions, targets and weights become f32, a tile at a time. Everything is widened exactly.
 
 use fearless_simd::prelude::*;
 
 use super::tile::TILE;
-use crate::{Floats, Targets};
+use crate::{Floats, Targets, Weights};
 
 /// The tile of predictions that starts at `start`: in place where they are f32, else decoded into `buffer`.
 #[inline(always)]
@@ -50,19 +50,26 @@ pub(crate) fn targets<'a, S: Simd>(
     buffer
 }
 
-/// The tile that starts at `start` and is cut short by the end of the batch, padded with 0.
-pub(crate) fn short<'a>(
-    predictions: &Floats<'_>,
-    targets: &Targets<'_>,
+/// The tile of weights that starts at `start`, likewise.
+#[inline(always)]
+pub(crate) fn weights<'a, S: Simd>(
+    simd: S,
+    values: &Weights<'a>,
     start: usize,
-    buffers: (&'a mut [f32; TILE], &'a mut [f32; TILE]),
-) -> (&'a [f32; TILE], &'a [f32; TILE]) {
-    let len = predictions.len() - start;
-    for i in 0..TILE {
-        let (x, z) = if i < len { (predictions.get(start + i), targets.get(start + i)) } else { (0.0, 0.0) };
-        (buffers.0[i], buffers.1[i]) = (x as f32, z as f32);
+    buffer: &'a mut [f32; TILE],
+) -> &'a [f32; TILE] {
+    match values {
+        Weights::F32(v) => predictions(simd, &Floats::F32(v), start, buffer),
+        Weights::F16(v) => predictions(simd, &Floats::F16(v), start, buffer),
     }
-    (buffers.0, buffers.1)
+}
+
+/// A tile of `len` values that is cut short by the end of the batch, padded with 0.
+pub(crate) fn short(len: usize, value: impl Fn(usize) -> f64, buffer: &mut [f32; TILE]) -> &[f32; TILE] {
+    for (i, slot) in buffer.iter_mut().enumerate() {
+        *slot = if i < len { value(i) as f32 } else { 0.0 };
+    }
+    buffer
 }
 
 /// The first `TILE` values. (Callers have as many; an empty slice is not reached.)

@@ -20,9 +20,9 @@ pub(crate) struct Element<S: Simd> {
 
 /// exp(-t) = scale·(1 + p), scale = 2^-n; 0 where exp(-t) is below the normal range.
 #[derive(Clone, Copy, Debug)]
-struct Power<S: Simd> {
-    scale: F32s<S>,
-    p: F32s<S>,
+pub(crate) struct Power<S: Simd> {
+    pub scale: F32s<S>,
+    pub p: F32s<S>,
 }
 
 /// From here on exp(-t) is 0: n is 127, for which `scale` has the bits of 0.
@@ -62,7 +62,7 @@ const TWO_POW_23_AND_HALF: f32 = 12_582_912.0;
 /// The twin reduces t in integers, since a compiler that may reassociate folds this reduction away. Here
 /// rounding is ours: n·LN2_HI - t is exact.
 #[inline(always)]
-fn exp_neg<S: Simd>(simd: S, t: F32s<S>) -> Power<S> {
+pub(crate) fn exp_neg<S: Simd>(simd: S, t: F32s<S>) -> Power<S> {
     let t = t.min(T_MAX);
     // Adding 1.5·2^23 leaves n, rounded to nearest, in the low bits.
     let shifted = t.mul_add(LOG2_E, TWO_POW_23_AND_HALF);
@@ -142,14 +142,14 @@ pub(crate) fn logit_element<S: Simd>(simd: S, x: F32s<S>, a: F32s<S>, b: F32s<S>
 
 /// log(v) = k·ln(2) + log1p(f).
 #[derive(Clone, Copy, Debug)]
-struct Parts<S: Simd> {
+pub(crate) struct Parts<S: Simd> {
     k: F32s<S>,
     f: F32s<S>,
 }
 
 /// The parts of log(v) for v > 0. The bits of a subnormal are its multiple of 2^-149.
 #[inline(always)]
-fn log_parts<S: Simd>(simd: S, v: F32s<S>) -> Parts<S> {
+pub(crate) fn log_parts<S: Simd>(simd: S, v: F32s<S>) -> Parts<S> {
     let subnormal = v.simd_lt(simd, f32::MIN_POSITIVE);
     let bits = subnormal.select(v.bitcast_i32().to_float(), v).bitcast_i32();
     let k = (bits - MANTISSA_MIN) >> 23;
@@ -160,7 +160,7 @@ fn log_parts<S: Simd>(simd: S, v: F32s<S>) -> Parts<S> {
 
 /// -(k·ln(2) + log1p(f)).
 #[inline(always)]
-fn neg_log<S: Simd>(parts: Parts<S>) -> F32s<S> {
+pub(crate) fn neg_log<S: Simd>(parts: Parts<S>) -> F32s<S> {
     let Parts { k, f } = parts;
     -k.mul_add(LN2_HI, f + log1p_tail(f, k * LN2_LO))
 }

@@ -96,6 +96,11 @@ impl<S: Simd> F32s<S> {
     }
 
     #[inline(always)]
+    pub fn splat(simd: S, value: f32) -> Self {
+        Self([S::f32s::splat(simd, value); K])
+    }
+
+    #[inline(always)]
     pub fn store(self, values: &mut [f32]) {
         let width = S::f32s::LEN;
         for i in 0..K {
@@ -111,6 +116,12 @@ impl<S: Simd> F32s<S> {
     #[inline(always)]
     pub fn min(self, rhs: f32) -> Self {
         Self(each!(out = self.0; i => self.0[i].min(rhs)))
+    }
+
+    #[inline(always)]
+    pub fn max(self, rhs: impl Into<Operand<S>>) -> Self {
+        let rhs = rhs.into();
+        Self(each!(out = self.0; i => self.0[i].max(rhs.get(self.0[i].token(), i))))
     }
 
     #[inline(always)]
@@ -200,6 +211,16 @@ impl<S: Simd> U32s<S> {
 }
 
 impl<S: Simd> Mask<S> {
+    /// One bit for each lane, the lowest first.
+    #[inline(always)]
+    pub fn from_bits(simd: S, bits: u64) -> Self {
+        let width = S::f32s::LEN;
+        let one = (1 << width) - 1;
+        Self(
+            each!(out = [S::mask32s::splat(simd, false); K]; i => S::mask32s::from_bitmask(simd, bits >> (i * width) & one)),
+        )
+    }
+
     #[inline(always)]
     pub fn select(self, yes: impl Into<Operand<S>>, no: impl Into<Operand<S>>) -> F32s<S> {
         let (yes, no) = (yes.into(), no.into());

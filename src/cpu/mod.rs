@@ -1,9 +1,9 @@
 //! The SIMD backend.
 //!
 //! A part is cut in two until what is left is a run of blocks for one thread ([`threads`]); a run goes through
-//! its blocks tile by tile ([`blocks`]); a tile is decoded to f32 ([`decode`]), computed on and summed ([`tile`])
-//! while it lies in the first-level cache. The arithmetic of one element is in [`element`], on [`lanes`], twin of
-//! `shaders/element.wgsl`.
+//! its blocks tile by tile ([`blocks`]; [`general`] where more than the plain loss is in use); a tile is decoded to
+//! f32 ([`decode`]), computed on and summed ([`tile`]) while it lies in the first-level cache. The arithmetic of one
+//! element is in [`element`] and [`family`], on [`lanes`], twins of `shaders/element.wgsl` and `shaders/family.wgsl`.
 //!
 //! # Determinism
 //! The result is a function of the values and of whether the instruction set fuses multiply-adds. It does not
@@ -13,11 +13,21 @@ use std::num::NonZeroUsize;
 
 use fearless_simd::{Level, dispatch};
 
-use crate::{Batch, DeviceInfo, DeviceKind, Partials, Result, engine::Work, outputs::Slices};
+use crate::{
+    Batch, DeviceInfo, DeviceKind, Partials, Result,
+    exact_sum::ExactSum,
+    family::{Family, Sums, Work},
+    outputs::Slices,
+    partials::BLOCK,
+};
 
 mod blocks;
 mod decode;
 mod element;
+mod family;
+#[cfg(test)]
+mod family_tests;
+mod general;
 mod lanes;
 #[cfg(test)]
 mod tests;
@@ -60,13 +70,90 @@ impl Cpu {
 
     /// Evaluates `part`, whose first value has the index `first` (a multiple of [`BLOCK`](crate::BLOCK)) in the
     /// whole batch. Each output wanted is as long as `part`; the loss is not scaled, gradient and hessian are
-    /// multiplied by the coefficient. An invalid value has NaN in each of its outputs.
+    /// multiplied by the coefficient. An invalid value has NaN in each of its outputs. Where the means of rows are
+    /// wanted, `part` starts and ends with a row.
     pub(crate) fn evaluate(&self, part: &Batch<'_>, work: &Work, first: u64, outputs: Slices<'_>) -> Partials {
-        let coefficient = work.coefficient;
-        self.threads.split(part, first, outputs, &|part, first, outputs| {
-            dispatch!(self.level, simd => blocks::evaluate(simd, part, coefficient, first, outputs))
-        })
+        let Some(family) = &work.family else {
+            return match work.sums {
+                Sums::All => self.plain(part, work.coefficient, first, outputs),
+                Sums::EachClass | Sums::EachRow => self.general(part, work, &Family::plain(), first, outputs),
+            };
+        };
+        self.general(part, work, family, first, outputs)
     }
+
+    /// The plain loss.
+    fn plain(&self, part: &Batch<'_>, coefficient: f32, first: u64, outputs: Slices<'_>) -> Partials {
+        let partials = self.threads.split(part, first, outputs, BLOCK, &|part, first, outputs| {
+            dispatch!(self.level, simd => blocks::evaluate(simd, part, coefficient, first, outputs))
+        });
+        count_is_weight(partials)
+    }
+
+    /// Whatever is in use.
+    fn general(&self, part: &Batch<'_>, work: &Work, family: &Family, first: u64, outputs: Slices<'_>) -> Partials {
+        let classes = part.classes();
+        let unit = match work.sums {
+            Sums::All => BLOCK,
+            // Runs that are worth the memory for their classes.
+            Sums::EachClass => classes.saturating_mul(16).checked_next_multiple_of(BLOCK).unwrap_or(usize::MAX),
+            // The least common multiple: whole blocks and whole rows.
+            Sums::EachRow => classes.saturating_mul(BLOCK >> classes.trailing_zeros().min(BLOCK.trailing_zeros())),
+        };
+        let job = general::Job { work, family, all_ones: all_ones(part, family) };
+        let partials = self.threads.split(
+            part,
+            first,
+            outputs,
+            unit,
+            &|part, first, outputs| dispatch!(self.level, simd => general::evaluate(simd, part, &job, first, outputs)),
+        );
+        if job.all_ones { count_is_weight(partials) } else { partials }
+    }
+
+    /// What a mean of `part` divides by, as [`Cpu::evaluate`] counts it: the number of values that are not left out,
+    /// and their weight. Predictions are not read, and nothing is validated: a value with an invalid target or weight
+    /// is counted, and weighs nothing.
+    pub(crate) fn totals(&self, part: &Batch<'_>, family: &Family) -> (u64, ExactSum) {
+        let work = Work { coefficient: 1.0, family: None, sums: Sums::All, empty: f64::NAN };
+        let job = general::Job { work: &work, family, all_ones: all_ones(part, family) };
+        let partials = self.threads.split(part, 0, Slices::default(), BLOCK, &|part, _, _| {
+            match (job.all_ones, family.ignore) {
+                // No value need be looked at.
+                (true, None) => Partials { count: unmasked(part), ..Partials::default() },
+                _ => dispatch!(self.level, simd => general::totals(simd, part, &job)),
+            }
+        });
+        let partials = if job.all_ones { count_is_weight(partials) } else { partials };
+        (partials.count, partials.weight)
+    }
+}
+
+/// Whether every value that counts weighs 1.
+fn all_ones(part: &Batch<'_>, family: &Family) -> bool {
+    let classes = family.classes.iter();
+    part.weights().is_none()
+        && family.label_weights == [1.0, 1.0]
+        && classes.clone().all(|[class_weight, _]| *class_weight == 1.0)
+        && (!family.conventions.weigh_positives || classes.clone().all(|[_, pos_weight]| *pos_weight == 1.0))
+}
+
+/// Where every value weighs 1.
+fn count_is_weight(partials: Partials) -> Partials {
+    Partials { weight: ExactSum::of([partials.count as f64]), ..partials }
+}
+
+/// How many values the mask leaves in.
+fn unmasked(part: &Batch<'_>) -> u64 {
+    let Some(mask) = part.mask() else {
+        return part.len() as u64;
+    };
+    let (whole, rest) = mask.split_at(part.len() / 8);
+    let (eights, ones) = whole.as_chunks::<8>();
+    let count = |eight: &[u8; 8]| u64::from(u64::from_le_bytes(*eight).count_ones());
+    let last = rest.first().map_or(0, |byte| byte & ((1 << (part.len() % 8)) - 1));
+    eights.iter().map(count).sum::<u64>()
+        + ones.iter().chain([&last]).map(|byte| u64::from(byte.count_ones())).sum::<u64>()
 }
 
 fn level_name(level: Level) -> &'static str {

@@ -4,7 +4,11 @@ use fearless_simd::Level;
 use half::{bf16, f16};
 
 use super::{Cpu, level_name, tile::TILE};
-use crate::{BLOCK, Batch, Floats, Form, Partials, Targets, engine::Work, outputs::Slices};
+use crate::{
+    BLOCK, Batch, Floats, Form, Partials, Targets,
+    family::{Sums, Work},
+    outputs::Slices,
+};
 
 /// ULP of f32, for targets 0 and 1 and every finite prediction whose result is a normal f32.
 struct Contract {
@@ -20,36 +24,47 @@ const CONTRACTS: [Contract; 2] = [
 ];
 
 #[derive(Clone, Debug, PartialEq)]
-struct All {
-    loss: Vec<f32>,
-    gradient: Vec<f32>,
-    hessian: Vec<f32>,
-    partials: Partials,
+pub(super) struct All {
+    pub loss: Vec<f32>,
+    pub gradient: Vec<f32>,
+    pub hessian: Vec<f32>,
+    pub partials: Partials,
 }
 
 impl All {
     /// The bits of every number: NaN equals itself, and 0 differs from -0.
-    fn bits(&self) -> Vec<u64> {
+    pub fn bits(&self) -> Vec<u64> {
         let values = self.loss.iter().chain(&self.gradient).chain(&self.hessian).map(|v| u64::from(v.to_bits()));
-        let terms = self.partials.sum.terms().iter().map(|v| v.to_bits());
-        let rest = [self.partials.count, self.partials.first_invalid.unwrap_or(u64::MAX)];
-        values.chain(terms).chain(rest).collect()
+        let Partials { sum, weight, count, classes, first_invalid } = &self.partials;
+        let sums = [sum, weight].into_iter().chain(classes.iter().map(|class| &class.sum));
+        let terms = sums.flat_map(|sum| sum.terms().iter().map(|v| v.to_bits()));
+        let counts = classes.iter().map(|class| class.count);
+        values.chain(terms).chain(counts).chain([*count, first_invalid.unwrap_or(u64::MAX)]).collect()
     }
 }
 
-fn cpu(level: Level, threads: usize) -> Cpu {
+pub(super) fn cpu(level: Level, threads: usize) -> Cpu {
     Cpu::with_level(level, NonZeroUsize::new(threads)).unwrap()
 }
 
-fn all(cpu: &Cpu, batch: &Batch<'_>, coefficient: f32, first: u64) -> All {
+fn plain(coefficient: f32) -> Work {
+    Work { coefficient, family: None, sums: Sums::All, empty: f64::NAN }
+}
+
+pub(super) fn all(cpu: &Cpu, batch: &Batch<'_>, coefficient: f32, first: u64) -> All {
     let stale = vec![-7.0; batch.len()];
     let (mut loss, mut gradient, mut hessian) = (stale.clone(), stale.clone(), stale);
-    let slices = Slices { loss: Some(&mut loss), gradient: Some(&mut gradient), hessian: Some(&mut hessian) };
-    let partials = cpu.evaluate(batch, &Work { coefficient }, first, slices);
+    let slices = Slices {
+        loss: Some(&mut loss),
+        gradient: Some(&mut gradient),
+        hessian: Some(&mut hessian),
+        ..Slices::default()
+    };
+    let partials = cpu.evaluate(batch, &plain(coefficient), first, slices);
     All { loss, gradient, hessian, partials }
 }
 
-fn levels() -> Vec<Level> {
+pub(super) fn levels() -> Vec<Level> {
     let best = Level::new();
     #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, reason = "one level only"))]
     let mut levels = vec![best];
@@ -117,7 +132,7 @@ fn worst(form: Form, x: &[f32], z: &[f32], actual: &All) -> [(f64, f32); 3] {
 }
 
 /// Every `step`th of the values whose bits lie in `bits`, and their negatives if `signed`.
-fn sweep(bits: std::ops::Range<u32>, step: usize, signed: bool) -> Vec<f32> {
+pub(super) fn sweep(bits: std::ops::Range<u32>, step: usize, signed: bool) -> Vec<f32> {
     let positive = bits.step_by(step).map(f32::from_bits);
     if signed { positive.flat_map(|v| [v, -v]).collect() } else { positive.collect() }
 }
@@ -224,7 +239,7 @@ fn golden() {
 }
 
 /// Reproducible numbers in [0, 1).
-fn uniform(seed: u64, len: usize) -> Vec<f32> {
+pub(super) fn uniform(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed;
     let next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -364,8 +379,9 @@ fn outputs_not_wanted_change_nothing() {
                 loss: (wanted & 1 != 0).then_some(&mut loss[..]),
                 gradient: (wanted & 2 != 0).then_some(&mut gradient[..]),
                 hessian: (wanted & 4 != 0).then_some(&mut hessian[..]),
+                ..Slices::default()
             };
-            assert_eq!(cpu.evaluate(&batch, &Work { coefficient: 1.0 }, 0, slices), expected.partials);
+            assert_eq!(cpu.evaluate(&batch, &plain(1.0), 0, slices), expected.partials);
             for (k, values) in [&expected.loss, &expected.gradient, &expected.hessian].into_iter().enumerate() {
                 assert!(wanted & 1 << k == 0 || memory[k] == *values, "{wanted} {k}");
             }
@@ -425,6 +441,7 @@ fn finds_the_first_invalid_value() {
                 assert_eq!(actual.partials.first_invalid, Some(first + index as u64));
                 assert!(actual.partials.sum.value().is_nan());
                 assert_eq!(actual.partials.count, len as u64);
+                assert_eq!(actual.partials.weight.value(), len as f64);
                 for values in [actual.loss, actual.gradient, actual.hessian] {
                     // The last value is invalid in every case below.
                     assert!((0..len).all(|i| values[i].is_nan() == (i == index || i == len - 1)));

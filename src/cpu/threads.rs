@@ -49,15 +49,22 @@ impl Threads {
         }
     }
 
-    /// Evaluates `part` by runs of whole blocks.
-    pub(crate) fn split(&self, part: &Batch<'_>, first: u64, outputs: Slices<'_>, run: &Run<'_>) -> Partials {
+    /// Evaluates `part` by runs that are multiples of `unit`, itself one of [`BLOCK`].
+    pub(crate) fn split(
+        &self,
+        part: &Batch<'_>,
+        first: u64,
+        outputs: Slices<'_>,
+        unit: usize,
+        run: &Run<'_>,
+    ) -> Partials {
         if part.len() <= INLINE || matches!(self, Self::Caller) {
             return run(part, first, outputs);
         }
         let grain = (part.len() / (self.count() * RUNS_PER_THREAD)).clamp(INLINE, GRAIN_MAX);
         match self {
-            Self::Own(pool) => pool.install(|| halve(part, first, outputs, grain, run)),
-            Self::Caller | Self::Global => halve(part, first, outputs, grain, run),
+            Self::Own(pool) => pool.install(|| halve(part, first, outputs, (grain, unit), run)),
+            Self::Caller | Self::Global => halve(part, first, outputs, (grain, unit), run),
         }
     }
 }
@@ -65,17 +72,24 @@ impl Threads {
 /// Evaluates a run of blocks on one thread.
 pub(crate) type Run<'a> = dyn Fn(&Batch<'_>, u64, Slices<'_>) -> Partials + Sync + 'a;
 
-fn halve(part: &Batch<'_>, first: u64, mut outputs: Slices<'_>, grain: usize, run: &Run<'_>) -> Partials {
+/// Evaluates `part` in two halves, cut at a multiple of the unit, until no more than the grain is left.
+fn halve(
+    part: &Batch<'_>,
+    first: u64,
+    mut outputs: Slices<'_>,
+    (grain, unit): (usize, usize),
+    run: &Run<'_>,
+) -> Partials {
     let len = part.len();
-    if len <= grain {
+    let middle = (len / 2).checked_next_multiple_of(unit).unwrap_or(len);
+    if len <= grain || middle >= len {
         return run(part, first, outputs);
     }
-    let middle = (len / 2).next_multiple_of(BLOCK);
     let (head, tail) = (part.part(0..middle), part.part(middle..len));
     let head_outputs = outputs.split_off(middle);
     let (mut sums, rest) = rayon::join(
-        || halve(&head, first, head_outputs, grain, run),
-        || halve(&tail, first + middle as u64, outputs, grain, run),
+        || halve(&head, first, head_outputs, (grain, unit), run),
+        || halve(&tail, first + middle as u64, outputs, (grain, unit), run),
     );
     sums.merge(&rest);
     sums

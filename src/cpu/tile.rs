@@ -28,6 +28,9 @@ pub(crate) struct Tile<'a> {
 
 /// What is computed from a prediction: one implementation for each [`Form`].
 pub(crate) trait Formula {
+    /// Whether it is the formula of probabilities.
+    const PROBABILITY: bool;
+
     /// The largest bits of a valid prediction, as [`Formula::magnitude`] gives them.
     const MAX_BITS: u32;
 
@@ -42,6 +45,7 @@ pub(crate) trait Formula {
 pub(crate) struct Logits;
 
 impl Formula for Logits {
+    const PROBABILITY: bool = false;
     const MAX_BITS: u32 = f32::INFINITY.to_bits();
 
     #[inline(always)]
@@ -59,6 +63,7 @@ impl Formula for Logits {
 pub(crate) struct Probabilities;
 
 impl Formula for Probabilities {
+    const PROBABILITY: bool = true;
     const MAX_BITS: u32 = ONE_BITS;
 
     #[inline(always)]
@@ -72,7 +77,8 @@ impl Formula for Probabilities {
     }
 }
 
-const ONE_BITS: u32 = 1.0f32.to_bits();
+/// The bits of 1.
+pub(crate) const ONE_BITS: u32 = 1.0f32.to_bits();
 
 /// Computes a tile. Returns whether any of its values may be invalid; the outputs of those that are mean nothing
 /// yet.

@@ -128,9 +128,11 @@ pub(crate) fn choose(device: &Device, allow_software: bool, infos: &[DeviceInfo]
         Device::Index(index) => Err(missing(&index.to_string())),
         Device::Name(name) => {
             let wanted = name.to_lowercase();
+            if wanted == "cpu" {
+                return Ok(None);
+            }
             match infos.iter().position(|info| !wanted.is_empty() && info.name.to_lowercase().contains(&wanted)) {
                 Some(index) => Ok(Some(index)),
-                None if wanted == "cpu" => Ok(None),
                 None => Err(missing(name)),
             }
         }

@@ -92,6 +92,40 @@ pub(crate) fn map(slice: wgpu::BufferSlice<'_>, mode: wgpu::MapMode) -> impl Fut
     }
 }
 
+/// A mapping under way or done, undone when this goes: also if the evaluation fails or is dropped in between.
+pub(crate) struct Mapping<'a> {
+    buffer: &'a wgpu::Buffer,
+    ready: std::pin::Pin<Box<dyn Ready>>,
+}
+
+/// The future of a mapping.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) trait Ready: Future<Output = Result<()>> + Send {}
+#[cfg(not(target_family = "wasm"))]
+impl<F: Future<Output = Result<()>> + Send> Ready for F {}
+#[cfg(target_family = "wasm")]
+pub(crate) trait Ready: Future<Output = Result<()>> {}
+#[cfg(target_family = "wasm")]
+impl<F: Future<Output = Result<()>>> Ready for F {}
+
+impl<'a> Mapping<'a> {
+    /// Asks for the first `bytes` bytes of a buffer to be read.
+    pub fn read(buffer: &'a wgpu::Buffer, bytes: u64) -> Self {
+        Self { buffer, ready: Box::pin(map(buffer.slice(..bytes), wgpu::MapMode::Read)) }
+    }
+
+    /// Waits until it is done.
+    pub async fn ready(&mut self) -> Result<()> {
+        self.ready.as_mut().await
+    }
+}
+
+impl Drop for Mapping<'_> {
+    fn drop(&mut self) {
+        self.buffer.unmap();
+    }
+}
+
 /// Waits, natively, until a submission is done: nothing else drives the callbacks there. A browser's event loop
 /// does, and there this does nothing.
 pub(crate) fn wait(device: &wgpu::Device, submission: wgpu::SubmissionIndex) -> Result<()> {

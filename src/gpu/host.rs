@@ -8,14 +8,14 @@ use std::{
 };
 
 use crate::{
-    Batch, Partials, Phases, Result,
-    engine::Work,
+    Batch, ClassPartials, ExactSum, Partials, Phases, Result, WeightShape,
+    family::Sums,
     gpu::{
         Gpu,
         buffers::{self, BufferRegion},
-        pass::{Arrays, Pass},
-        pipelines::Spec,
-        result::ResultBlock,
+        pass::{Arrays, CLASS_SUM, Pass, Task},
+        pipelines::{FamilySpec, Spec, TargetType},
+        result::{self, ResultBlock},
     },
     outputs::Slices,
     plan,
@@ -35,13 +35,16 @@ const VALUE_BYTES: u64 = 13;
 /// Rings kept warm: a training loop and its evaluation.
 const RINGS: usize = 2;
 
-/// Bytes of a readback buffer before the outputs: the result block and two timestamps.
-const HEAD: u64 = 256;
+/// Bytes of a readback buffer before the outputs: the result block, two timestamps, and up to an alignment.
+const HEAD: u64 = 512;
 
 /// The slots for one kind of evaluation.
 #[derive(Debug)]
 pub(crate) struct Ring {
     spec: Spec,
+    classes: u64,
+    /// Class weights that a window has room for.
+    entries: usize,
     capacity: u64,
     slots: Vec<Slot>,
 }
@@ -50,10 +53,10 @@ pub(crate) struct Ring {
 #[derive(Debug)]
 struct Slot {
     pass: Pass,
-    /// Where the host writes inputs; mapped whenever the slot is free.
+    /// Where the host writes inputs, one behind the other; mapped whenever the slot is free.
     staging: wgpu::Buffer,
-    predictions: wgpu::Buffer,
-    targets: wgpu::Buffer,
+    /// Predictions, targets, weights, mask: where each lies on the device, and where in the staging buffer.
+    inputs: Vec<(wgpu::Buffer, u64)>,
     outputs: [Option<wgpu::Buffer>; 3],
     /// Where the host reads results; mapped only while it does.
     readback: wgpu::Buffer,
@@ -75,18 +78,8 @@ struct InFlight<'a> {
     outputs: Slices<'a>,
     submission: wgpu::SubmissionIndex,
     submitted: Instant,
-    mapped: [std::pin::Pin<Box<dyn Mapped>>; 2],
+    mapped: [std::pin::Pin<Box<dyn buffers::Ready>>; 2],
 }
-
-/// The future of a mapping.
-#[cfg(not(target_family = "wasm"))]
-trait Mapped: Future<Output = Result<()>> + Send {}
-#[cfg(not(target_family = "wasm"))]
-impl<F: Future<Output = Result<()>> + Send> Mapped for F {}
-#[cfg(target_family = "wasm")]
-trait Mapped: Future<Output = Result<()>> {}
-#[cfg(target_family = "wasm")]
-impl<F: Future<Output = Result<()>>> Mapped for F {}
 
 impl Gpu {
     /// Evaluates a part of a batch whose first value has index `first` in the whole.
@@ -96,7 +89,7 @@ impl Gpu {
     pub async fn evaluate(
         &self,
         part: &Batch<'_>,
-        work: &Work,
+        task: &Task,
         first: u64,
         mut outputs: Slices<'_>,
         stop_at_invalid: bool,
@@ -107,7 +100,7 @@ impl Gpu {
         if part.is_empty() {
             return Ok((partials, 0));
         }
-        let mut ring = self.take_ring(part, &outputs).await?;
+        let mut ring = self.take_ring(part, &outputs, task).await?;
         let mut flying = VecDeque::with_capacity(SLOTS);
         let mut stopped = false;
         let chunks = plan::windows(part.len() as u64, ring.capacity);
@@ -125,73 +118,98 @@ impl Gpu {
             let chunk = part.part(range.start as usize..range.end as usize);
             let slot = (range.start / ring.capacity) as usize % SLOTS;
             let outputs = outputs.split_off(chunk.len());
-            flying.push_back(self.launch(&mut ring, slot, &chunk, work, first + range.start, outputs, phases)?);
+            flying.push_back(self.launch(&mut ring, slot, &chunk, task, first + range.start, outputs, phases).await?);
         }
         // Every slot is emptied, also after an invalid value: its buffers must be mapped as they were found.
         while let Some(done) = flying.pop_front() {
             let mut ignored = Partials::default();
             self.land(&ring, done, if stopped { &mut ignored } else { &mut partials }, phases).await?;
         }
-        self.rings.lock().unwrap_or_else(PoisonError::into_inner).push(ring);
+        let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+        rings.push(ring);
+        let surplus = rings.len().saturating_sub(RINGS);
+        rings.drain(..surplus);
+        drop(rings);
         Ok((partials, count))
     }
 
     /// A ring that fits, warm if there is one.
-    async fn take_ring(&self, part: &Batch<'_>, outputs: &Slices<'_>) -> Result<Ring> {
+    async fn take_ring(&self, part: &Batch<'_>, outputs: &Slices<'_>, task: &Task) -> Result<Ring> {
+        let work = &task.work;
+        let weight = part.weights().map(|(weights, shape)| ((&weights).into(), shape));
         let spec = Spec {
             form: part.form(),
             prediction: (&part.predictions()).into(),
             target: (&part.targets()).into(),
             outputs: outputs.wanted(),
-            blocks: self.blocks,
+            blocks: self.blocks(work),
+            sums: work.sums,
+            family: work
+                .family
+                .as_ref()
+                .map(|family| FamilySpec::new(family.uses, weight, part.mask().is_some(), family.ignore)),
         };
-        let chunk = CHUNK.min(plan::Limits::from(&self.limits).window(VALUE_BYTES));
-        let capacity = (part.len() as u64).next_power_of_two().clamp(plan::WINDOW_STEP, chunk);
+        let classes = part.classes() as u64;
+        let entries = work.family.as_ref().map_or(1, |family| family.classes.len());
+        let most = CHUNK.min(plan::Limits::from(&self.limits).window(VALUE_BYTES));
+        let mut capacity = (part.len() as u64).next_power_of_two().clamp(plan::WINDOW_STEP, most);
+        if work.sums != Sums::All {
+            let unit = plan::row_unit(classes);
+            capacity = (capacity / unit * unit).max(unit);
+        }
         {
             let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(fits) = rings.iter().position(|ring| ring.spec == spec && ring.capacity >= capacity) {
+            let same = |ring: &Ring| ring.spec == spec && ring.classes == classes && ring.entries == entries;
+            if let Some(fits) = rings.iter().position(|ring| same(ring) && ring.capacity >= capacity) {
                 return Ok(rings.remove(fits));
             }
-            rings.retain(|ring| ring.spec != spec);
-            let surplus = (rings.len() + 1).saturating_sub(RINGS);
-            rings.drain(..surplus);
+            rings.retain(|ring| !same(ring));
         }
-        buffers::scoped(&self.device, || Ring {
-            spec,
-            capacity,
-            slots: (0..SLOTS).map(|_| Slot::new(self, spec, capacity)).collect(),
-        })
-        .await
+        let made = buffers::scoped(&self.device, || {
+            (0..SLOTS).map(|_| Slot::new(self, part, &spec, capacity, task)).collect::<Result<Vec<_>>>()
+        });
+        let slots = self.pipelines.keep(made.await)??;
+        Ok(Ring { spec, classes, entries, capacity, slots })
     }
 
     /// Copies a chunk in and submits its evaluation.
     #[expect(clippy::too_many_arguments, reason = "what a chunk is made of, handed on once")]
-    fn launch<'a>(
+    async fn launch<'a>(
         &self,
         ring: &mut Ring,
         index: usize,
         chunk: &Batch<'_>,
-        work: &Work,
+        task: &Task,
         first: u64,
         outputs: Slices<'a>,
         phases: &mut Phases,
     ) -> Result<InFlight<'a>> {
         let started = Instant::now();
         let len = chunk.len() as u64;
-        let (capacity, spec) = (ring.capacity, ring.spec);
         let slot = &mut ring.slots[index];
-        let predictions = spec.prediction.bytes(len);
-        let targets = spec.target.bytes(len);
-        let targets_at = spec.prediction.bytes(capacity);
-        copy_in(&slot.staging, 0, chunk.predictions().bytes())?;
-        copy_in(&slot.staging, targets_at, chunk.targets().bytes())?;
-        slot.staging.unmap();
-        slot.pass.set_work(&self.queue, capacity, len, work.coefficient);
+        let arrays = arrays_of(chunk);
+        for ((_, at), bytes) in slot.inputs.iter().zip(&arrays) {
+            copy_in(&slot.staging, *at, bytes)?;
+        }
         phases.upload += started.elapsed();
+        let (submission, at) = buffers::scoped(&self.device, || self.submit(slot, chunk, task, ring.spec.sums)).await?;
+        let mapped: [std::pin::Pin<Box<dyn buffers::Ready>>; 2] = [
+            Box::pin(buffers::map(slot.readback.slice(..at), wgpu::MapMode::Read)),
+            Box::pin(buffers::map(slot.staging.slice(..), wgpu::MapMode::Write)),
+        ];
+        Ok(InFlight { slot: index, first, len, outputs, submission, submitted: Instant::now(), mapped })
+    }
 
+    /// Submits the evaluation of a chunk that is staged. Returns also how many bytes there will be to read back.
+    fn submit(&self, slot: &mut Slot, chunk: &Batch<'_>, task: &Task, sums: Sums) -> (wgpu::SubmissionIndex, u64) {
+        let (len, arrays) = (chunk.len() as u64, arrays_of(chunk));
+        slot.staging.unmap();
+        slot.pass.set_work(&self.queue, len, Some(chunk.phase() as u32), task);
         let mut encoder = self.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(&slot.staging, 0, &slot.predictions, 0, predictions);
-        encoder.copy_buffer_to_buffer(&slot.staging, targets_at, &slot.targets, 0, targets);
+        for ((buffer, at), bytes) in slot.inputs.iter().zip(&arrays) {
+            let size = (bytes.len() as u64).next_multiple_of(4);
+            encoder.copy_buffer_to_buffer(&slot.staging, *at, buffer, 0, size);
+        }
         slot.pass.record(&mut encoder, slot.timer.as_ref().map(Timer::writes));
         encoder.copy_buffer_to_buffer(slot.pass.result(), 0, &slot.readback, 0, ResultBlock::SIZE);
         if let Some(timer) = &slot.timer {
@@ -202,12 +220,12 @@ impl Gpu {
             encoder.copy_buffer_to_buffer(output, 0, &slot.readback, at, len * 4);
             at += len * 4;
         }
-        let submission = self.queue.submit([encoder.finish()]);
-        let mapped: [std::pin::Pin<Box<dyn Mapped>>; 2] = [
-            Box::pin(buffers::map(slot.readback.slice(..at), wgpu::MapMode::Read)),
-            Box::pin(buffers::map(slot.staging.slice(..), wgpu::MapMode::Write)),
-        ];
-        Ok(InFlight { slot: index, first, len, outputs, submission, submitted: Instant::now(), mapped })
+        if let Some(values) = &slot.pass.values {
+            let bytes = values_bytes(sums, len, chunk.classes() as u64);
+            encoder.copy_buffer_to_buffer(values, 0, &slot.readback, at, bytes);
+            at += bytes;
+        }
+        (self.queue.submit([encoder.finish()]), at)
     }
 
     /// Waits for a chunk and copies its results out.
@@ -219,20 +237,29 @@ impl Gpu {
         let waited = chunk.submitted.elapsed();
         let started = Instant::now();
         let slot = &ring.slots[chunk.slot];
-        let wanted = chunk.outputs.count() as u64;
+        let values = values_bytes(ring.spec.sums, chunk.len, ring.classes);
         {
-            let bytes = view(&slot.readback, HEAD + wanted * chunk.len * 4)?;
+            let bytes = view(&slot.readback, HEAD + chunk.outputs.count() as u64 * chunk.len * 4 + values)?;
             let (head, mut rest) = bytes.split_at(HEAD as usize);
-            let (result, ticks) = head.split_at(ResultBlock::SIZE as usize);
-            let mut found = bytemuck::pod_read_unaligned::<ResultBlock>(result).partials();
+            let (block, ticks) = head.split_at(ResultBlock::SIZE as usize);
+            let mut found = bytemuck::pod_read_unaligned::<ResultBlock>(block).partials();
             found.first_invalid = found.first_invalid.map(|index| chunk.first + index);
-            partials.merge(&found);
             phases.kernel += self.kernel_time(ticks).unwrap_or(waited);
-            for output in chunk.outputs.into_each().into_iter().flatten() {
+            let (outputs, rows) = chunk.outputs.into_each();
+            for output in outputs.into_iter().flatten() {
                 let (values, next) = rest.split_at(size_of_val(output));
                 bytemuck::cast_slice_mut(output).copy_from_slice(values);
                 rest = next;
             }
+            if ring.spec.sums == Sums::EachClass {
+                found.classes = class_partials(rest, found.first_invalid.is_some());
+            }
+            if let Some(rows) = rows {
+                for (row, mean) in rows.iter_mut().zip(rest.chunks_exact(4)) {
+                    *row = bytemuck::pod_read_unaligned::<f32>(mean).into();
+                }
+            }
+            partials.merge(&found);
         }
         slot.readback.unmap();
         phases.readback += started.elapsed();
@@ -248,40 +275,92 @@ impl Gpu {
 }
 
 impl Slot {
-    fn new(gpu: &Gpu, spec: Spec, capacity: u64) -> Self {
+    fn new(gpu: &Gpu, part: &Batch<'_>, spec: &Spec, capacity: u64, task: &Task) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
         let device = &gpu.device;
-        let [predictions, targets] = [spec.prediction.bytes(capacity), spec.target.bytes(capacity)];
-        let wanted = spec.outputs.iter().filter(|on| **on).count() as u64;
-        let input = |size| buffers::make(device, "logloss chunk", size, Usage::STORAGE | Usage::COPY_DST);
+        let classes = part.classes() as u64;
+        let mut staged = 0;
+        let mut inputs = Vec::new();
+        let mut input = |bytes: u64| {
+            let buffer = buffers::make(device, "logloss chunk", bytes, Usage::STORAGE | Usage::COPY_DST);
+            inputs.push((buffer.clone(), staged));
+            // A mapped range starts at a multiple of 8.
+            staged += bytes.next_multiple_of(8);
+            BufferRegion::from(buffer)
+        };
+        let predictions = input(spec.prediction.bytes(capacity));
+        let targets = input(spec.target.bytes(capacity));
+        let weight = spec.family.and_then(|family| family.weight);
+        let weights = weight.map(|(ty, shape)| {
+            let count = match shape {
+                WeightShape::Elements => capacity,
+                // A chunk may start and end inside a row.
+                WeightShape::Samples => capacity / classes + 2,
+            };
+            (ty, shape, input(ty.bytes(count)))
+        });
+        let mask = part.mask().map(|_| input(TargetType::Bits.bytes(capacity)));
         let output = |on: bool| {
-            on.then(|| buffers::make(device, "logloss chunk", capacity * 4, Usage::STORAGE | Usage::COPY_SRC))
+            on.then(|| buffers::make(device, "logloss chunk", capacity * 4, Usage::STORAGE | Usage::COPY_SRC).into())
         };
         let arrays = Arrays {
             form: spec.form,
-            prediction: spec.prediction,
-            target: spec.target,
             len: capacity,
-            predictions: input(predictions).into(),
-            targets: input(targets).into(),
-            outputs: spec.outputs.map(|on| output(on).map(BufferRegion::from)),
+            classes,
+            prediction: spec.prediction,
+            predictions,
+            target: spec.target,
+            targets,
+            weights,
+            mask,
+            outputs: spec.outputs.map(output),
         };
-        let readback = HEAD + wanted * capacity * 4;
-        Self {
-            pass: Pass::new(gpu, &arrays, 1.0),
+        let wanted = spec.outputs.iter().filter(|on| **on).count() as u64;
+        let readback = HEAD + wanted * capacity * 4 + values_bytes(spec.sums, capacity, classes);
+        Ok(Self {
+            pass: Pass::new(gpu, &arrays, task)?,
             staging: device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("logloss staging"),
-                size: predictions + targets,
+                size: staged,
                 usage: Usage::MAP_WRITE | Usage::COPY_SRC,
                 mapped_at_creation: true,
             }),
-            predictions: arrays.predictions.buffer,
-            targets: arrays.targets.buffer,
-            outputs: arrays.outputs.map(|output| output.map(|region| region.buffer)),
+            inputs,
+            outputs: arrays.outputs.map(|output: Option<BufferRegion>| output.map(|region| region.buffer)),
             readback: buffers::make(device, "logloss readback", readback, Usage::MAP_READ | Usage::COPY_DST),
             timer: gpu.timestamp_period.map(|_| Timer::new(device)),
-        }
+        })
     }
+}
+
+/// The arrays of a chunk that are there, in the order of a slot's inputs.
+fn arrays_of<'a>(chunk: &Batch<'a>) -> Vec<&'a [u8]> {
+    let weights = chunk.weights().map(|(weights, _)| weights.bytes());
+    [Some(chunk.predictions().bytes()), Some(chunk.targets().bytes()), weights, chunk.mask()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Bytes that the values by class or row of one chunk take.
+fn values_bytes(sums: Sums, len: u64, classes: u64) -> u64 {
+    match sums {
+        Sums::All => 0,
+        Sums::EachClass => classes * CLASS_SUM,
+        Sums::EachRow => len / classes * 4,
+    }
+}
+
+/// What a kernel has left of each class; NaN where a value was invalid, whatever its class.
+pub(crate) fn class_partials(bytes: &[u8], invalid: bool) -> Vec<ClassPartials> {
+    bytes
+        .chunks_exact(CLASS_SUM as usize)
+        .map(|class| {
+            let words: [u32; 24] = bytemuck::pod_read_unaligned(class);
+            let sum = if invalid { ExactSum::of([f64::NAN]) } else { result::exact(&words[..22], words[22]) };
+            ClassPartials { sum, count: words[23].into() }
+        })
+        .collect()
 }
 
 impl Timer {

@@ -10,7 +10,10 @@ pub(crate) mod result;
 
 use std::sync::Mutex;
 
-use crate::{DeviceInfo, DeviceKind, Error, Result};
+use crate::{
+    DeviceInfo, DeviceKind, Error, Result,
+    family::{Sums, Work},
+};
 use pipelines::Pipelines;
 
 /// A device that is ready to evaluate.
@@ -21,12 +24,11 @@ pub(crate) struct Gpu {
     pub queue: wgpu::Queue,
     pub limits: wgpu::Limits,
     pub pipelines: Pipelines,
-    /// Bound in place of outputs that are not wanted. Three, for a binding that is written must be bound once.
-    pub unused: [wgpu::Buffer; 3],
+    /// Bound in place of what is not in use: three outputs, for a binding that is written must be bound once, and
+    /// inputs.
+    pub unused: [wgpu::Buffer; 4],
     /// Nanoseconds a tick of the device's clock, where it has one.
     pub timestamp_period: Option<f32>,
-    /// Blocks a workgroup takes. It does not show in the result.
-    pub blocks: u32,
     /// Staging buffers kept warm between evaluations of host memory.
     rings: Mutex<Vec<host::Ring>>,
 }
@@ -49,20 +51,18 @@ impl Gpu {
     /// Takes a device as it is.
     pub async fn new(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         let limits = device.limits();
-        require("storage buffers a shader stage", limits.max_storage_buffers_per_shader_stage.into(), 6)?;
+        require("storage buffers a shader stage", limits.max_storage_buffers_per_shader_stage.into(), 8)?;
         require("invocations a workgroup", limits.max_compute_invocations_per_workgroup.into(), 256)?;
         require("workgroup size in x", limits.max_compute_workgroup_size_x.into(), 256)?;
-        require("bytes of workgroup memory", limits.max_compute_workgroup_storage_size.into(), 2048)?;
+        require("bytes of workgroup memory", limits.max_compute_workgroup_storage_size.into(), 16_384)?;
         require("bytes a storage binding", limits.max_storage_buffer_binding_size, crate::plan::WINDOW_STEP * 4)?;
         let made = buffers::scoped(&device, || {
-            let unused = [0; 3].map(|_| buffers::make(&device, "logloss unused", 4, wgpu::BufferUsages::STORAGE));
+            let unused = [0; 4].map(|_| buffers::make(&device, "logloss unused", 4, wgpu::BufferUsages::STORAGE));
             (Pipelines::new(&device), unused)
         });
         let (pipelines, unused) = made.await?;
         let info = adapters::describe(&device.adapter_info());
         Ok(Self {
-            // Lanes are few and barriers dear where a CPU plays the GPU.
-            blocks: if info.kind == DeviceKind::Software { 8 } else { 1 },
             info,
             timestamp_period: device
                 .features()
@@ -75,6 +75,26 @@ impl Gpu {
             unused,
             rings: Mutex::default(),
         })
+    }
+}
+
+impl Gpu {
+    /// Blocks a workgroup takes. It does not show in the result.
+    pub fn blocks(&self, work: &Work) -> u32 {
+        match (self.info.kind, &work.family) {
+            // One is what sums by class or row are made for.
+            _ if work.sums != Sums::All => 1,
+            // Lanes are few and barriers dear where a CPU plays the GPU. Weights are summed in workgroup memory, too.
+            (DeviceKind::Software, None) => 8,
+            (DeviceKind::Software, Some(_)) => 4,
+            _ => 1,
+        }
+    }
+
+    /// Checks that kernels with these sums can bind all they need.
+    pub fn require_storage_buffers(&self, sums: Sums) -> Result<()> {
+        let needed = Pipelines::storage_buffers(sums).into();
+        require("storage buffers a shader stage", self.limits.max_storage_buffers_per_shader_stage.into(), needed)
     }
 }
 

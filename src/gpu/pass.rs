@@ -1,30 +1,39 @@
 //! An evaluation of device buffers, ready to be recorded as often as one likes.
 
+use std::ops::Range;
+
 use crate::{
-    Error, Form, Result,
+    BLOCK, Error, Form, Ignore, Result, WeightShape,
+    family::{Family, Sums, Work},
     gpu::{
         Gpu,
         buffers::{self, BufferRegion},
-        pipelines::{PredictionType, Spec, TargetType},
+        pipelines::{FamilySpec, PredictionType, Spec, TargetType, WeightType},
         result::ResultBlock,
     },
     plan,
 };
 
-/// Bytes between two windows: what any device accepts as an offset.
-const WINDOW_STRIDE: u64 = 256;
-/// Where the parameters of a window begin: behind its sum.
-const PARAMS: u64 = 96;
+/// Offsets that any device accepts.
+const ALIGNMENT: u64 = 256;
+/// Where the parameters of a window begin, behind its sums, and where its class weights do.
+const PARAMS: u64 = 192;
+const CLASS_WEIGHTS: u64 = 272;
+/// Bytes of the sum of a class.
+pub(crate) const CLASS_SUM: u64 = 96;
 
 /// The arrays of a batch, on the device.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrays {
     pub form: Form,
-    pub prediction: PredictionType,
-    pub target: TargetType,
     pub len: u64,
+    pub classes: u64,
+    pub prediction: PredictionType,
     pub predictions: BufferRegion,
+    pub target: TargetType,
     pub targets: BufferRegion,
+    pub weights: Option<(WeightType, WeightShape, BufferRegion)>,
+    pub mask: Option<BufferRegion>,
     /// Loss, gradient, hessian: where each is wanted.
     pub outputs: [Option<BufferRegion>; 3],
 }
@@ -38,7 +47,22 @@ pub(crate) const OUTPUTS: [&str; 3] = ["loss", "gradient", "hessian"];
 struct Params {
     len: u32,
     coefficient: f32,
+    classes: u32,
+    phase: u32,
+    ignored: u32,
+    empty: f32,
+    label_weights: [f32; 2],
+    alpha: [f32; 2],
+    smoothing: f32,
+    gamma: f32,
+    negative_term: [f32; 2],
+    positive_term: [f32; 2],
+    denominator: f32,
+    hessian: f32,
+    flags: u32,
+    padding: u32,
 }
+const _: () = assert!(PARAMS + size_of::<Params>() as u64 == CLASS_WEIGHTS);
 
 /// What finish.wgsl needs to know.
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -47,6 +71,21 @@ struct Totals {
     windows: u32,
     window: u32,
     count: [u32; 2],
+    stride: u32,
+    counted: u32,
+    weighted: u32,
+    empty: f32,
+    scale: f32,
+}
+
+/// What an evaluation is to do, beside where its arrays are.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    pub work: Work,
+    /// Whether the mean divides by the weights.
+    pub weighted: bool,
+    /// The scale that a pass before divides by what it counts or weighs; none if the coefficient is known.
+    pub divide: Option<f32>,
 }
 
 /// Everything an evaluation binds, made once.
@@ -54,30 +93,46 @@ struct Totals {
 pub(crate) struct Pass {
     kernel: wgpu::ComputePipeline,
     finish: wgpu::ComputePipeline,
+    /// The pass that only counts and weighs, and the one that divides by what it found.
+    before: Option<[wgpu::ComputePipeline; 2]>,
     windows: Vec<Window>,
+    /// Values of every window but the last.
+    window: u64,
     /// Blocks a workgroup takes.
     blocks: u32,
+    classes: u64,
+    sums: Sums,
     finish_group: wgpu::BindGroup,
-    /// [windows], the sum and the parameters of each. The sums are 0 between evaluations.
+    /// [windows], the sums and the parameters of each. The sums are 0 between evaluations.
     slots: wgpu::Buffer,
+    stride: u64,
     totals: wgpu::Buffer,
     result: wgpu::Buffer,
+    /// The sums of each class, [windows] of [classes], or the mean of each row, [rows].
+    pub values: Option<wgpu::Buffer>,
+    values_stride: u64,
 }
 
 #[derive(Debug)]
 struct Window {
     group: wgpu::BindGroup,
     workgroups: u32,
+    phase: u32,
 }
 
 impl Arrays {
-    pub fn spec(&self, blocks: u32) -> Spec {
+    pub fn spec(&self, blocks: u32, work: &Work) -> Spec {
         Spec {
             blocks,
             form: self.form,
             prediction: self.prediction,
             target: self.target,
             outputs: self.outputs.each_ref().map(Option::is_some),
+            sums: work.sums,
+            family: work.family.as_ref().map(|family| {
+                let weight = self.weights.as_ref().map(|(ty, shape, _)| (*ty, *shape));
+                FamilySpec::new(family.uses, weight, self.mask.is_some(), family.ignore)
+            }),
         }
     }
 
@@ -85,9 +140,20 @@ impl Arrays {
     pub fn check(&self, limits: &wgpu::Limits) -> Result<()> {
         let alignment = limits.min_storage_buffer_offset_alignment;
         let storage = wgpu::BufferUsages::STORAGE;
-        self.predictions.check("predictions", self.prediction.bytes(self.len), storage, alignment)?;
-        self.targets.check("targets", self.target.bytes(self.len), storage, alignment)?;
-        let mut taken = vec![("predictions", &self.predictions.buffer), ("targets", &self.targets.buffer)];
+        let mut inputs = vec![
+            ("predictions", &self.predictions, self.prediction.bytes(self.len)),
+            ("targets", &self.targets, self.target.bytes(self.len)),
+        ];
+        if let Some((ty, shape, region)) = &self.weights {
+            inputs.push(("weights", region, ty.bytes(self.weight_count(*shape))));
+        }
+        if let Some(region) = &self.mask {
+            inputs.push(("mask", region, TargetType::Bits.bytes(self.len)));
+        }
+        for (name, region, bytes) in &inputs {
+            region.check(name, *bytes, storage, alignment)?;
+        }
+        let mut taken: Vec<_> = inputs.iter().map(|(name, region, _)| (*name, &region.buffer)).collect();
         for (name, region) in OUTPUTS.into_iter().zip(&self.outputs) {
             let Some(region) = region else { continue };
             region.check(name, self.len * 4, storage, alignment)?;
@@ -99,30 +165,134 @@ impl Arrays {
         }
         Ok(())
     }
+
+    /// How many weights of that shape there are.
+    pub fn weight_count(&self, shape: WeightShape) -> u64 {
+        match shape {
+            WeightShape::Elements => self.len,
+            WeightShape::Samples => self.len / self.classes,
+        }
+    }
+}
+
+impl Arrays {
+    /// Binds the weights of a window, or `unused` where there are none. Also returned is the phase that makes the
+    /// kernel find rows and classes from there: the weights of a sample start at a row that any device can bind.
+    fn bind_weights<'a>(&'a self, range: &Range<u64>, unused: &'a BufferRegion) -> (wgpu::BindingResource<'a>, u32) {
+        let phase = range.start % self.classes;
+        match &self.weights {
+            None => (unused.binding(0, 4), phase as u32),
+            Some((ty, WeightShape::Elements, region)) => {
+                (region.binding(ty.bytes(range.start), ty.bytes(range.end - range.start)), phase as u32)
+            }
+            Some((ty, WeightShape::Samples, region)) => {
+                let row = range.start / self.classes;
+                let first = row - row % ALIGNMENT;
+                let rows = range.end.div_ceil(self.classes) - first;
+                // A chunk that starts inside a row, as `set_work` may say, ends in one row more: bind it where it is.
+                let there = region.buffer.size() - region.offset - ty.bytes(first);
+                let bytes = if ty.bytes(rows + 1) <= there { ty.bytes(rows + 1) } else { ty.bytes(rows) };
+                (region.binding(ty.bytes(first), bytes), ((row - first) * self.classes + phase) as u32)
+            }
+        }
+    }
+}
+
+/// The parameters of any window.
+fn params(work: &Work, classes: u32) -> Params {
+    let plain = Family::plain();
+    let family = work.family.as_ref().unwrap_or(&plain);
+    let conventions = &family.conventions;
+    Params {
+        len: 0,
+        coefficient: work.coefficient,
+        classes,
+        phase: 0,
+        ignored: match family.ignore {
+            Some(Ignore::Label(label)) => label.into(),
+            _ => 0,
+        },
+        empty: work.empty as f32,
+        label_weights: family.label_weights,
+        alpha: family.alpha,
+        smoothing: family.smoothing,
+        gamma: family.gamma,
+        negative_term: conventions.negative_term,
+        positive_term: conventions.positive_term,
+        denominator: conventions.denominator,
+        hessian: conventions.hessian,
+        flags: u32::from(conventions.clipped_is_flat)
+            | u32::from(conventions.binarize) << 1
+            | u32::from(conventions.weigh_positives) << 2,
+        padding: 0,
+    }
 }
 
 impl Pass {
     /// Prepares an evaluation. The buffers have been checked.
-    pub fn new(gpu: &Gpu, arrays: &Arrays, coefficient: f32) -> Self {
-        let device = &gpu.device;
-        let window = plan::Limits::from(&gpu.limits).window(4);
-        let windows = plan::windows(arrays.len, window);
-        let slot_bytes = windows.len().max(1) as u64 * WINDOW_STRIDE;
+    ///
+    /// # Errors
+    /// [`Error::Limit`] if sums by class or row need more in one dispatch than the device can bind.
+    pub fn new(gpu: &Gpu, arrays: &Arrays, task: &Task) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
-        let slots = buffers::make(device, "logloss windows", slot_bytes, Usage::STORAGE | Usage::COPY_DST);
+        let (device, work) = (&gpu.device, &task.work);
+        gpu.require_storage_buffers(work.sums)?;
+        let unit = if work.sums == Sums::All { 1 } else { plan::row_unit(arrays.classes) };
+        let mut limits = plan::Limits::from(&gpu.limits);
+        if work.sums == Sums::EachRow {
+            // A workgroup takes 256 rows, which may be fewer values than a block.
+            let values = u64::from(limits.workgroups) * 256 * arrays.classes;
+            limits.workgroups = limits.workgroups.min((values / BLOCK as u64) as u32);
+        }
+        let window = limits.window_of(4, unit, arrays.len).ok_or(Error::Limit {
+            name: "a dispatch of 2048 rows",
+            needed: unit * 4,
+            limit: limits.binding,
+        })?;
+        let blocks = plan::workgroups(arrays.len.min(window) / arrays.classes, 1);
+        let workgroups = u64::from(blocks) * arrays.classes;
+        if work.sums == Sums::EachClass && workgroups > limits.workgroups.into() {
+            return Err(Error::Limit {
+                name: "a workgroup for each class",
+                needed: workgroups,
+                limit: limits.workgroups.into(),
+            });
+        }
+        let ranges = plan::windows(arrays.len, window);
+        let count = ranges.len().max(1) as u64;
+        let entries = work.family.as_ref().map_or(1, |family| family.classes.len() as u64);
+        let stride = (CLASS_WEIGHTS + 8 * entries).next_multiple_of(ALIGNMENT);
+        let values_stride = match work.sums {
+            Sums::All => 0,
+            Sums::EachClass => (arrays.classes * CLASS_SUM).next_multiple_of(ALIGNMENT),
+            Sums::EachRow => window / arrays.classes * 4,
+        };
+        let values_bytes = match work.sums {
+            Sums::All => None,
+            Sums::EachClass => Some(count * values_stride),
+            Sums::EachRow => Some((arrays.len / arrays.classes * 4).max(4)),
+        };
+        let slots = buffers::make(device, "logloss windows", count * stride, Usage::STORAGE | Usage::COPY_DST);
         let totals =
             buffers::make(device, "logloss totals", size_of::<Totals>() as u64, Usage::STORAGE | Usage::COPY_DST);
         let result = buffers::make(device, "logloss result", ResultBlock::SIZE, Usage::STORAGE | Usage::COPY_SRC);
+        let values = values_bytes.map(|bytes| {
+            buffers::make(device, "logloss values", bytes, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST)
+        });
 
         let region = |buffer: &wgpu::Buffer| BufferRegion::from(buffer.clone());
         let slot = region(&slots);
+        let values_region = values.as_ref().map(region);
         let unused = gpu.unused.each_ref().map(region);
-        let windows = windows
+        let layout = gpu.pipelines.bindings(device, work.sums);
+        let spec = arrays.spec(gpu.blocks(work), work);
+        let windows = ranges
             .enumerate()
             .map(|(w, range)| {
-                let len = range.end - range.start;
+                let (w, len) = (w as u64, range.end - range.start);
+                let (weights, phase) = arrays.bind_weights(&range, &unused[3]);
                 let mut resources = vec![
-                    slot.binding(w as u64 * WINDOW_STRIDE, WINDOW_STRIDE),
+                    slot.binding(w * stride, stride),
                     arrays.predictions.binding(arrays.prediction.bytes(range.start), arrays.prediction.bytes(len)),
                     arrays.targets.binding(arrays.target.bytes(range.start), arrays.target.bytes(len)),
                 ];
@@ -132,10 +302,19 @@ impl Pass {
                         None => unused.binding(0, 4),
                     });
                 }
-                Window {
-                    group: bind(device, &gpu.pipelines.kernel_bindings, resources),
-                    workgroups: plan::workgroups(len, gpu.blocks),
+                resources.push(weights);
+                resources.push(match &arrays.mask {
+                    Some(mask) => mask.binding(range.start / 8, TargetType::Bits.bytes(len)),
+                    None => unused[3].binding(0, 4),
+                });
+                if let Some(values) = &values_region {
+                    let bytes = match work.sums {
+                        Sums::EachRow => len / arrays.classes * 4,
+                        _ => values_stride,
+                    };
+                    resources.push(values.binding(w * values_stride, bytes));
                 }
+                Window { group: bind(device, layout, resources), workgroups: 0, phase }
             })
             .collect();
         let finish_group = bind(
@@ -143,41 +322,95 @@ impl Pass {
             &gpu.pipelines.finish_bindings,
             vec![
                 region(&totals).binding(0, size_of::<Totals>() as u64),
-                slot.binding(0, slot_bytes),
+                slot.binding(0, count * stride),
                 region(&result).binding(0, ResultBlock::SIZE),
             ],
         );
-        let kernel = gpu.pipelines.kernel(device, arrays.spec(gpu.blocks));
-        let finish = gpu.pipelines.finish.clone();
-        let mut pass = Self { kernel, finish, windows, blocks: gpu.blocks, finish_group, slots, totals, result };
-        pass.set_work(&gpu.queue, window, arrays.len, coefficient);
-        pass
+        let before =
+            task.divide.map(|_| [gpu.pipelines.kernel(device, spec.weights_alone()), gpu.pipelines.divide.clone()]);
+        let mut pass = Self {
+            kernel: gpu.pipelines.kernel(device, spec),
+            finish: gpu.pipelines.finish.clone(),
+            before,
+            windows,
+            window,
+            blocks: spec.blocks,
+            classes: arrays.classes,
+            sums: work.sums,
+            finish_group,
+            slots,
+            stride,
+            totals,
+            result,
+            values,
+            values_stride,
+        };
+        pass.set_work(&gpu.queue, arrays.len, None, task);
+        Ok(pass)
     }
 
-    /// Sets what the next submission evaluates: the first `len` values of what was bound, no more windows than
-    /// there were.
-    pub fn set_work(&mut self, queue: &wgpu::Queue, window: u64, len: u64, coefficient: f32) {
-        let windows = self.windows.len();
-        let totals = Totals { windows: windows as u32, window: window as u32, count: [len as u32, (len >> 32) as u32] };
+    /// Sets what the next submission evaluates: the first `len` values of what was bound, no more windows than there
+    /// were, the first value in the class `phase` if that is another than was bound.
+    pub fn set_work(&mut self, queue: &wgpu::Queue, len: u64, phase: Option<u32>, task: &Task) {
+        let work = &task.work;
+        let totals = Totals {
+            windows: self.windows.len() as u32,
+            window: self.window as u32,
+            count: [len as u32, (len >> 32) as u32],
+            stride: (self.stride / 4) as u32,
+            counted: work.family.is_some().into(),
+            weighted: task.weighted.into(),
+            empty: work.empty as f32,
+            scale: task.divide.unwrap_or(work.coefficient),
+        };
         queue.write_buffer(&self.totals, 0, bytemuck::bytes_of(&totals));
+        let mut params = params(work, self.classes as u32);
         for (w, slot) in (0..).zip(&mut self.windows) {
-            let len = (len - w * window).min(window);
-            let params = Params { len: len as u32, coefficient };
-            queue.write_buffer(&self.slots, w * WINDOW_STRIDE + PARAMS, bytemuck::bytes_of(&params));
-            slot.workgroups = plan::workgroups(len, self.blocks);
+            let len = (len - w * self.window).min(self.window);
+            slot.phase = phase.unwrap_or(slot.phase);
+            (params.len, params.phase) = (len as u32, slot.phase);
+            queue.write_buffer(&self.slots, w * self.stride + PARAMS, bytemuck::bytes_of(&params));
+            if let Some(family) = &work.family {
+                queue.write_buffer(
+                    &self.slots,
+                    w * self.stride + CLASS_WEIGHTS,
+                    bytemuck::cast_slice(family.classes.as_ref()),
+                );
+            }
+            let rows = len / self.classes;
+            slot.workgroups = match self.sums {
+                Sums::All => plan::workgroups(len, self.blocks),
+                Sums::EachClass => plan::workgroups(rows, 1) * self.classes as u32,
+                Sums::EachRow => rows.div_ceil(256) as u32,
+            };
         }
     }
 
     /// Records the evaluation. The result block is complete when the device has run it.
     pub fn record(&self, encoder: &mut wgpu::CommandEncoder, timestamps: Option<wgpu::ComputePassTimestampWrites<'_>>) {
+        if let (Sums::EachClass, Some(values)) = (self.sums, &self.values) {
+            encoder.clear_buffer(values, 0, None);
+        }
         let mut pass = encoder
             .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("logloss"), timestamp_writes: timestamps });
-        pass.set_pipeline(&self.kernel);
+        if let Some([weigh, divide]) = &self.before {
+            self.over_windows(&mut pass, weigh);
+            self.over_all(&mut pass, divide);
+        }
+        self.over_windows(&mut pass, &self.kernel);
+        self.over_all(&mut pass, &self.finish);
+    }
+
+    fn over_windows(&self, pass: &mut wgpu::ComputePass<'_>, kernel: &wgpu::ComputePipeline) {
+        pass.set_pipeline(kernel);
         for window in &self.windows {
             pass.set_bind_group(0, &window.group, &[]);
             pass.dispatch_workgroups(window.workgroups, 1, 1);
         }
-        pass.set_pipeline(&self.finish);
+    }
+
+    fn over_all(&self, pass: &mut wgpu::ComputePass<'_>, pipeline: &wgpu::ComputePipeline) {
+        pass.set_pipeline(pipeline);
         pass.set_bind_group(0, &self.finish_group, &[]);
         pass.dispatch_workgroups(1, 1, 1);
     }
@@ -190,6 +423,11 @@ impl Pass {
     /// The result block.
     pub fn result(&self) -> &wgpu::Buffer {
         &self.result
+    }
+
+    /// Bytes between the class sums of two windows.
+    pub fn values_stride(&self) -> u64 {
+        self.values_stride
     }
 }
 

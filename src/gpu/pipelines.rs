@@ -2,17 +2,36 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
-use crate::{Floats, Form, Targets};
+use crate::{
+    Floats, Form, Ignore, Result, Targets, WeightShape, Weights,
+    family::{Sums, Uses},
+};
 
-/// The kernel's source: element math and the pass over a window.
-pub const KERNEL: &str =
-    concat!(include_str!("../../shaders/element.wgsl"), "\n", include_str!("../../shaders/kernel.wgsl"));
+/// What all kernels are made of: the arithmetic of an element, what weights and the like make of it, and the pass
+/// over a window.
+const KERNEL: [&str; 3] = [
+    include_str!("../../shaders/element.wgsl"),
+    include_str!("../../shaders/family.wgsl"),
+    include_str!("../../shaders/kernel.wgsl"),
+];
 
-/// The source of the pass that adds up the windows.
+/// What the sums are taken over, in the order of [`Sums`].
+const SUMS: [&str; 3] = [
+    include_str!("../../shaders/sums/all.wgsl"),
+    include_str!("../../shaders/sums/each_class.wgsl"),
+    include_str!("../../shaders/sums/each_row.wgsl"),
+];
+
+/// The source of the passes that add up the windows.
 pub const FINISH: &str = include_str!("../../shaders/finish.wgsl");
+
+/// The source of the kernel with the given sums.
+pub(crate) fn kernel_source(sums: Sums) -> String {
+    [KERNEL.as_slice(), &[SUMS[sums as usize]]].concat().join("\n")
+}
 
 /// How predictions are stored on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +76,34 @@ impl TargetType {
     }
 }
 
+/// How weights are stored on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WeightType {
+    /// IEEE binary32, 4 bytes a weight.
+    F32,
+    /// IEEE binary16, 2 bytes a weight.
+    F16,
+}
+
+impl WeightType {
+    /// Bytes that `len` weights take, whole words.
+    pub fn bytes(self, len: u64) -> u64 {
+        match self {
+            WeightType::F32 => len * 4,
+            WeightType::F16 => (len * 2).next_multiple_of(4),
+        }
+    }
+}
+
+impl From<&Weights<'_>> for WeightType {
+    fn from(weights: &Weights<'_>) -> Self {
+        match weights {
+            Weights::F32(_) => WeightType::F32,
+            Weights::F16(_) => WeightType::F16,
+        }
+    }
+}
+
 impl From<&Floats<'_>> for PredictionType {
     fn from(floats: &Floats<'_>) -> Self {
         match floats {
@@ -87,49 +134,133 @@ pub(crate) struct Spec {
     pub outputs: [bool; 3],
     /// Blocks a workgroup takes.
     pub blocks: u32,
+    /// What the sums are taken over.
+    pub sums: Sums,
+    /// What is in use beyond the plain loss.
+    pub family: Option<FamilySpec>,
+}
+
+/// What is in use beyond the plain loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FamilySpec {
+    pub uses: Uses,
+    pub weight: Option<(WeightType, WeightShape)>,
+    pub mask: bool,
+    /// 0 none, 1 a label, 2 NaN, as in kernel.wgsl.
+    pub ignore: u8,
+    /// Whether the pass only counts and weighs.
+    pub weights_alone: bool,
+}
+
+impl FamilySpec {
+    pub fn new(uses: Uses, weight: Option<(WeightType, WeightShape)>, mask: bool, ignore: Option<Ignore>) -> Self {
+        let ignore = match ignore {
+            None => 0,
+            Some(Ignore::Label(_)) => 1,
+            Some(Ignore::Nan) => 2,
+        };
+        Self { uses, weight, mask, ignore, weights_alone: false }
+    }
+}
+
+impl Spec {
+    /// The same evaluation, only counting and weighing.
+    pub fn weights_alone(self) -> Self {
+        let family = self.family.map(|family| FamilySpec { weights_alone: true, ..family });
+        Self { outputs: [false; 3], sums: Sums::All, family, ..self }
+    }
+
+    /// The names and values that kernel.wgsl is compiled with.
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        let flag = |on: bool| f64::from(u8::from(on));
+        let [loss, gradient, hessian] = self.outputs.map(flag);
+        let mut constants = vec![
+            ("FORM", f64::from(self.form as u8)),
+            ("PREDICTION", f64::from(self.prediction as u8)),
+            ("TARGET", f64::from(self.target as u8)),
+            ("LOSS", loss),
+            ("GRADIENT", gradient),
+            ("HESSIAN", hessian),
+            ("BLOCKS", f64::from(self.blocks)),
+        ];
+        if let Some(family) = self.family {
+            let (weight, samples) = match family.weight {
+                None => (0.0, false),
+                Some((ty, shape)) => (1.0 + f64::from(ty as u8), shape == WeightShape::Samples),
+            };
+            constants.extend([
+                ("FAMILY", 1.0),
+                ("SERIES", 2.0),
+                ("WEIGHT", weight),
+                ("SAMPLE_WEIGHTS", flag(samples)),
+                ("MASK", flag(family.mask)),
+                ("IGNORE", f64::from(family.ignore)),
+                ("CLASSES", flag(family.uses.classes)),
+                ("FOCAL", flag(family.uses.focal)),
+                ("CONVENTIONS", flag(family.uses.conventions)),
+                ("WEIGHTS_ALONE", flag(family.weights_alone)),
+            ]);
+        }
+        constants
+    }
 }
 
 /// The pipelines of one device.
 #[derive(Debug)]
 pub(crate) struct Pipelines {
-    kernel: wgpu::ShaderModule,
-    kernel_layout: wgpu::PipelineLayout,
+    /// The kernel's modules and layouts, by what the sums are taken over; made when they are first asked for.
+    variants: [OnceLock<Variant>; 3],
     kernels: Mutex<HashMap<Spec, wgpu::ComputePipeline>>,
-    pub kernel_bindings: wgpu::BindGroupLayout,
     pub finish: wgpu::ComputePipeline,
+    pub divide: wgpu::ComputePipeline,
     pub finish_bindings: wgpu::BindGroupLayout,
 }
 
+/// The kernel with one kind of sums.
+#[derive(Debug)]
+struct Variant {
+    module: wgpu::ShaderModule,
+    layout: wgpu::PipelineLayout,
+    bindings: wgpu::BindGroupLayout,
+}
+
+const READ: wgpu::BufferBindingType = wgpu::BufferBindingType::Storage { read_only: true };
+const WRITE: wgpu::BufferBindingType = wgpu::BufferBindingType::Storage { read_only: false };
+/// The bindings of kernel.wgsl; sums by class or row have one more.
+const BINDINGS: [wgpu::BufferBindingType; 9] = [WRITE, READ, READ, WRITE, WRITE, WRITE, READ, READ, WRITE];
+
 impl Pipelines {
     pub fn new(device: &wgpu::Device) -> Self {
-        let [read, write] = [true, false].map(|read_only| wgpu::BufferBindingType::Storage { read_only });
-        let kernel_bindings = layout(device, "logloss kernel", &[write, read, read, write, write, write]);
-        let finish_bindings = layout(device, "logloss finish", &[read, write, write]);
-        let pipeline_layout = |label, bindings| {
-            device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-                label: Some(label),
-                bind_group_layouts: &[Some(bindings)],
-                immediate_size: 0,
+        let finish_bindings = layout(device, "logloss finish", &[READ, WRITE, WRITE]);
+        let finish_layout = pipeline_layout(device, "logloss finish", &finish_bindings);
+        let finish_module = module(device, "logloss finish", FINISH);
+        let finish = |entry_point| {
+            device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some("logloss finish"),
+                layout: Some(&finish_layout),
+                module: &finish_module,
+                entry_point: Some(entry_point),
+                compilation_options: Default::default(),
+                cache: None,
             })
         };
-        let kernel_layout = pipeline_layout("logloss kernel", &kernel_bindings);
-        let finish_layout = pipeline_layout("logloss finish", &finish_bindings);
-        let finish = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some("logloss finish"),
-            layout: Some(&finish_layout),
-            module: &module(device, "logloss finish", FINISH),
-            entry_point: Some("finish"),
-            compilation_options: Default::default(),
-            cache: None,
-        });
         Self {
-            kernel: module(device, "logloss kernel", KERNEL),
-            kernel_layout,
+            variants: Default::default(),
             kernels: Mutex::default(),
-            kernel_bindings,
-            finish,
+            finish: finish("finish"),
+            divide: finish("divide"),
             finish_bindings,
         }
+    }
+
+    /// Storage buffers that a kernel with these sums binds.
+    pub fn storage_buffers(sums: Sums) -> u32 {
+        BINDINGS.len() as u32 - u32::from(sums == Sums::All)
+    }
+
+    /// The layout of a kernel's bindings.
+    pub fn bindings(&self, device: &wgpu::Device, sums: Sums) -> &wgpu::BindGroupLayout {
+        &self.variant(device, sums).bindings
     }
 
     /// The kernel for `spec`, made the first time it is asked for.
@@ -138,30 +269,48 @@ impl Pipelines {
         kernels.entry(spec).or_insert_with(|| self.make_kernel(device, spec)).clone()
     }
 
+    /// Forgets every kernel if making what they are for has failed: one of them may be invalid.
+    pub fn keep<T>(&self, made: Result<T>) -> Result<T> {
+        if made.is_err() {
+            self.kernels.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        made
+    }
+
+    fn variant(&self, device: &wgpu::Device, sums: Sums) -> &Variant {
+        self.variants[sums as usize].get_or_init(|| {
+            let bindings = layout(device, "logloss kernel", &BINDINGS[..Self::storage_buffers(sums) as usize]);
+            Variant {
+                module: module(device, "logloss kernel", &kernel_source(sums)),
+                layout: pipeline_layout(device, "logloss kernel", &bindings),
+                bindings,
+            }
+        })
+    }
+
     fn make_kernel(&self, device: &wgpu::Device, spec: Spec) -> wgpu::ComputePipeline {
-        let [loss, gradient, hessian] = spec.outputs.map(|on| f64::from(u8::from(on)));
-        let constants = [
-            ("FORM", f64::from(spec.form as u8)),
-            ("PREDICTION", f64::from(spec.prediction as u8)),
-            ("TARGET", f64::from(spec.target as u8)),
-            ("LOSS", loss),
-            ("GRADIENT", gradient),
-            ("HESSIAN", hessian),
-            ("BLOCKS", f64::from(spec.blocks)),
-        ];
+        let variant = self.variant(device, spec.sums);
         device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some("logloss kernel"),
-            layout: Some(&self.kernel_layout),
-            module: &self.kernel,
+            layout: Some(&variant.layout),
+            module: &variant.module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &constants,
+                constants: &spec.constants(),
                 // The kernel writes every word of workgroup memory before it reads it.
                 zero_initialize_workgroup_memory: false,
             },
             cache: None,
         })
     }
+}
+
+fn pipeline_layout(device: &wgpu::Device, label: &str, bindings: &wgpu::BindGroupLayout) -> wgpu::PipelineLayout {
+    device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: Some(label),
+        bind_group_layouts: &[Some(bindings)],
+        immediate_size: 0,
+    })
 }
 
 fn module(device: &wgpu::Device, label: &str, source: &str) -> wgpu::ShaderModule {

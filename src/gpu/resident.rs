@@ -3,16 +3,24 @@
 use std::{sync::Arc, time::Instant};
 
 use crate::{
-    Array, Batch, Error, Evaluation, Form, Invalid, Objective, Phases, Result, Run, Value,
+    Array, Batch, ClassPartials, Error, Evaluation, Form, Invalid, Objective, Partials, Phases, Reduction, Result, Run,
+    Targets, Totals, Value, WeightShape,
+    family::{Sums, Work},
     gpu::{
         Gpu,
-        buffers::{self, BufferRegion},
-        host::{Timer, view},
-        pass::{Arrays, OUTPUTS, Pass},
-        pipelines::{PredictionType, TargetType},
+        buffers::{self, BufferRegion, Mapping},
+        host::{Timer, class_partials, view},
+        pass::{Arrays, CLASS_SUM, OUTPUTS, Pass, Task},
+        pipelines::{PredictionType, TargetType, WeightType},
         result::ResultBlock,
     },
 };
+
+/// Bytes of a readback buffer before the values by class or row: the result block and two timestamps, aligned.
+const HEAD: u64 = 512;
+
+/// Values that a batch may claim to have: 4 TiB of f32, past any device.
+const LEN_MAX: u64 = 1 << 40;
 
 /// Bytes sent to the device before waiting for them to arrive: bounds what wgpu keeps of them on the host.
 const UPLOAD_STEP: u64 = 32 << 20;
@@ -29,6 +37,9 @@ pub struct DeviceBatch {
     target: TargetType,
     predictions: BufferRegion,
     targets: BufferRegion,
+    classes: u64,
+    weights: Option<(WeightType, WeightShape, BufferRegion)>,
+    mask: Option<BufferRegion>,
 }
 
 impl DeviceBatch {
@@ -41,7 +52,32 @@ impl DeviceBatch {
         (prediction, predictions): (PredictionType, BufferRegion),
         (target, targets): (TargetType, BufferRegion),
     ) -> Self {
-        Self { form, len, prediction, target, predictions, targets }
+        Self { form, len, prediction, target, predictions, targets, classes: 1, weights: None, mask: None }
+    }
+
+    /// The same values as shape [N, `classes`], row-major.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if `classes` is 0 or does not divide the number of values.
+    pub fn with_classes(mut self, classes: u64) -> Result<Self> {
+        if classes == 0 || !self.len.is_multiple_of(classes) {
+            return Err(Error::Shape { len: self.len, classes });
+        }
+        self.classes = classes;
+        Ok(self)
+    }
+
+    /// A weight for each element, `[N, C]`, or for each sample, `[N]`.
+    pub fn with_weights(mut self, ty: WeightType, shape: WeightShape, weights: impl Into<BufferRegion>) -> Self {
+        let shape = if self.classes == 1 { WeightShape::Elements } else { shape };
+        self.weights = Some((ty, shape, weights.into()));
+        self
+    }
+
+    /// A bit for each element, least significant first, in words of 4 bytes: 0 ignores it.
+    pub fn with_mask(mut self, bits: impl Into<BufferRegion>) -> Self {
+        self.mask = Some(bits.into());
+        self
     }
 
     /// Number of values, N·C.
@@ -66,7 +102,11 @@ impl DeviceBatch {
 
     /// Bytes that an evaluation has to read.
     pub fn bytes(&self) -> u64 {
-        self.prediction.bytes(self.len) + self.target.bytes(self.len)
+        let weights = self.weights.as_ref().map_or(0, |(ty, shape, _)| {
+            ty.bytes(if *shape == WeightShape::Samples { self.len / self.classes } else { self.len })
+        });
+        let mask = self.mask.as_ref().map_or(0, |_| TargetType::Bits.bytes(self.len));
+        self.prediction.bytes(self.len) + self.target.bytes(self.len) + weights + mask
     }
 }
 
@@ -112,6 +152,8 @@ pub struct Prepared {
     gpu: Arc<Gpu>,
     arrays: Arrays,
     objective: Objective,
+    sums: Sums,
+    bytes: u64,
     pass: Pass,
     readback: wgpu::Buffer,
     timer: Option<Timer>,
@@ -131,6 +173,19 @@ impl Gpu {
             target,
             predictions: self.upload_array("predictions", batch.predictions().bytes(), prediction.bytes(len)).await?,
             targets: self.upload_array("targets", batch.targets().bytes(), target.bytes(len)).await?,
+            classes: batch.classes() as u64,
+            weights: match batch.weights() {
+                None => None,
+                Some((weights, shape)) => {
+                    let ty = WeightType::from(&weights);
+                    let bytes = ty.bytes(weights.len() as u64);
+                    Some((ty, shape, self.upload_array("weights", weights.bytes(), bytes).await?))
+                }
+            },
+            mask: match batch.mask() {
+                None => None,
+                Some(bits) => Some(self.upload_array("mask", bits, TargetType::Bits.bytes(len)).await?),
+            },
         })
     }
 
@@ -138,13 +193,16 @@ impl Gpu {
         let buffer = self.new_array(name, padded).await?;
         let (whole, tail) = bytes.split_at(bytes.len() - bytes.len() % 4);
         for (step, part) in (0..).zip(whole.chunks(UPLOAD_STEP as usize)) {
-            self.queue.write_buffer(&buffer, step * UPLOAD_STEP, part);
-            buffers::wait(&self.device, self.queue.submit([]))?;
+            let sent = buffers::scoped(&self.device, || {
+                self.queue.write_buffer(&buffer, step * UPLOAD_STEP, part);
+                self.queue.submit([])
+            });
+            buffers::wait(&self.device, sent.await?)?;
         }
         if !tail.is_empty() {
             let mut word = [0; 4];
             word[..tail.len()].copy_from_slice(tail);
-            self.queue.write_buffer(&buffer, whole.len() as u64, &word);
+            buffers::scoped(&self.device, || self.queue.write_buffer(&buffer, whole.len() as u64, &word)).await?;
         }
         Ok(buffer.into())
     }
@@ -166,6 +224,9 @@ impl Gpu {
         objective: &Objective,
         outputs: DeviceOutputs,
     ) -> Result<Prepared> {
+        if batch.len > LEN_MAX {
+            return Err(Error::Limit { name: "the batch, in values,", needed: batch.len, limit: LEN_MAX });
+        }
         let mut regions = [const { None }; 3];
         for ((region, sink), name) in
             regions.iter_mut().zip([outputs.loss, outputs.gradient, outputs.hessian]).zip(OUTPUTS)
@@ -178,27 +239,49 @@ impl Gpu {
         }
         let arrays = Arrays {
             form: batch.form,
-            prediction: batch.prediction,
-            target: batch.target,
             len: batch.len,
+            classes: batch.classes,
+            prediction: batch.prediction,
             predictions: batch.predictions.clone(),
+            target: batch.target,
             targets: batch.targets.clone(),
+            weights: batch.weights.clone(),
+            mask: batch.mask.clone(),
             outputs: regions,
         };
         arrays.check(&self.limits)?;
+        let hard = match batch.target {
+            TargetType::F32 => Targets::F32(&[]),
+            TargetType::U8 => Targets::U8(&[]),
+            TargetType::Bits => Targets::Bits(&[]),
+        };
+        objective.check(batch.classes as usize, &hard)?;
+        let mask = batch.mask.is_some();
+        let derivatives = arrays.outputs[1].is_some() || arrays.outputs[2].is_some();
+        let divide = (derivatives && objective.needs_totals(mask)).then(|| objective.scale());
+        let coefficient = match divide {
+            Some(scale) => scale,
+            None => objective.coefficient(&Totals { count: batch.len, weight: batch.len as f64 }),
+        };
+        let work = Work::new(objective, batch.form, batch.weights.is_some(), mask, coefficient);
+        let sums = work.sums;
+        let task = Task { work, weighted: objective.reduction() == Reduction::WeightedMean, divide };
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let made = buffers::scoped(&self.device, || {
-            (
-                Pass::new(&self, &arrays, objective.coefficient(batch.len)),
-                buffers::make(&self.device, "logloss readback", ResultBlock::SIZE + 16, usage),
-                self.timestamp_period.map(|_| Timer::new(&self.device)),
-            )
+            Pass::new(&self, &arrays, &task).map(|pass| {
+                let bytes = HEAD + pass.values.as_ref().map_or(0, wgpu::Buffer::size);
+                let readback = buffers::make(&self.device, "logloss readback", bytes, usage);
+                (pass, readback, self.timestamp_period.map(|_| Timer::new(&self.device)))
+            })
         });
-        let (pass, readback, timer) = made.await?;
+        let (pass, readback, timer) = self.pipelines.keep(made.await)??;
+        let bytes = batch.bytes();
         Ok(Prepared {
             gpu: self,
             arrays,
-            objective: *objective,
+            objective: objective.clone(),
+            sums,
+            bytes,
             pass,
             readback,
             timer,
@@ -234,13 +317,11 @@ impl Gpu {
         bytes: u64,
         look: impl FnOnce(&[u8]) -> T,
     ) -> Result<T> {
-        let submission = self.queue.submit([encoder.finish()]);
-        let mapped = buffers::map(readback.slice(..bytes), wgpu::MapMode::Read);
+        let submission = buffers::scoped(&self.device, || self.queue.submit([encoder.finish()])).await?;
+        let mut mapping = Mapping::read(readback, bytes);
         buffers::wait(&self.device, submission)?;
-        mapped.await?;
-        let value = look(&view(readback, bytes)?);
-        readback.unmap();
-        Ok(value)
+        mapping.ready().await?;
+        Ok(look(&view(readback, bytes)?))
     }
 }
 
@@ -287,23 +368,32 @@ impl Prepared {
         if let Some(timer) = &self.timer {
             timer.resolve(&mut encoder, &self.readback, ResultBlock::SIZE);
         }
-        let (block, kernel) = gpu
-            .read(encoder, &self.readback, ResultBlock::SIZE + 16, |bytes| {
-                let (block, ticks) = bytes.split_at(ResultBlock::SIZE as usize);
-                (bytemuck::pod_read_unaligned::<ResultBlock>(block), gpu.kernel_time(ticks))
+        let mut size = HEAD;
+        if let Some(values) = &self.pass.values {
+            encoder.copy_buffer_to_buffer(values, 0, &self.readback, HEAD, values.size());
+            size += values.size();
+        }
+        let (block, kernel, classes, rows) = gpu
+            .read(encoder, &self.readback, size, |bytes| {
+                let (head, values) = bytes.split_at(HEAD as usize);
+                let (block, ticks) = head.split_at(ResultBlock::SIZE as usize);
+                let block = bytemuck::pod_read_unaligned::<ResultBlock>(block);
+                let (classes, rows) = self.values(values, block.status != 0);
+                (block, gpu.kernel_time(ticks), classes, rows)
             })
             .await?;
         let elapsed = started.elapsed();
-        let partials = block.partials();
+        let mut partials = block.partials();
+        partials.classes = classes;
         if let (Invalid::Error, Some(index)) = (self.objective.invalid(), partials.first_invalid) {
             return Err(self.offence(block.status, index).await?);
         }
         let arrays = &self.arrays;
         let written = arrays.outputs.iter().flatten().count() as u64 * 4 * arrays.len;
         Ok(Evaluation {
-            value: Value::new(self.objective.reduction(), &partials),
+            value: Value::new(&self.objective, &partials, rows),
             sum: partials.sum.value(),
-            mean: partials.mean(),
+            mean: self.objective.mean_of(&partials),
             count: partials.count,
             loss: None,
             gradient: None,
@@ -318,7 +408,7 @@ impl Prepared {
                     ..Phases::default()
                 },
                 chunks: self.pass.windows() as u64,
-                bytes: arrays.prediction.bytes(arrays.len) + arrays.target.bytes(arrays.len) + written,
+                bytes: self.bytes + written,
             },
         })
     }
@@ -331,16 +421,56 @@ impl Prepared {
         pollster::block_on(self.evaluate_async())
     }
 
+    /// What the readback holds of classes or rows.
+    fn values(&self, bytes: &[u8], invalid: bool) -> (Vec<ClassPartials>, Vec<f64>) {
+        match self.sums {
+            Sums::All => (Vec::new(), Vec::new()),
+            Sums::EachClass => {
+                let mut classes = Partials::default();
+                for window in bytes.chunks(self.pass.values_stride() as usize) {
+                    let window = &window[..(self.arrays.classes * CLASS_SUM) as usize];
+                    classes.merge(&Partials { classes: class_partials(window, invalid), ..Partials::default() });
+                }
+                (classes.classes, Vec::new())
+            }
+            Sums::EachRow => {
+                let rows = (self.arrays.len / self.arrays.classes) as usize;
+                let means = bytes.chunks_exact(4).take(rows);
+                (Vec::new(), means.map(|mean| bytemuck::pod_read_unaligned::<f32>(mean).into()).collect())
+            }
+        }
+    }
+
+    /// The mean of each row as f32, `[N]`, where the reduction asks for it, with the usages `STORAGE` and `COPY_SRC`.
+    pub fn row_means(&self) -> Option<&wgpu::Buffer> {
+        self.pass.values.as_ref().filter(|_| self.sums == Sums::EachRow)
+    }
+
     /// The error for value `index`, read back from the device.
     async fn offence(&self, status: u32, index: u64) -> Result<Error> {
         let arrays = &self.arrays;
         // Only the word that holds the value is copied.
-        let (array, region, at) = if status == 1 {
-            let array = if arrays.form == Form::Logits { Array::Predictions } else { Array::Probabilities };
-            (array, &arrays.predictions, index * if arrays.prediction == PredictionType::F32 { 4 } else { 2 })
-        } else {
-            (Array::Targets, &arrays.targets, index * if arrays.target == TargetType::F32 { 4 } else { 1 })
+        let (array, region, at, ty) = match (status, &arrays.weights) {
+            (3, Some((ty, shape, region))) => {
+                let at = if *shape == WeightShape::Samples { index / arrays.classes } else { index };
+                let ty = if *ty == WeightType::F32 { Stored::F32 } else { Stored::F16 };
+                (Array::Weights, region, at, ty)
+            }
+            (1, _) => {
+                let array = if arrays.form == Form::Logits { Array::Predictions } else { Array::Probabilities };
+                let ty = match arrays.prediction {
+                    PredictionType::F32 => Stored::F32,
+                    PredictionType::F16 => Stored::F16,
+                    PredictionType::Bf16 => Stored::Bf16,
+                };
+                (array, &arrays.predictions, index, ty)
+            }
+            _ => {
+                let ty = if arrays.target == TargetType::F32 { Stored::F32 } else { Stored::U8 };
+                (Array::Targets, &arrays.targets, index, ty)
+            }
         };
+        let at = at * ty.bytes();
         if !region.buffer.usage().contains(wgpu::BufferUsages::COPY_SRC) {
             return Ok(Error::InvalidValue { array, index, value: f64::NAN });
         }
@@ -348,12 +478,31 @@ impl Prepared {
         encoder.copy_buffer_to_buffer(&region.buffer, region.offset + at / 4 * 4, &self.readback, 0, 4);
         let word = self.gpu.read(encoder, &self.readback, 4, bytemuck::pod_read_unaligned::<u32>).await?;
         let bits = word >> (at % 4 * 8);
-        let value = match (status, arrays.prediction, arrays.target) {
-            (1, PredictionType::F32, _) | (2, _, TargetType::F32) => f32::from_bits(word).into(),
-            (1, PredictionType::F16, _) => half::f16::from_bits(bits as u16).into(),
-            (1, PredictionType::Bf16, _) => half::bf16::from_bits(bits as u16).into(),
-            _ => f64::from(bits as u8),
+        let value = match ty {
+            Stored::F32 => f32::from_bits(word).into(),
+            Stored::F16 => half::f16::from_bits(bits as u16).into(),
+            Stored::Bf16 => half::bf16::from_bits(bits as u16).into(),
+            Stored::U8 => f64::from(bits as u8),
         };
         Ok(Error::InvalidValue { array, index, value })
+    }
+}
+
+/// How the value that an error speaks of is stored.
+#[derive(Clone, Copy)]
+enum Stored {
+    F32,
+    F16,
+    Bf16,
+    U8,
+}
+
+impl Stored {
+    fn bytes(self) -> u64 {
+        match self {
+            Stored::F32 => 4,
+            Stored::F16 | Stored::Bf16 => 2,
+            Stored::U8 => 1,
+        }
     }
 }

@@ -2,20 +2,23 @@
 
 use crate::{ExactSum, Partials};
 
-/// What an evaluation leaves on the device, as 32 words of 4 bytes (little endian): a shader can bind it, or a
+/// What an evaluation leaves on the device, as 64 words of 4 bytes (little endian): a shader can bind it, or a
 /// host copy it back. All counts are of the whole batch.
 ///
 /// ```wgsl
 /// struct ResultBlock {
-///     status: u32,               // 0: every value was valid; 1: a prediction was not; 2: a target was not
+///     status: u32,               // 0: every value was valid; 1: a prediction was not; 2: a target, 3: a weight
 ///     infinite: u32,             // 1 if a loss was +inf
 ///     first_invalid_low: u32,    // index of the first invalid value, 64 bits in two halves; all ones if none
 ///     first_invalid_high: u32,
 ///     count_low: u32,            // values counted, 64 bits in two halves
 ///     count_high: u32,
 ///     sum: f32,                  // NaN if a value was invalid, +inf if a loss was
-///     mean: f32,                 // likewise; NaN for an empty batch
+///     mean: f32,                 // over the count, or the weights where the reduction says so; NaN for an empty batch
+///     weight: f32,               // the sum of the weights of what was counted
+///     reserved: array<u32, 7>,
 ///     limbs: array<u32, 24>,     // the exact sum: limb l, below 65536, counts units of 2^(16 l - 173)
+///     weight_limbs: array<u32, 24>, // that of the weights, likewise; 0 where every weight is 1
 /// }
 /// ```
 ///
@@ -24,7 +27,7 @@ use crate::{ExactSum, Partials};
 #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub struct ResultBlock {
-    /// 0: every value was valid; 1: a prediction was not; 2: a target was not.
+    /// 0: every value was valid; 1: a prediction was not; 2: a target; 3: a weight.
     pub status: u32,
     /// 1 if a loss was +inf.
     pub infinite: u32,
@@ -36,8 +39,14 @@ pub struct ResultBlock {
     pub sum: f32,
     /// Their mean, rounded to f32.
     pub mean: f32,
+    /// The sum of the weights, rounded to f32.
+    pub weight: f32,
+    /// For later.
+    pub reserved: [u32; 7],
     /// The exact sum of the losses: limb l, below 65536, counts units of 2^(16 l − 173).
     pub limbs: [u32; 24],
+    /// The exact sum of the weights, likewise; 0 where every weight is 1.
+    pub weight_limbs: [u32; 24],
 }
 
 impl ResultBlock {
@@ -46,17 +55,25 @@ impl ResultBlock {
 
     /// The sums, to be merged with those of other parts.
     pub fn partials(&self) -> Partials {
-        let sum = if self.status != 0 {
-            ExactSum::of([f64::NAN])
-        } else if self.infinite != 0 {
-            ExactSum::of([f64::INFINITY])
+        let sum = if self.status != 0 { ExactSum::of([f64::NAN]) } else { exact(&self.limbs, self.infinite) };
+        let count = join(self.count);
+        let weight = if self.weight_limbs == [0; 24] && self.weight != 0.0 {
+            ExactSum::of([count as f64])
         } else {
-            // Each limb times its power of two is an f64 as it is.
-            ExactSum::of((0i32..).zip(self.limbs).map(|(l, limb)| f64::from(limb) * 2f64.powi(16 * l - 173)))
+            exact(&self.weight_limbs, 0)
         };
         let first_invalid = (self.status != 0).then_some(join(self.first_invalid));
-        Partials { sum, count: join(self.count), first_invalid }
+        Partials { sum, weight, count, classes: Vec::new(), first_invalid }
     }
+}
+
+/// What limbs hold.
+pub(crate) fn exact(limbs: &[u32], infinite: u32) -> ExactSum {
+    if infinite != 0 {
+        return ExactSum::of([f64::INFINITY]);
+    }
+    // Each limb times its power of two is an f64 as it is.
+    ExactSum::of((0i32..).zip(limbs).map(|(l, &limb)| f64::from(limb) * 2f64.powi(16 * l - 173)))
 }
 
 fn join([low, high]: [u32; 2]) -> u64 {

@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use logloss::{
-    Batch, Device, Engine, EngineOptions, Evaluation, Floats, Form, Objective, Outputs, Reduction, Targets,
-    contract::{self, Class, Output, TargetKind},
+    Batch, Device, Engine, EngineOptions, Evaluation, Floats, Form, Objective, Outputs, Reduction, Targets, Value,
+    contract::{self, Class, Kind, Output},
     oracle::{Element, Truth},
 };
 
@@ -51,7 +51,7 @@ pub fn open(options: EngineOptions) -> Engine {
 
 /// Runs a test on every engine; the last line printed names the one that failed.
 #[expect(clippy::print_stderr, reason = "shown when a test fails")]
-pub fn each(test: impl Fn(&Engine)) {
+pub fn each(mut test: impl FnMut(&Engine)) {
     for engine in engines() {
         eprintln!("on {}", engine.device().name);
         test(engine);
@@ -132,6 +132,9 @@ pub fn results(evaluation: &Evaluation) -> [&[f32]; 3] {
 #[derive(Debug, PartialEq)]
 pub struct Bits {
     pub terms: Vec<u64>,
+    pub weight: Vec<u64>,
+    pub classes: Vec<(Vec<u64>, u64)>,
+    pub value: Vec<u64>,
     pub sum: u64,
     pub count: u64,
     pub first_invalid: Option<u64>,
@@ -140,8 +143,16 @@ pub struct Bits {
 
 pub fn bits(evaluation: &Evaluation) -> Bits {
     let outputs = [&evaluation.loss, &evaluation.gradient, &evaluation.hessian];
+    let terms = |sum: &logloss::ExactSum| sum.terms().iter().map(|term| term.to_bits()).collect::<Vec<_>>();
+    let value = match &evaluation.value {
+        Value::Scalar(value) => std::slice::from_ref(value),
+        other => other.vector().unwrap_or_default(),
+    };
     Bits {
-        terms: evaluation.partials.sum.terms().iter().map(|term| term.to_bits()).collect(),
+        terms: terms(&evaluation.partials.sum),
+        weight: terms(&evaluation.partials.weight),
+        classes: evaluation.partials.classes.iter().map(|class| (terms(&class.sum), class.count)).collect(),
+        value: value.iter().map(|value| value.to_bits()).collect(),
         sum: evaluation.sum.to_bits(),
         count: evaluation.count,
         first_invalid: evaluation.partials.first_invalid,
@@ -158,6 +169,9 @@ pub fn assert_same(got: &Evaluation, wanted: &Evaluation, what: &str) {
         assert_eq!(first, None, "{what}: first difference in {name}");
     }
     assert!(got.terms == wanted.terms && got.sum == wanted.sum, "{what}: another sum");
+    assert!(got.weight == wanted.weight, "{what}: another weight");
+    assert!(got.classes == wanted.classes, "{what}: other classes");
+    assert!(got.value == wanted.value, "{what}: another value");
     assert_eq!((got.count, got.first_invalid), (wanted.count, wanted.first_invalid), "{what}");
     assert!(got == wanted, "{what}: other outputs");
 }
@@ -174,7 +188,7 @@ pub fn judge_scaled(engine: &Engine, batch: &Batch<'_>, got: [&[f32]; 3], coeffi
         assert_eq!(got.len(), batch.len());
         for (i, &got) in got.iter().enumerate() {
             let (prediction, target) = (batch.predictions().get(i), batch.targets().get(i));
-            let row = contract::find(class, batch.form(), TargetKind::of(target), output).expect("a row");
+            let row = contract::find(class, batch.form(), Kind::of(target), output).expect("a row");
             let element = Element::new(batch.form(), prediction, target);
             let truth = element.truth();
             let (error, ceiling) = if coefficient == 1.0 || output == Output::Loss {

@@ -2,9 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use logloss::{BLOCK, Engine, Form, Invalid, Objective, Outputs};
+use logloss::{BLOCK, Engine, Evaluation, ExactSum, Form, Invalid, Objective, Outputs, Value};
 
-use crate::common::{FORMS, Random, all, assert_same, batch, judge, judge_scaled, judge_sum, none, results};
+use crate::{
+    common::{FORMS, Random, all, assert_same, batch, judge, judge_scaled, judge_sum, none, results},
+    scenes::{REDUCTIONS, Recipe, Weighing, element, judge_scene},
+};
 
 fn objects(check: impl FnOnce()) -> bool {
     catch_unwind(AssertUnwindSafe(check)).is_err()
@@ -86,4 +89,63 @@ fn one_bit_is_a_difference() {
     assert!(differs(&|got| got.sum = f64::from_bits(got.sum.to_bits() + 1)));
     assert!(differs(&|got| got.partials.first_invalid = Some(0)));
     assert!(differs(&|got| got.count += 1));
+    assert!(differs(&|got| got.partials.weight = ExactSum::of([1.0])));
+    assert!(differs(&|got| got.partials.classes = vec![logloss::ClassPartials::default()]));
+    assert!(differs(&|got| got.value = Value::Scalar(1.0)));
+}
+
+/// The judge of weights, masks and the rest.
+#[test]
+fn scenes_are_judged() {
+    let mut random = Random(74);
+    let engine = Engine::cpu();
+    for form in FORMS {
+        for gamma in [None, Some(2.0)] {
+            for reduction in REDUCTIONS {
+                let mut recipe = Recipe::plain(form);
+                (recipe.weighing, recipe.ignore, recipe.mask, recipe.pos_weight) = (Weighing::Elements, true, true, 2);
+                (recipe.gamma, recipe.reduction) = (gamma, reduction);
+                let scene = recipe.scene(&mut random, 700, 3);
+                let batch = scene.batch();
+                let right = all(&engine, &batch, &scene.objective);
+                let fails = |change: &dyn Fn(&mut Evaluation)| {
+                    let mut got = right.clone();
+                    change(&mut got);
+                    objects(|| {
+                        judge_scene(&engine, &batch, &scene.objective, 1.0, &got);
+                    })
+                };
+                assert!(!fails(&|_| ()));
+                let loss = right.loss.as_ref().expect("asked for");
+                let kept = (0..loss.len()).find(|&i| loss[i] > 0.1).expect("one");
+                let left_out = (0..loss.len()).find(|&i| element(&batch, &scene.objective, i).is_none()).expect("one");
+                let set = |values: &mut Option<Vec<f32>>, i: usize, f: &dyn Fn(f32) -> f32| {
+                    let value = &mut values.as_mut().expect("asked for")[i];
+                    *value = f(*value);
+                };
+                let wrongs: [fn(f32) -> f32; 4] = [|v| v * 1.0001, |_| f32::NAN, |_| f32::INFINITY, |v| -v];
+                for wrong in wrongs {
+                    assert!(fails(&|got| set(&mut got.loss, kept, &wrong)));
+                    assert!(fails(&|got| set(&mut got.gradient, kept, &wrong)));
+                    assert!(fails(&|got| set(&mut got.hessian, kept, &wrong)));
+                }
+                assert!(fails(&|got| set(&mut got.gradient, left_out, &|_| 1e-30)));
+                assert!(fails(&|got| set(&mut got.loss, left_out, &|_| f32::NAN)));
+                assert!(fails(&|got| got.loss.as_mut().expect("asked for").truncate(1)));
+                for wrong in [f64::NAN, 0.0, right.sum * 1.000_01] {
+                    assert!(fails(&|got| got.sum = wrong));
+                    assert!(fails(&|got| got.partials.weight = ExactSum::of([wrong])));
+                }
+                assert!(fails(&|got| got.count += 1));
+                assert!(fails(&|got| got.partials.count += 1));
+                assert!(fails(&|got| {
+                    got.value = match &got.value {
+                        Value::Elements => Value::Scalar(0.0),
+                        Value::Scalar(value) => Value::Scalar(value * 1.000_1),
+                        _ => Value::Elements,
+                    }
+                }));
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use logloss::{
     Engine, Form, Objective, Outputs,
-    contract::{self, TargetKind},
+    contract::{self, Kind},
     oracle::Element,
 };
 
@@ -28,10 +28,17 @@ fn read_npy<const N: usize>(path: &str, descr: &str) -> Vec<[u8; N]> {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "what a run has measured")]
 fn selftest() {
     each(|engine| {
         let report = engine.selftest().expect("the device works");
         assert_eq!(report.device, engine.device());
+        for row in &report.rows {
+            eprintln!(
+                "measured: {}: {}: {:.3e} of {} {}, {}",
+                report.device.name, row.name, row.worst, row.ceiling, row.unit, row.at
+            );
+        }
         let broken: Vec<_> = report.rows.iter().filter(|row| !row.holds).collect();
         assert!(report.passed() && broken.is_empty(), "{broken:#?}");
     });
@@ -91,7 +98,7 @@ fn golden_points() {
         for ((got, output), column) in results(&evaluation).into_iter().zip(outputs).zip(2..) {
             for (i, line) in lines.iter().enumerate() {
                 let truth: f64 = line[column].parse().expect("a number");
-                let kind = TargetKind::of(zs[i].into());
+                let kind = Kind::of(zs[i].into());
                 let row = contract::find(class, Form::Logits, kind, output).expect("a row");
                 let unit = match row.unit {
                     contract::Unit::Ulp => contract::ulp(truth),
@@ -161,7 +168,7 @@ fn sums_of_few_and_of_equal_values() {
                 each(|engine| {
                     let sum = engine.evaluate(&batch, &Objective::sum(), Outputs::none()).expect("valid").sum;
                     let class = contract::Class::of(&engine.device());
-                    let kind = TargetKind::of(label.into());
+                    let kind = Kind::of(label.into());
                     let row = contract::find(class, form, kind, contract::Output::Loss).expect("a row");
                     let error = contract::relative(sum, truth, len as u64);
                     let allowed = row.ceiling * 2f64.powi(-23) + contract::SUM_OF_EQUALS;

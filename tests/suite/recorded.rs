@@ -121,9 +121,18 @@ impl Block {
     fn mean(&self) -> f32 {
         f32::from_bits(self.0[7])
     }
+    fn weight(&self) -> f32 {
+        f32::from_bits(self.0[8])
+    }
     fn exact(&self) -> ExactSum {
-        assert!(self.0[8..].iter().all(|&limb| limb < 65536), "{:x?}", self.0);
-        ExactSum::of((0..).zip(&self.0[8..]).map(|(l, &limb)| f64::from(limb) * 2f64.powi(16 * l - 173)))
+        Self::limbs(&self.0[16..40])
+    }
+    fn exact_weight(&self) -> ExactSum {
+        Self::limbs(&self.0[40..64])
+    }
+    fn limbs(limbs: &[u32]) -> ExactSum {
+        assert!(limbs.len() == 24 && limbs.iter().all(|&limb| limb < 65536), "{limbs:x?}");
+        ExactSum::of((0..).zip(limbs).map(|(l, &limb)| f64::from(limb) * 2f64.powi(16 * l - 173)))
     }
 }
 
@@ -205,7 +214,7 @@ fn several_in_one_encoder() {
         encoder.copy_buffer_to_buffer(from, 0, to, 0, LEN as u64 * 4);
         prepared[0].record(&mut encoder);
         caller.queue.submit([encoder.finish()]);
-        let first = Block(caller.words(&kept.buffer)[..32].to_vec());
+        let first = Block(caller.words(&kept.buffer));
         assert_eq!(first.exact(), wanted[0].partials.sum);
         assert_eq!(caller.block(&prepared[0]).exact(), wanted[1].partials.sum);
     }
@@ -297,7 +306,7 @@ fn read_by_a_shader() {
         dispatch(&caller.device, &mut encoder, &pipeline, &[prepared.result(), &seen.buffer]);
         caller.queue.submit([encoder.finish()]);
         let (seen, block) = (caller.words(&seen.buffer), caller.block(&prepared));
-        assert_eq!(seen[..5], [0, LEN as u32, block.0[6], block.0[7], block.0[8 + 11]]);
+        assert_eq!(seen[..5], [0, LEN as u32, block.0[6], block.0[7], block.0[16 + 11]]);
         assert!((block.mean() - 0.575_939_5).abs() < 1e-5);
     }
 }
@@ -346,8 +355,11 @@ fn large_offsets_and_full_limbs() {
     let mut random = Random(64);
     for caller in callers() {
         let pipeline = pipeline(&caller.device, include_str!("../../shaders/finish.wgsl"), "finish");
-        let run = |accumulators: &[u32], windows: u64, count: u64| {
-            let totals = [windows as u32, WINDOW as u32, count as u32, (count >> 32) as u32];
+        let run_as = |accumulators: &[u32], windows: u64, count: u64, [counted, weighted]: [u32; 2]| {
+            let [count_low, count_high] = [count as u32, (count >> 32) as u32];
+            let (empty, scale) = (f32::NAN.to_bits(), 1f32.to_bits());
+            let (windows, window, stride) = (windows as u32, WINDOW as u32, STRIDE as u32);
+            let totals = [windows, window, count_low, count_high, stride, counted, weighted, empty, scale];
             let uniform = caller.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
                 label: None,
                 contents: &totals.map(u32::to_le_bytes).concat(),
@@ -359,8 +371,9 @@ fn large_offsets_and_full_limbs() {
             let mut encoder = caller.device.create_command_encoder(&Default::default());
             dispatch(&caller.device, &mut encoder, &pipeline, &[&uniform, &accumulators.buffer, &result.buffer]);
             caller.queue.submit([encoder.finish()]);
-            Block(caller.words(&result.buffer)[..32].to_vec())
+            Block(caller.words(&result.buffer))
         };
+        let run = |accumulators: &[u32], windows: u64, count: u64| run_as(accumulators, windows, count, [0, 0]);
         // Limbs of any content: carries run through all of them.
         for windows in [1, 2, 7, 3000] {
             for fill in 0..3 {
@@ -385,6 +398,31 @@ fn large_offsets_and_full_limbs() {
                 assert!(mean_overflows || overflows || (mean * 1000.0 / sum - 1.0).abs() <= 2f64.powi(-21), "{mean:e}");
             }
         }
+        // Weights and counts of windows, the counts beyond 32 bits.
+        for windows in [1, 3, 3000] {
+            let mut accumulators = vec![0u32; windows * STRIDE];
+            for window in accumulators.chunks_mut(STRIDE) {
+                // Below 2^108, so that no sum of 3000 is past the largest f32.
+                window[..17].fill_with(|| (random.next() >> 40) as u32);
+                window[23..40].fill_with(|| (random.next() >> 40) as u32);
+                window[47] = 1 << 26;
+            }
+            let wanted = |first: usize| {
+                ExactSum::of(accumulators.chunks(STRIDE).flat_map(|window| {
+                    (0..).zip(&window[first..first + 22]).map(|(l, &limb)| f64::from(limb) * 2f64.powi(16 * l - 173))
+                }))
+            };
+            for weighted in [0, 1] {
+                let block = run_as(&accumulators, windows as u64, 7, [1, weighted]);
+                assert_eq!((block.exact(), block.exact_weight()), (wanted(0), wanted(23)), "{windows} windows");
+                assert_eq!(block.count(), windows as u64 * (1 << 26));
+                let weight = wanted(23).value();
+                assert!((f64::from(block.weight()) / weight - 1.0).abs() <= 2f64.powi(-23));
+                let divisor = if weighted == 1 { weight } else { block.count() as f64 };
+                let mean = f64::from(block.mean()) / (wanted(0).value() / divisor);
+                assert!((mean - 1.0).abs() <= 2f64.powi(-21), "{mean}");
+            }
+        }
         // One small sum: in the lowest limbs, and across each border of two.
         for position in 0..200 {
             let mut accumulators = vec![0u32; STRIDE];
@@ -405,8 +443,8 @@ fn large_offsets_and_full_limbs() {
         {
             for array in [1, 2] {
                 let mut accumulators = vec![0u32; 3000 * STRIDE];
-                accumulators[window as usize * STRIDE + 23] = !(4 * local as u32 + array);
-                accumulators[2999 * STRIDE + 23] = accumulators[2999 * STRIDE + 23].max(!(4 * (WINDOW as u32 - 1) + 1));
+                accumulators[window as usize * STRIDE + 46] = !(4 * local as u32 + array);
+                accumulators[2999 * STRIDE + 46] = accumulators[2999 * STRIDE + 46].max(!(4 * (WINDOW as u32 - 1) + 1));
                 let array = if window == 2999 { 1 } else { array };
                 let block = run(&accumulators, 3000, u64::MAX);
                 assert_eq!((block.status(), block.first_invalid()), (array, window * WINDOW + local));

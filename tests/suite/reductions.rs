@@ -23,7 +23,7 @@ fn values_and_derivatives() {
                     let (value, divisor) = match reduction {
                         Reduction::None => (Value::Elements, 1.0),
                         Reduction::Sum => (Value::Scalar(evaluation.sum), 1.0),
-                        Reduction::Mean => (Value::Scalar(evaluation.mean), LEN as f64),
+                        _ => (Value::Scalar(evaluation.mean), LEN as f64),
                     };
                     assert_eq!(evaluation.value, value);
                     judge_scaled(engine, &batch, results(&evaluation), f64::from(scale) / divisor);

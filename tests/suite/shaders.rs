@@ -20,39 +20,49 @@ fn validate(what: &str, source: &str) -> naga::Module {
     module
 }
 
+const SUMS: [&str; 3] = ["all", "each_class", "each_row"];
+
 /// What the library concatenates.
-fn kernel() -> String {
-    [read("shaders/element.wgsl"), read("shaders/kernel.wgsl")].join("\n")
+fn kernel(sums: &str) -> String {
+    ["element", "family", "kernel", &format!("sums/{sums}")]
+        .map(|stem| read(&format!("shaders/{stem}.wgsl")))
+        .join("\n")
 }
 
 #[test]
 fn valid_without_extensions() {
-    let module = validate("element + kernel", &kernel());
-    assert_eq!(module.entry_points.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["main"]);
-    assert_eq!(module.entry_points[0].workgroup_size, [256, 1, 1]);
-    let module = validate("finish", &read("shaders/finish.wgsl"));
-    assert_eq!(module.entry_points.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["finish"]);
+    let entry_points =
+        |module: &naga::Module| -> Vec<String> { module.entry_points.iter().map(|entry| entry.name.clone()).collect() };
+    for sums in SUMS {
+        let module = validate(sums, &kernel(sums));
+        assert_eq!(entry_points(&module), ["main"]);
+        assert_eq!(module.entry_points[0].workgroup_size, [256, 1, 1]);
+    }
+    assert_eq!(entry_points(&validate("finish", &read("shaders/finish.wgsl"))), ["finish", "divide"]);
     // Element math stands alone: others can concatenate it with kernels of their own.
     validate("element", &read("shaders/element.wgsl"));
+    validate("element + family", &[read("shaders/element.wgsl"), read("shaders/family.wgsl")].join("\n"));
 }
 
 #[test]
 fn validation_can_fail() {
-    let broken = kernel().replacen("bitcast<f32>", "bitcast<i32>", 1);
+    let broken = kernel("all").replacen("bitcast<f32>", "bitcast<i32>", 1);
     let caught = std::panic::catch_unwind(|| validate("broken on purpose", &broken));
     assert!(caught.is_err());
 }
 
 #[test]
 fn every_shader_is_checked() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
-    let mut names: Vec<_> = fs::read_dir(folder)
-        .expect("a folder")
-        .map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned())
-        .filter(|name| name.ends_with(".wgsl"))
-        .collect();
-    names.sort();
-    assert_eq!(names, ["element.wgsl", "finish.wgsl", "kernel.wgsl"]);
+    let names = |folder: &str| -> Vec<String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("readable").file_name());
+        let mut names: Vec<_> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
+        names.retain(|name| name.ends_with(".wgsl"));
+        names.sort();
+        names
+    };
+    assert_eq!(names("shaders"), ["element.wgsl", "family.wgsl", "finish.wgsl", "kernel.wgsl"]);
+    assert_eq!(names("shaders/sums"), SUMS.map(|stem| format!("{stem}.wgsl")));
 }
 
 /// The number a constant's right-hand side is, in either language; `None` for one that is not understood.
@@ -134,13 +144,16 @@ fn twins_have_the_same_constants() {
 /// A diff of the two can be read because what is in both comes in the same order.
 #[test]
 fn twins_have_their_functions_in_the_same_order() {
-    let [shader, twin] = [read("shaders/element.wgsl"), read("src/cpu/element.rs")].map(|source| functions(&source));
-    let in_both = |names: &[String], others: &[String]| -> Vec<String> {
-        names.iter().filter(|name| others.contains(name)).cloned().collect()
-    };
-    let [shader, twin] = [in_both(&shader, &twin), in_both(&twin, &shader)];
-    assert!(shader.len() >= 3, "{shader:?}");
-    assert_eq!(shader, twin);
+    for (shader, twin) in [("shaders/element.wgsl", "src/cpu/element.rs"), ("shaders/family.wgsl", "src/cpu/family.rs")]
+    {
+        let [shader, twin] = [shader, twin].map(|path| functions(&read(path)));
+        let in_both = |names: &[String], others: &[String]| -> Vec<String> {
+            names.iter().filter(|name| others.contains(name)).cloned().collect()
+        };
+        let [shader, twin] = [in_both(&shader, &twin), in_both(&twin, &shader)];
+        assert!(shader.len() >= 3, "{shader:?}");
+        assert_eq!(shader, twin);
+    }
 }
 
 #[test]

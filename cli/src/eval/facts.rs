@@ -1,6 +1,6 @@
 //! What the report says of the values themselves, from one cheap look at each part.
 
-use logloss::{Floats, Form, Targets};
+use logloss::{Floats, Form, Ignore, Targets};
 
 use crate::source::Part;
 
@@ -22,11 +22,21 @@ impl Facts {
         Self { all_in_unit_interval: form == Form::Logits, target_sum: 0.0, count: 0 }
     }
 
-    /// Takes in a part.
-    pub fn look_at(&mut self, part: &Part<'_>) {
+    /// Takes in a part, less what the mask and the targets leave out.
+    pub fn look_at(&mut self, part: &Part<'_>, mask: Option<&[u8]>, ignore: Option<Ignore>) {
         self.all_in_unit_interval = self.all_in_unit_interval && all_in_unit_interval(part.predictions);
-        self.target_sum += target_sum(part.targets);
-        self.count += part.predictions.len() as u64;
+        if mask.is_none() && ignore.is_none() {
+            self.target_sum += target_sum(part.targets);
+            self.count += part.predictions.len() as u64;
+        } else {
+            let (mut sum, mut count) = (0.0, 0);
+            for_each_counted(part, mask, ignore, |_, z| {
+                sum += if (0.0..=1.0).contains(&z) { z } else { f64::NAN };
+                count += 1;
+            });
+            self.target_sum += sum;
+            self.count += count;
+        }
     }
 
     /// Whether every prediction lies in [0, 1], as logits rarely do.
@@ -37,6 +47,68 @@ impl Facts {
     /// The mean of the targets; none if there are none, or an invalid one.
     pub fn base_rate(&self) -> Option<f64> {
         Some(self.target_sum / self.count as f64).filter(|rate| !rate.is_nan())
+    }
+}
+
+/// How often each label is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LabelCounts {
+    pub negatives: u64,
+    pub positives: u64,
+}
+
+/// A target that is neither of the two labels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NoLabel {
+    /// Its index in the part.
+    pub index: usize,
+    pub value: f64,
+}
+
+impl LabelCounts {
+    /// Takes in a part, less what is left out. Targets between 0 and 1 are positive if `binarize` says so. The first
+    /// target that is no label, if there is one: it is not counted.
+    pub fn add(
+        &mut self,
+        part: &Part<'_>,
+        mask: Option<&[u8]>,
+        ignore: Option<Ignore>,
+        binarize: bool,
+    ) -> Option<NoLabel> {
+        let mut first = None;
+        for_each_counted(part, mask, ignore, |index, value| match value {
+            0.0 => self.negatives += 1,
+            1.0 => self.positives += 1,
+            value if binarize && value > 0.0 && value < 1.0 => self.positives += 1,
+            value => {
+                first.get_or_insert(NoLabel { index, value });
+            }
+        });
+        first
+    }
+}
+
+/// Visits the targets that neither the mask nor they themselves leave out, and their indices.
+fn for_each_counted(part: &Part<'_>, mask: Option<&[u8]>, ignore: Option<Ignore>, mut visit: impl FnMut(usize, f64)) {
+    let counts = |index: usize| mask.is_none_or(|bits| bits[index / 8] >> (index % 8) & 1 == 1);
+    match part.targets {
+        Targets::U8(values) => {
+            let ignored = match ignore {
+                Some(Ignore::Label(label)) => Some(label),
+                _ => None,
+            };
+            let targets = values.iter().enumerate().filter(|(index, z)| Some(**z) != ignored && counts(*index));
+            targets.for_each(|(index, &z)| visit(index, z.into()));
+        }
+        Targets::F32(values) => {
+            let nan = ignore == Some(Ignore::Nan);
+            let targets = values.iter().enumerate().filter(|(index, z)| !(nan && z.is_nan()) && counts(*index));
+            targets.for_each(|(index, &z)| visit(index, z.into()));
+        }
+        targets => {
+            let indices = (0..part.predictions.len()).filter(|&index| counts(index));
+            indices.for_each(|index| visit(index, targets.get(index)));
+        }
     }
 }
 
@@ -75,6 +147,7 @@ mod tests {
     use logloss::half::{bf16, f16};
 
     use super::*;
+    use crate::source::AllOdds;
 
     #[test]
     fn unit_interval_in_every_type() {
@@ -96,13 +169,39 @@ mod tests {
         }
     }
 
+    fn part<'a>(predictions: &'a [f32], targets: Targets<'a>) -> Part<'a> {
+        Part { predictions: Floats::F32(predictions), targets, weights: None, odds: AllOdds::default() }
+    }
+
+    #[test]
+    fn what_is_left_out_is_not_looked_at() {
+        let predictions = [2.0; 5];
+        let mut facts = Facts::new(Form::Logits);
+        let hard = part(&predictions, Targets::U8(&[0, 1, 255, 1, 7]));
+        facts.look_at(&hard, Some(&[0b01111]), Some(Ignore::Label(255)));
+        assert_eq!(facts.base_rate(), Some(2.0 / 3.0));
+        let soft = part(&predictions, Targets::F32(&[0.0, 0.5, f32::NAN, 1.0, 1.0]));
+        facts.look_at(&soft, Some(&[0b10111]), Some(Ignore::Nan));
+        assert_eq!(facts.base_rate(), Some(3.5 / 6.0));
+
+        let mut counts = LabelCounts::default();
+        assert_eq!(counts.add(&hard, Some(&[0b01111]), Some(Ignore::Label(255)), false), None);
+        assert_eq!(counts, LabelCounts { negatives: 1, positives: 2 });
+        let seven = NoLabel { index: 4, value: 7.0 };
+        assert_eq!(counts.add(&hard, None, Some(Ignore::Label(255)), false), Some(seven));
+        let half = NoLabel { index: 1, value: 0.5 };
+        assert_eq!(LabelCounts::default().add(&soft, None, Some(Ignore::Nan), false), Some(half));
+        let mut counts = LabelCounts::default();
+        assert_eq!(counts.add(&soft, None, Some(Ignore::Nan), true), None);
+        assert_eq!(counts, LabelCounts { negatives: 1, positives: 3 });
+    }
+
     #[test]
     fn base_rates() {
         let seen = |targets: Targets<'_>, len: usize| {
             let mut facts = Facts::new(Form::Logits);
             let predictions = vec![2.0f32; len];
-            let predictions = Floats::F32(&predictions);
-            facts.look_at(&Part { predictions, targets, odd_prediction: None, odd_target: None });
+            facts.look_at(&part(&predictions, targets), None, None);
             facts.base_rate()
         };
         assert_eq!(seen(Targets::U8(&[0, 1, 1, 1]), 4), Some(0.75));

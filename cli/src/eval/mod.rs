@@ -1,22 +1,33 @@
 //! `logloss eval`.
 
+mod explain;
 mod facts;
+mod input;
+mod objective;
 mod outputs;
+mod values;
 
-use std::{process::ExitCode, time::Duration, time::Instant};
+use std::{
+    mem,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
+use explain::explain;
 use facts::Facts;
-use logloss::{Array, BLOCK, Batch, Engine, Error, Evaluation, Form, Objective, Reduction};
+use input::{Input, needs_totals, odd};
+use logloss::{BLOCK, Engine, Error, Evaluation, Form, Objective, Reduction, Stream, Totals, Value};
 use outputs::OutputFiles;
+pub use values::Values;
+use values::{Rows, add_up};
 
 use crate::{
-    args::EvalArgs,
+    args::{EvalArgs, Reduce, System},
     failure::fault,
     interrupt,
     progress::Progress,
     report::Report,
-    source::{self, Odd, Source, Wish},
     terminal,
 };
 
@@ -39,11 +50,25 @@ pub struct Times {
     pub elapsed: Duration,
 }
 
+/// What was found.
+struct Found {
+    evaluation: Evaluation,
+    values: Values,
+    /// Values read, counted or not.
+    len: u64,
+    facts: Facts,
+    notes: Vec<String>,
+}
+
 /// Runs the command.
 pub fn run(args: &EvalArgs) -> Result<ExitCode> {
+    objective::check(args)?;
     let form = args.from.form();
-    let mut source = source::open(args, Wish { form, mapped_part: mapped_part(args) })?;
-    let mut outputs = OutputFiles::create(args, source.shape())?;
+    let mut input = Input::open(args, mapped_part(args))?;
+    if args.reduction == Reduce::PerRow {
+        Rows::check(args, input.source.shape())?;
+    }
+    let mut outputs = OutputFiles::create(args, input.source.shape())?;
     interrupt::watch()?;
     let mut times = Times::default();
     let started = Instant::now();
@@ -51,14 +76,28 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
     times.start = started.elapsed();
 
     let started = Instant::now();
-    let (evaluation, facts) = measure(args, &engine, source.as_mut(), &mut outputs, &mut times)?;
-    let outputs = outputs.finish(evaluation.count)?;
+    let mut found = measure(args, &engine, &mut input, &mut outputs, &mut times)?;
+    if args.compat == Some(System::Sklearn) {
+        check_as_sklearn(&input, &found)?;
+    }
+    let outputs = outputs.finish(found.len)?;
     times.elapsed = started.elapsed();
 
-    let notes = notes(form, source.as_ref(), &facts, &evaluation);
-    let shape = source.shape();
-    let base_rate = facts.base_rate();
-    let report = Report { args, evaluation: &evaluation, shape, base_rate, times, outputs, notes };
+    found.notes.splice(..0, input.notes());
+    add_notes(args, form, &mut found);
+    let report = Report {
+        args,
+        evaluation: &found.evaluation,
+        values: &found.values,
+        classes: input.source.classes(),
+        shape: input.source.shape().with_len(found.len),
+        len: found.len,
+        base_rate: found.facts.base_rate(),
+        is_plain: objective::is_plain(args),
+        times,
+        outputs,
+        notes: found.notes,
+    };
     terminal::print(&if args.json { report.json()? } else { report.plain() })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -70,97 +109,160 @@ fn mapped_part(args: &EvalArgs) -> usize {
 fn measure(
     args: &EvalArgs,
     engine: &Engine,
-    source: &mut dyn Source,
+    input: &mut Input,
     outputs: &mut OutputFiles,
     times: &mut Times,
-) -> Result<(Evaluation, Facts)> {
-    let form = args.from.form();
-    let reduction = args.reduction.reduction();
-    let objective = Objective::default()
-        .with_reduction(reduction)
-        .with_invalid(args.non_finite.invalid())
-        .with_scale(args.scale)?;
-    let mut facts = Facts::new(form);
+) -> Result<Found> {
+    let mut facts = Facts::new(args.from.form());
     let mut progress = Progress::new();
+    let mut notes = Vec::new();
 
     let clock = Instant::now();
-    // A mean's derivatives are divided by its count, which must be known before the first of them.
-    let total = if outputs.any_derivative() && reduction == Reduction::Mean { Some(source.count()?) } else { None };
+    let objective = objective::objective(args, input, &mut notes, &mut progress)?;
+    let divisor = Divisor::find(engine, input, &objective, outputs.any_derivative(), &mut progress)?;
     times.read += clock.elapsed();
 
-    let mut stream = engine.stream(&objective, total);
+    let ignore = input.source.ignore();
+    let by_row = args.reduction == Reduce::PerRow;
+    let mut rows = Rows::default();
+    let (mut stream, mut whole, mut len) = (divisor.open(engine, &objective), None, 0);
     loop {
         interrupt::check()?;
         let clock = Instant::now();
-        let Some(part) = source.next_part()? else { break };
-        facts.look_at(&part);
+        let Some(read) = input.next()? else { break };
+        facts.look_at(&read.part, read.mask, ignore);
         times.read += clock.elapsed();
 
-        let batch = Batch::new(form, part.predictions, part.targets)?;
-        let first = stream.pushed();
+        let batch = read.batch()?;
+        // The index of the first value that the stream knows of.
+        let begun = len - stream.pushed();
         if let Err(error) = stream.push(&batch, outputs.sinks(batch.len())) {
-            let odd = [part.odd_prediction.cloned(), part.odd_target.cloned()];
-            return Err(explain(error, source, first, odd));
+            let error = match error {
+                Error::InvalidValue { array, index, value } => {
+                    Error::InvalidValue { array, index: begun + index, value }
+                }
+                error => error,
+            };
+            let odd = odd(&error, &read.part, len);
+            return Err(explain(error, input.source.as_ref(), odd));
         }
+        len += batch.len() as u64;
 
+        let clock = Instant::now();
+        if by_row {
+            // A stream holds the value of every row until it ends: each part is one of its own.
+            let part = mem::replace(&mut stream, divisor.open(engine, &objective)).finish()?;
+            if let Value::Vector(values) = &part.value {
+                rows.add(args, values)?;
+                outputs.write_values(values)?;
+            }
+            add_up(&mut whole, part);
+        }
+        outputs.write()?;
         if outputs.any() {
-            let clock = Instant::now();
-            outputs.write()?;
             times.write += clock.elapsed();
         }
-        progress.show(source.position(), stream.pushed());
+        progress.show(input.source.position(), len);
     }
-    Ok((stream.finish()?, facts))
+    add_up(&mut whole, stream.finish()?);
+    let Some(evaluation) = whole else { anyhow::bail!("there is nothing to report") };
+    let values = match (&evaluation.value, evaluation.partials.classes.as_slice()) {
+        _ if by_row => Values::Rows(rows),
+        (Value::Scalar(value), _) => Values::Scalar(*value),
+        (Value::Vector(_), []) => {
+            let classes = input.source.shape().classes() as usize;
+            Values::Classes(vec![evaluation.mean; classes], vec![0; classes])
+        }
+        (Value::Vector(values), classes) => {
+            Values::Classes(values.clone(), classes.iter().map(|class| class.count).collect())
+        }
+        _ => Values::Elements,
+    };
+    if let Values::Classes(values, _) = &values {
+        outputs.write_values(values)?;
+    }
+    Ok(Found { evaluation, values, len, facts, notes })
 }
 
-/// Says where in the files an invalid value is, and what to do about it.
-fn explain(
-    error: Error,
-    source: &dyn Source,
-    first: u64,
-    [odd_prediction, odd_target]: [Option<Odd>; 2],
-) -> anyhow::Error {
-    let Error::InvalidValue { array, index, value } = error else { return error.into() };
-    let (column, odd) = match array {
-        Array::Targets => (source.targets(), odd_target),
-        Array::Predictions | Array::Probabilities => (source.predictions(), odd_prediction),
-    };
-    let odd = odd.filter(|odd| first + odd.index as u64 == index);
-    let line = odd.as_ref().and_then(|odd| odd.line).map(|line| format!(" (line {line})")).unwrap_or_default();
-    // Every type that the library reads is exact in f32, whose digits are those that were written.
-    let shown = odd.map_or_else(|| (value as f32).to_string(), |odd| odd.shown);
-    let (must, help) = match array {
-        Array::Predictions => (
-            "logits must not be NaN",
-            "drop that row; or pass --non-finite propagate to let NaN through to the results",
-        ),
-        Array::Probabilities => {
-            ("probabilities must lie in [0, 1]", "if these are logits, leave out --from probabilities; else clip them")
+/// What is known before of what a gradient is divided by.
+#[derive(Clone, Copy, Debug)]
+enum Divisor {
+    /// Nothing, or the number of values.
+    Len(Option<u64>),
+    /// What was added up in a pass over them.
+    Totals(Totals),
+}
+
+impl Divisor {
+    fn find(
+        engine: &Engine,
+        input: &mut Input,
+        objective: &Objective,
+        derivatives: bool,
+        progress: &mut Progress,
+    ) -> Result<Self> {
+        Ok(if derivatives && needs_totals(objective, input) {
+            Divisor::Totals(input.totals(engine, objective, progress)?)
+        } else if derivatives && objective.reduction() == Reduction::Mean {
+            Divisor::Len(Some(input.count()?))
+        } else {
+            Divisor::Len(None)
+        })
+    }
+
+    fn open<'e>(self, engine: &'e Engine, objective: &Objective) -> Stream<'e> {
+        match self {
+            Divisor::Len(len) => engine.stream(objective, len),
+            Divisor::Totals(totals) => engine.stream_with_totals(objective, totals),
         }
-        Array::Targets if shown.trim().starts_with("-1") => (
-            "labels must be 0 or 1, or probabilities in between",
-            "labels of -1 and 1 become 0 and 1 as (y + 1) / 2; -1 for 'unknown' is a row to drop",
-        ),
-        Array::Targets => (
-            "labels must be 0 or 1, or probabilities in between",
-            "drop that row or mend its label; class numbers become 0 and 1 as y == CLASS",
-        ),
-    };
-    fault(format_args!("{column}, {}{line}: the value is {shown}: {must}", source.shape().place(index)), help)
+    }
+}
+
+/// What scikit-learn's `log_loss` refuses.
+fn check_as_sklearn(input: &Input, found: &Found) -> Result<()> {
+    let targets = input.source.targets();
+    if found.evaluation.count == 0 {
+        return Err(fault(
+            format_args!("{targets}: there are no labels, and scikit-learn's log_loss needs one at least"),
+            "evaluate a file that has any; or leave out --compat sklearn, for a mean of NaN",
+        ));
+    }
+    if let Some(rate) = found.facts.base_rate().filter(|rate| [0.0, 1.0].contains(rate)) {
+        return Err(fault(
+            format_args!(
+                "{targets}: every label is {rate}, and scikit-learn's log_loss needs both 0 and 1 to be there"
+            ),
+            "evaluate more of the data; or leave out --compat sklearn, which is log_loss(…, labels=[0, 1])",
+        ));
+    }
+    if found.evaluation.partials.weight.value() == 0.0 {
+        return Err(fault(
+            "every weight is 0, and scikit-learn's log_loss needs one that is not",
+            "mend the weights; or leave out --compat sklearn, for a weighted mean of NaN",
+        ));
+    }
+    Ok(())
 }
 
 /// What a reader of the result should know.
-fn notes(form: Form, source: &dyn Source, facts: &Facts, evaluation: &Evaluation) -> Vec<String> {
-    let mut notes = source.notes();
-    if evaluation.count == 0 {
-        notes.push("there are no values: the sum is 0, the mean is NaN".to_owned());
+fn add_notes(args: &EvalArgs, form: Form, found: &mut Found) {
+    let Found { evaluation, facts, notes, .. } = found;
+    let mean = if evaluation.mean.is_nan() { "NaN".to_owned() } else { evaluation.mean.to_string() };
+    if evaluation.count == 0 && found.len == 0 {
+        notes.push(format!("there are no values: the sum is 0, the mean is {mean}"));
+    } else if evaluation.count == 0 {
+        notes.push(format!("every value is left out: the sum is 0, the mean is {mean}"));
     } else if !evaluation.sum.is_finite() {
         notes.push(format!("the sum and the mean are {}", evaluation.sum));
+    } else if !evaluation.mean.is_finite() {
+        notes.push(format!("the weights sum to 0: the mean is {mean}"));
+    }
+    if args.reduction == Reduce::None && args.loss_out.is_none() {
+        notes.push("nothing is reduced: pass --loss-out F.npy for the loss of each element".to_owned());
     }
     if form == Form::Logits && facts.all_in_unit_interval() {
         let warning = "every prediction lies in [0, 1]: if these are probabilities, pass --from probabilities";
         terminal::complain("warning", warning);
         notes.push(warning.to_owned());
     }
-    notes
 }

@@ -9,7 +9,7 @@ use anyhow::Result;
 use logloss::{Outputs, Sink};
 
 use crate::{
-    args::EvalArgs,
+    args::{EvalArgs, Reduce},
     failure::usage,
     output::NpyFile,
     source::{Shape, extension},
@@ -20,6 +20,9 @@ pub struct OutputFiles {
     loss: Option<Output>,
     gradient: Option<Output>,
     hessian: Option<Output>,
+    /// Of a reduction that has more than one.
+    values: Option<NpyFile>,
+    classes: u64,
 }
 
 struct Output {
@@ -27,7 +30,7 @@ struct Output {
     values: Vec<f32>,
 }
 
-/// The outputs asked for: their flag and path.
+/// The outputs asked for that have a value for each element: their flag and path.
 pub fn wanted(args: &EvalArgs) -> impl Iterator<Item = (&'static str, &Path)> {
     [("--loss-out", &args.loss_out), ("--grad-out", &args.grad_out), ("--hess-out", &args.hess_out)]
         .into_iter()
@@ -42,12 +45,20 @@ impl OutputFiles {
             let Some(path) = path else { return Ok(None) };
             Ok(Some(Output { file: NpyFile::create(path, "<f4", shape)?, values: Vec::new() }))
         };
-        Ok(Self { loss: create(&args.loss_out)?, gradient: create(&args.grad_out)?, hessian: create(&args.hess_out)? })
+        let rows = args.reduction == Reduce::PerRow;
+        let value_shape = if rows { shape.by_row() } else { Shape::flat(shape.classes()) };
+        Ok(Self {
+            loss: create(&args.loss_out)?,
+            gradient: create(&args.grad_out)?,
+            hessian: create(&args.hess_out)?,
+            values: args.value_out.as_deref().map(|path| NpyFile::create(path, "<f8", value_shape)).transpose()?,
+            classes: shape.classes(),
+        })
     }
 
     /// Whether there is any.
     pub fn any(&self) -> bool {
-        self.loss.is_some() || self.any_derivative()
+        self.loss.is_some() || self.any_derivative() || self.values.is_some()
     }
 
     /// Whether there is a gradient or hessian.
@@ -60,7 +71,7 @@ impl OutputFiles {
         fn sink(output: &mut Option<Output>, len: usize) -> Sink<'_> {
             let Some(output) = output else { return Sink::Skip };
             output.values.resize(len, 0.0);
-            Sink::Into(&mut output.values)
+            (&mut output.values).into()
         }
         Outputs::none()
             .with_loss(sink(&mut self.loss, len))
@@ -80,7 +91,16 @@ impl OutputFiles {
         Ok(())
     }
 
-    /// Puts every file in its place; their names and paths.
+    /// Writes values of classes or rows, if there is a file for them.
+    pub fn write_values(&mut self, values: &[f64]) -> Result<()> {
+        let Some(file) = &mut self.values else { return Ok(()) };
+        if cfg!(target_endian = "big") {
+            return values.iter().try_for_each(|value| file.write(&value.to_le_bytes()));
+        }
+        file.write(bytemuck::cast_slice(values))
+    }
+
+    /// Puts every file in its place; their names and paths. There were `len` values.
     pub fn finish(self, len: u64) -> Result<Vec<(&'static str, String)>> {
         let files = [("loss", self.loss), ("gradient", self.gradient), ("hessian", self.hessian)];
         let mut paths = Vec::new();
@@ -89,14 +109,21 @@ impl OutputFiles {
             paths.push((name, file.path().display().to_string()));
             file.finish(len)?;
         }
+        if let Some(file) = self.values {
+            paths.push(("value", file.path().display().to_string()));
+            file.finish(len / self.classes.max(1))?;
+        }
         Ok(paths)
     }
 }
 
 fn check_paths(args: &EvalArgs) -> Result<()> {
-    let inputs = [Some(&args.predictions), args.targets.as_ref()];
-    let mut taken: Vec<_> = inputs.into_iter().flatten().map(|path| (same(path), "an input")).collect();
-    for (flag, path) in wanted(args) {
+    let inputs = [Some(&args.predictions), args.targets.as_ref(), args.mask.as_ref()];
+    // Names a file if the predictions are a .npy file. If not, there is none of that name, or it is best left alone.
+    let weights = args.weight.as_deref().map(Path::new);
+    let inputs = inputs.into_iter().flatten().map(PathBuf::as_path).chain(weights);
+    let mut taken: Vec<_> = inputs.map(|path| (same(path), "an input")).collect();
+    for (flag, path) in wanted(args).chain(args.value_out.iter().map(|path| ("--value-out", path.as_path()))) {
         if extension(path) != "npy" {
             return Err(usage(
                 format_args!("{flag} {}: outputs are NumPy files", path.display()),

@@ -27,6 +27,11 @@ impl Column {
     pub fn named(file: &Path, kind: &'static str, name: &str) -> Self {
         Self { file: file.to_owned(), name: Some((kind, name.to_owned())) }
     }
+
+    /// What it is called in its file, if it is called anything.
+    pub fn name(&self) -> &str {
+        self.name.as_ref().map_or("", |(_, name)| name)
+    }
 }
 
 impl fmt::Display for Column {
@@ -36,6 +41,26 @@ impl fmt::Display for Column {
             Some((kind, name)) => write!(f, ": {kind} '{name}'"),
             None => Ok(()),
         }
+    }
+}
+
+/// Where a value is that has this index among rows of `classes` values, each from a column of its own; or all of them
+/// from one.
+pub fn place(columns: &[&Column], index: u64, classes: usize) -> String {
+    let (row, class) = (index / classes as u64, (index % classes as u64) as usize);
+    match columns.get(class).or(columns.first()) {
+        Some(column) => format!("{column}, index {row}"),
+        None => format!("index {index}"),
+    }
+}
+
+/// What columns of one file are called together.
+pub fn all(columns: &[&Column]) -> String {
+    let names: Vec<_> = columns.iter().map(|column| format!("'{}'", column.name())).collect();
+    match columns {
+        [] => String::new(),
+        [column] => column.to_string(),
+        [first, ..] => format!("{}: columns {}", first.file.display(), names.join(", ")),
     }
 }
 

@@ -5,11 +5,13 @@ use std::{fs::File, path::Path, str};
 
 use anyhow::Result;
 use csv::{ByteRecord, Position, Reader, ReaderBuilder};
+use logloss::{Array, BLOCK, Ignore, WeightShape};
 
 use super::{
-    COPIED_PART, Column, Named, Part, Shape, Source, Wish, column,
-    gather::{Labels, Predictions},
+    AllOdds, COPIED_PART, Column, Named, Part, Shape, Source, Wish, column,
+    gather::{Labels, Predictions, Weights},
     number::Number,
+    part_len,
 };
 use crate::{failure::fault, interrupt};
 
@@ -21,10 +23,17 @@ const RECORDS_A_LOOK: u64 = 1 << 16;
 
 struct Csv {
     rows: Rows,
-    pred: Field,
-    target: Field,
+    /// Where the first record begins.
+    begin: Position,
+    /// As many as there are classes, of both.
+    pred: Vec<Field>,
+    target: Vec<Field>,
+    weight: Vec<Field>,
+    weight_shape: Option<WeightShape>,
+    unit: usize,
     predictions: Predictions,
     labels: Labels,
+    weights: Weights,
 }
 
 /// The records of a file.
@@ -44,7 +53,7 @@ struct Field {
     at: usize,
 }
 
-/// Opens a file that holds both columns.
+/// Opens a file that holds the columns.
 pub fn open(path: &Path, named: Named<'_>, wish: Wish) -> Result<Box<dyn Source>> {
     let shown = path.display().to_string();
     let unreadable = |error: csv::Error| fault(format_args!("{shown}: {error}"), "write it as UTF-8 text");
@@ -58,17 +67,23 @@ pub fn open(path: &Path, named: Named<'_>, wish: Wish) -> Result<Box<dyn Source>
             "separate the fields by commas, and name them in the first line",
         ));
     }
-    let (pred, target) = named.both(path, "column", &names)?;
-    let field = |name: &str| -> Result<Field> {
+    let columns = named.columns(path, &names, &names)?;
+    let field = |name: &&str| -> Result<Field> {
         let at = column::find(path, "column", name, &names, &names)?;
         Ok(Field { column: Column::named(path, "column", name), at })
     };
+    let fields = |names: &[&str]| names.iter().map(field).collect::<Result<Vec<_>>>();
     Ok(Box::new(Csv {
-        pred: field(pred)?,
-        target: field(target)?,
+        begin: reader.position().clone(),
+        pred: fields(&columns.pred)?,
+        target: fields(&columns.target)?,
+        weight: fields(&columns.weight)?,
+        weight_shape: columns.weights(),
+        unit: BLOCK,
         rows: Rows { reader, record: ByteRecord::new(), read: 0, file: shown, bytes },
-        predictions: Predictions::new(wish.form, Number::F32),
-        labels: Labels::default(),
+        predictions: Predictions::new(wish.form, Number::F32, wish.every_odd),
+        labels: Labels::new(wish.ignore, true, wish.every_odd),
+        weights: Weights::new(Number::F32, wish.every_odd),
     }))
 }
 
@@ -115,48 +130,92 @@ impl Rows {
 
 impl Source for Csv {
     fn shape(&self) -> Shape {
-        Shape::unknown()
+        Shape::of_columns(None, self.pred.len())
+    }
+
+    fn ignore(&self) -> Option<Ignore> {
+        self.labels.ignore()
+    }
+
+    fn weights(&self) -> Option<WeightShape> {
+        self.weight_shape
     }
 
     fn count(&mut self) -> Result<u64> {
-        let begin = self.rows.reader.position().clone();
         while self.rows.advance()? {}
-        self.rows.reader.seek(begin)?;
-        Ok(std::mem::take(&mut self.rows.read))
+        let values = self.rows.read * self.pred.len() as u64;
+        self.rewind()?;
+        Ok(values)
+    }
+
+    fn set_unit(&mut self, unit: usize) {
+        self.unit = unit;
     }
 
     fn next_part(&mut self) -> Result<Option<Part<'_>>> {
         self.predictions.clear();
         self.labels.clear();
-        let Self { rows, pred, target, predictions, labels } = self;
-        while predictions.len() < COPIED_PART && rows.advance()? {
-            let text = rows.text(pred)?;
-            predictions.push_text(text, rows.line()).map_err(|_| rows.no_number(pred, text))?;
-            let text = rows.text(target)?;
-            labels.push(label(text).ok_or_else(|| rows.no_number(target, text))?, Some(rows.line()));
+        self.weights.clear();
+        let len = part_len(COPIED_PART, self.unit);
+        let Self { rows, pred, target, weight, predictions, labels, weights, .. } = self;
+        while predictions.len() < len && rows.advance()? {
+            for field in &*pred {
+                let text = rows.text(field)?;
+                predictions.push_text(text, rows.line()).map_err(|_| rows.no_number(field, text))?;
+            }
+            for field in &*target {
+                let text = rows.text(field)?;
+                labels.push(label(text).ok_or_else(|| rows.no_number(field, text))?, Some(rows.line()));
+            }
+            for field in &*weight {
+                let text = rows.text(field)?;
+                weights.push_text(text, rows.line()).map_err(|_| rows.no_number(field, text))?;
+            }
         }
         Ok((predictions.len() > 0).then(|| Part {
             predictions: predictions.view(),
             targets: labels.view(),
-            odd_prediction: predictions.odd(),
-            odd_target: labels.odd(),
+            weights: self.weight_shape.map(|_| weights.view()),
+            odds: AllOdds {
+                predictions: Some(predictions.odds()),
+                targets: Some(labels.odds()),
+                weights: Some(weights.odds()),
+            },
         }))
+    }
+
+    fn rewind(&mut self) -> Result<()> {
+        self.rows.reader.seek(self.begin.clone())?;
+        self.rows.read = 0;
+        self.predictions.reset();
+        Ok(())
     }
 
     fn position(&self) -> (u64, u64) {
         (self.rows.reader.position().byte(), self.rows.bytes)
     }
 
-    fn predictions(&self) -> &Column {
-        &self.pred.column
+    fn place(&self, array: Array, index: u64) -> String {
+        let fields = match array {
+            Array::Predictions | Array::Probabilities => &self.pred,
+            Array::Targets => &self.target,
+            Array::Weights => &self.weight,
+        };
+        let columns: Vec<_> = fields.iter().map(|field| &field.column).collect();
+        column::place(&columns, index, self.pred.len())
     }
 
-    fn targets(&self) -> &Column {
-        &self.target.column
+    fn targets(&self) -> String {
+        let columns: Vec<_> = self.target.iter().map(|field| &field.column).collect();
+        column::all(&columns)
+    }
+
+    fn classes(&self) -> Vec<String> {
+        self.pred.iter().map(|field| field.column.name().to_owned()).collect()
     }
 
     fn notes(&self) -> Vec<String> {
-        self.predictions.notes().chain(self.labels.notes()).collect()
+        self.predictions.notes().chain(self.labels.notes()).chain(self.weights.notes()).collect()
     }
 }
 

@@ -5,17 +5,21 @@ use std::{fs::File, io, path::Path, sync::Arc};
 
 use anyhow::{Context, Result};
 use logloss::{
-    Floats, Targets,
+    Floats, Ignore, Targets, WeightShape, Weights,
     half::{bf16, f16},
 };
 use memmap2::Mmap;
 
 use super::{
-    COPIED_PART, Column, Part, Shape, Source, Wish,
-    gather::{Labels, Predictions},
+    AllOdds, COPIED_PART, Column, Part, Shape, Source, Wish,
+    gather::{self, IGNORED, Labels, Predictions},
     number::Number,
+    part_len, weight_shape,
 };
-use crate::failure::fault;
+use crate::{
+    args::IgnoreLabel,
+    failure::{fault, usage},
+};
 
 /// Maps a whole file.
 pub fn map(path: &Path, file: &File) -> Result<Arc<Mmap>> {
@@ -50,7 +54,7 @@ pub struct Array {
 
 impl Array {
     /// The bytes of some values.
-    fn bytes(&self, from: usize, len: usize) -> &[u8] {
+    pub fn bytes(&self, from: usize, len: usize) -> &[u8] {
         let size = self.number.size();
         &self.map[self.start + from * size..][..len * size]
     }
@@ -58,7 +62,7 @@ impl Array {
     /// Lets go of the memory of some values that were read, which would otherwise count as this process's until the
     /// whole file does.
     #[cfg(unix)]
-    fn release(&self, from: usize, len: usize) {
+    pub fn release(&self, from: usize, len: usize) {
         let size = self.number.size();
         let (offset, len) = (self.start + from * size, len * size);
         // SAFETY: the mapping is read-only and of a file: what is dropped is read again from there if need be. That
@@ -67,7 +71,7 @@ impl Array {
     }
 
     #[cfg(not(unix))]
-    fn release(&self, _: usize, _: usize) {}
+    pub fn release(&self, _: usize, _: usize) {}
 
     fn is_native(&self) -> bool {
         self.number.size() == 1 || self.big_endian == cfg!(target_endian = "big")
@@ -95,12 +99,30 @@ impl Array {
             _ => None,
         }
     }
+
+    /// Some values as the library takes them, if it does.
+    fn weights(&self, from: usize, len: usize) -> Option<Weights<'_>> {
+        match self.floats(from, len)? {
+            Floats::F32(values) => Some(Weights::F32(values)),
+            Floats::F16(values) => Some(Weights::F16(values)),
+            Floats::Bf16(_) => None,
+        }
+    }
+
+    fn len(&self) -> usize {
+        // The shape was checked against the length of a file, so its values can be counted.
+        self.shape.len().unwrap_or_default() as usize
+    }
 }
 
-/// Predictions and targets of the same shape.
+/// Predictions and targets of the same shape, and perhaps weights.
 pub struct Pair {
     predictions: Array,
     targets: Array,
+    weights: Option<(Array, WeightShape)>,
+    /// How the targets that are to be ignored are told.
+    ignore: Option<Ignore>,
+    convert_targets: bool,
     /// Number of values.
     len: usize,
     /// How many were handed out.
@@ -108,14 +130,16 @@ pub struct Pair {
     /// How many of them in the last part.
     handed_out: usize,
     mapped_part: usize,
+    unit: usize,
     converted_predictions: Predictions,
     converted_targets: Labels,
+    converted_weights: gather::Weights,
     notes: Vec<String>,
 }
 
 impl Pair {
-    /// Checks that the two go together.
-    pub fn new(predictions: Array, targets: Array, wish: Wish) -> Result<Self> {
+    /// Checks that they go together.
+    pub fn new(predictions: Array, targets: Array, weights: Option<Array>, wish: Wish) -> Result<Self> {
         if !predictions.number.is_float() {
             let help = if targets.number.is_float() {
                 format!("{} holds {}: are the two swapped?", targets.column, targets.number)
@@ -125,33 +149,44 @@ impl Pair {
             let what = format!("{}: {} values cannot be predictions", predictions.column, predictions.number);
             return Err(fault(what, help));
         }
+        let misfit = |other: &Array, help: &str| {
+            let (shape, others) = (predictions.shape.dimensions(), other.shape.dimensions());
+            fault(format_args!("{} has shape {shape:?}, {} has {others:?}", predictions.column, other.column), help)
+        };
         if !predictions.shape.matches(&targets.shape) {
-            return Err(fault(
-                format_args!(
-                    "{} has shape {:?}, {} has {:?}",
-                    predictions.column,
-                    predictions.shape.dimensions(),
-                    targets.column,
-                    targets.shape.dimensions()
-                ),
-                "every prediction needs one label: make the two the same shape, [N] or [N, C]",
-            ));
+            let help = "every prediction needs one label: make the two the same shape, [N] or [N, C]";
+            return Err(misfit(&targets, help));
         }
-        // Both shapes were checked against the length of a file, so their values can be counted.
-        let len = predictions.shape.len().unwrap_or_default() as usize;
-        let converted_predictions = Predictions::new(wish.form, predictions.number);
-        let mapped_part = wish.mapped_part;
-        let (converted_targets, notes) = Default::default();
+        let weights = match weights {
+            None => None,
+            Some(weights) => match weight_shape(&weights.shape, &predictions.shape) {
+                Some(shape) => Some((weights, shape)),
+                None => {
+                    let help = "weights have the shape of the predictions, or [N], one for each sample; \
+                                one for each class is --class-weight a,b,…";
+                    return Err(misfit(&weights, help));
+                }
+            },
+        };
+        let len = predictions.len();
+        let (ignore, convert_targets) = ignored(&targets, wish.ignore)?;
+        let is_float = targets.number.is_float();
+        let weight_number = weights.as_ref().map_or(Number::F32, |(weights, _)| weights.number);
         Ok(Self {
+            converted_predictions: Predictions::new(wish.form, predictions.number, wish.every_odd),
+            converted_targets: Labels::new(wish.ignore, is_float, wish.every_odd),
+            converted_weights: gather::Weights::new(weight_number, wish.every_odd),
             predictions,
             targets,
+            weights,
+            ignore,
+            convert_targets,
             len,
             at: 0,
             handed_out: 0,
-            mapped_part,
-            converted_predictions,
-            converted_targets,
-            notes,
+            mapped_part: wish.mapped_part,
+            unit: logloss::BLOCK,
+            notes: Vec::new(),
         })
     }
 
@@ -164,9 +199,55 @@ impl Pair {
         self.predictions.floats(0, self.len).is_none()
     }
 
-    fn converts_targets(&self) -> bool {
-        self.targets.targets(0, self.len).is_none()
+    fn converts_weights(&self) -> bool {
+        self.weights.as_ref().is_some_and(|(weights, _)| weights.weights(0, weights.len()).is_none())
     }
+
+    /// Where the weights of some values begin, and how many they are.
+    fn weight_range(&self, from: usize, len: usize) -> (usize, usize) {
+        match self.weights {
+            Some((_, WeightShape::Samples)) => {
+                let classes = self.predictions.shape.classes().max(1) as usize;
+                (from / classes, len / classes)
+            }
+            _ => (from, len),
+        }
+    }
+
+    fn release(&self) {
+        let (from, len) = (self.at - self.handed_out, self.handed_out);
+        self.predictions.release(from, len);
+        self.targets.release(from, len);
+        if let Some((weights, _)) = &self.weights {
+            let (from, len) = self.weight_range(from, len);
+            weights.release(from, len);
+        }
+    }
+}
+
+/// How the targets to be ignored are told from the others, and whether targets are converted for that or otherwise.
+fn ignored(targets: &Array, label: Option<IgnoreLabel>) -> Result<(Option<Ignore>, bool)> {
+    let converts = targets.targets(0, targets.len()).is_none();
+    Ok(match (label, targets.number) {
+        (None, _) => (None, converts),
+        (Some(label), Number::Bool | Number::U8) if matches!(label, IgnoreLabel::Integer(_)) => {
+            let IgnoreLabel::Integer(label) = label else { return no_nan(&targets.column, targets.number) };
+            // A label that no byte is leaves nothing out.
+            (u8::try_from(label).ok().map(Ignore::Label), converts)
+        }
+        (Some(IgnoreLabel::Nan), number) if !number.is_float() => return no_nan(&targets.column, number),
+        (Some(IgnoreLabel::Nan), _) => (Some(Ignore::Nan), converts),
+        (Some(IgnoreLabel::Integer(_)), number) if number.is_float() => (Some(Ignore::Nan), true),
+        (Some(IgnoreLabel::Integer(_)), _) => (Some(Ignore::Label(IGNORED)), true),
+    })
+}
+
+/// The error for NaN to be ignored in labels that cannot hold it.
+pub fn no_nan<T>(targets: &Column, number: Number) -> Result<T> {
+    Err(usage(
+        format_args!("{targets}: holds {number}, which is never nan"),
+        "pass --ignore-label L with the number that marks what to leave out, or --mask M.npy",
+    ))
 }
 
 impl Source for Pair {
@@ -174,18 +255,31 @@ impl Source for Pair {
         self.predictions.shape
     }
 
+    fn ignore(&self) -> Option<Ignore> {
+        self.ignore
+    }
+
+    fn weights(&self) -> Option<WeightShape> {
+        self.weights.as_ref().map(|(_, shape)| *shape)
+    }
+
     fn count(&mut self) -> Result<u64> {
         Ok(self.len as u64)
     }
 
+    fn set_unit(&mut self, unit: usize) {
+        self.unit = unit;
+    }
+
     fn next_part(&mut self) -> Result<Option<Part<'_>>> {
-        self.predictions.release(self.at - self.handed_out, self.handed_out);
-        self.targets.release(self.at - self.handed_out, self.handed_out);
+        self.release();
         if self.at == self.len {
             return Ok(None);
         }
-        let (convert_predictions, convert_targets) = (self.converts_predictions(), self.converts_targets());
-        let longest = if convert_predictions || convert_targets { COPIED_PART } else { self.mapped_part };
+        let (convert_predictions, convert_targets) = (self.converts_predictions(), self.convert_targets);
+        let convert_weights = self.converts_weights();
+        let copied = convert_predictions || convert_targets || convert_weights;
+        let longest = part_len(if copied { COPIED_PART } else { self.mapped_part }, self.unit);
         let (from, len) = (self.at, longest.min(self.len - self.at));
         (self.at, self.handed_out) = (self.at + len, len);
 
@@ -199,29 +293,57 @@ impl Source for Pair {
             let array = &self.targets;
             self.converted_targets.decode(array.number, array.bytes(from, len), array.big_endian);
         }
+        let (first_weight, weights) = self.weight_range(from, len);
+        self.converted_weights.clear();
+        if convert_weights && let Some((array, _)) = &self.weights {
+            self.converted_weights.decode(array.bytes(first_weight, weights), array.big_endian);
+        }
+        let targets = if convert_targets { None } else { self.targets.targets(from, len) };
         Ok(Some(Part {
             predictions: self.predictions.floats(from, len).unwrap_or_else(|| self.converted_predictions.view()),
-            targets: self.targets.targets(from, len).unwrap_or_else(|| self.converted_targets.view()),
-            odd_prediction: self.converted_predictions.odd(),
-            odd_target: self.converted_targets.odd(),
+            targets: targets.unwrap_or_else(|| self.converted_targets.view()),
+            weights: self.weights.as_ref().map(|(array, _)| {
+                array.weights(first_weight, weights).unwrap_or_else(|| self.converted_weights.view())
+            }),
+            odds: AllOdds {
+                predictions: Some(self.converted_predictions.odds()),
+                targets: Some(self.converted_targets.odds()),
+                weights: Some(self.converted_weights.odds()),
+            },
         }))
+    }
+
+    fn rewind(&mut self) -> Result<()> {
+        self.release();
+        (self.at, self.handed_out) = (0, 0);
+        self.converted_predictions.reset();
+        Ok(())
     }
 
     fn position(&self) -> (u64, u64) {
         (self.at as u64, self.len as u64)
     }
 
-    fn predictions(&self) -> &Column {
-        &self.predictions.column
+    fn place(&self, array: logloss::Array, index: u64) -> String {
+        let there = match (array, &self.weights) {
+            (logloss::Array::Targets, _) => &self.targets,
+            (logloss::Array::Weights, Some((weights, WeightShape::Samples))) => {
+                let index = index / self.predictions.shape.classes().max(1);
+                return format!("{}, {}", weights.column, weights.shape.place(index));
+            }
+            (logloss::Array::Weights, Some((weights, _))) => weights,
+            _ => &self.predictions,
+        };
+        format!("{}, {}", there.column, there.shape.place(index))
     }
 
-    fn targets(&self) -> &Column {
-        &self.targets.column
+    fn targets(&self) -> String {
+        self.targets.column.to_string()
     }
 
     fn notes(&self) -> Vec<String> {
         let converted = self.converted_predictions.notes().chain(self.converted_targets.notes());
-        self.notes.iter().cloned().chain(converted).collect()
+        self.notes.iter().cloned().chain(converted).chain(self.converted_weights.notes()).collect()
     }
 }
 

@@ -16,17 +16,19 @@ use super::{
 };
 use crate::failure::fault;
 
-/// Opens a file of predictions and one of targets.
-pub fn open(predictions: &Path, targets: &Path, wish: Wish) -> Result<Box<dyn Source>> {
+/// Opens a file of predictions, one of targets, and one of weights if there is one.
+pub fn open(predictions: &Path, targets: &Path, weights: Option<&Path>, wish: Wish) -> Result<Box<dyn Source>> {
     let mut notes = Vec::new();
     let predictions = array(predictions, &mut notes)?;
     let targets = array(targets, &mut notes)?;
-    let mut pair = Pair::new(predictions, targets, wish)?;
+    let weights = weights.map(|path| array(path, &mut notes)).transpose()?;
+    let mut pair = Pair::new(predictions, targets, weights, wish)?;
     notes.into_iter().for_each(|note| pair.note(note));
     Ok(Box::new(pair))
 }
 
-fn array(path: &Path, notes: &mut Vec<String>) -> Result<Array> {
+/// Maps the array in a file.
+pub fn array(path: &Path, notes: &mut Vec<String>) -> Result<Array> {
     let shown = path.display();
     let unreadable = |error: std::io::Error| {
         let reason = match error.kind() {

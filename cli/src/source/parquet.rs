@@ -1,9 +1,9 @@
-//! `.parquet` files. Of all their columns only the two are read, each straight into the vector it is evaluated from.
+//! `.parquet` files. Of all their columns only those named are read, each straight into the vector it is evaluated from.
 
 use std::{fs::File, path::Path};
 
 use anyhow::{Context, Result};
-use logloss::half::f16;
+use logloss::{Array, BLOCK, Ignore, WeightShape, half::f16};
 use parquet::{
     basic::{ConvertedType, LogicalType, Type},
     column::reader::{ColumnReader, ColumnReaderImpl},
@@ -14,30 +14,43 @@ use parquet::{
 };
 
 use super::{
-    COPIED_PART, Column, Named, Part, Shape, Source, Wish, column,
-    gather::{Labels, Predictions},
+    AllOdds, COPIED_PART, Column, Named, Part, Shape, Source, Wish, column,
+    gather::{Labels, Predictions, Weights},
+    mapped::no_nan,
     number::Number,
+    part_len,
 };
-use crate::failure::fault;
+use crate::{args::IgnoreLabel, failure::fault};
 
 struct Parquet {
     file: SerializedFileReader<File>,
-    len: u64,
-    /// How many values were read.
+    rows: u64,
+    /// How many rows were read.
     at: u64,
     /// The next row group to open.
     next_group: usize,
     group: Option<Group>,
-    pred: Field,
-    target: Field,
-    predictions: Predictions,
-    labels: Labels,
+    /// As many as there are classes, of both.
+    pred: Vec<Field>,
+    target: Vec<Field>,
+    weight: Vec<Field>,
+    weight_shape: Option<WeightShape>,
+    unit: usize,
+    /// What was gathered from each column.
+    predictions: Vec<Predictions>,
+    labels: Vec<Labels>,
+    weights: Vec<Weights>,
+    /// The same put together by row, where there is more than one.
+    all_predictions: Predictions,
+    all_labels: Labels,
+    all_weights: Weights,
 }
 
 /// The row group being read.
 struct Group {
-    pred: ColumnReader,
-    target: ColumnReader,
+    pred: Vec<ColumnReader>,
+    target: Vec<ColumnReader>,
+    weight: Vec<ColumnReader>,
     /// Rows yet to be read.
     left: usize,
 }
@@ -53,7 +66,7 @@ struct Field {
     levels: Vec<i16>,
 }
 
-/// Opens a file that holds both columns.
+/// Opens a file that holds the columns.
 pub fn open(path: &Path, named: Named<'_>, wish: Wish) -> Result<Box<dyn Source>> {
     let shown = path.display();
     let file = File::open(path)
@@ -69,100 +82,195 @@ pub fn open(path: &Path, named: Named<'_>, wish: Wish) -> Result<Box<dyn Source>
     let names: Vec<String> = columns.iter().map(|column| column.path().string()).collect();
     let described: Vec<String> =
         columns.iter().zip(&names).map(|(column, name)| format!("{name} ({})", describe(column))).collect();
-    let (pred, target) = named.both(path, "column", &described)?;
-    let field = |name: &str| -> Result<Field> {
+    let wanted = named.columns(path, &names, &described)?;
+    let field = |name: &&str| -> Result<Field> {
         let at = column::find(path, "column", name, &names, &described)?;
         let column = Column::named(path, "column", name);
         let Some(number) = number(&columns[at]) else {
             return Err(fault(
                 format_args!("{column}: {} values cannot be evaluated", describe(&columns[at])),
-                "store predictions as floats, labels as any integer, bool or float type",
+                "store predictions as floats, labels and weights as any integer, bool or float type",
             ));
         };
         Ok(Field { column, number, at, defined: columns[at].max_def_level(), levels: Vec::new() })
     };
-    let (pred, target) = (field(pred)?, field(target)?);
-    if !pred.number.is_float() {
+    let fields = |names: &[&str]| names.iter().map(field).collect::<Result<Vec<_>>>();
+    let (pred, target, weight) = (fields(&wanted.pred)?, fields(&wanted.target)?, fields(&wanted.weight)?);
+    if let Some(pred) = pred.iter().find(|pred| !pred.number.is_float()) {
         return Err(fault(
             format_args!("{}: {} values cannot be predictions", pred.column, pred.number),
             "predictions are floats (f16, f32, f64): are --pred and --target swapped?",
         ));
     }
-    let len = u64::try_from(metadata.num_rows()).with_context(|| format!("{shown}: has a negative number of rows"))?;
-    let predictions = Predictions::new(wish.form, pred.number);
-    let labels = Labels::default();
-    Ok(Box::new(Parquet { file, len, at: 0, next_group: 0, group: None, pred, target, predictions, labels }))
+    let integers = target.iter().find(|target| !target.number.is_float());
+    if let (Some(IgnoreLabel::Nan), Some(target)) = (wish.ignore, integers) {
+        return no_nan(&target.column, target.number);
+    }
+    let floats = target.iter().any(|target| target.number.is_float());
+    let rows = u64::try_from(metadata.num_rows()).with_context(|| format!("{shown}: has a negative number of rows"))?;
+    let labels = || Labels::new(wish.ignore, floats, wish.every_odd);
+    Ok(Box::new(Parquet {
+        predictions: pred.iter().map(|pred| Predictions::new(wish.form, pred.number, wish.every_odd)).collect(),
+        labels: target.iter().map(|_| labels()).collect(),
+        weights: weight.iter().map(|weight| Weights::new(weight.number, wish.every_odd)).collect(),
+        all_predictions: Predictions::new(wish.form, Number::F32, wish.every_odd),
+        all_labels: labels(),
+        all_weights: Weights::new(Number::F32, wish.every_odd),
+        file,
+        rows,
+        at: 0,
+        next_group: 0,
+        group: None,
+        pred,
+        target,
+        weight,
+        weight_shape: wanted.weights(),
+        unit: BLOCK,
+    }))
 }
 
 impl Parquet {
-    /// The row group to read on from, if there is any row left.
-    fn open_group(&mut self) -> Result<Option<&mut Group>> {
+    /// Makes sure that a row group is open that has a row left; false at the end.
+    fn open_group(&mut self) -> Result<bool> {
         while self.group.as_ref().is_none_or(|group| group.left == 0) {
             if self.next_group == self.file.num_row_groups() {
-                return Ok(None);
+                return Ok(false);
             }
-            let damaged = |error| damaged(&self.pred, self.at, error);
-            let group = self.file.get_row_group(self.next_group).map_err(damaged)?;
+            let group =
+                self.file.get_row_group(self.next_group).map_err(|error| damaged(&self.pred[0], self.at, error))?;
             self.next_group += 1;
+            let readers = |fields: &[Field]| -> Result<Vec<ColumnReader>> {
+                let reader =
+                    |field: &Field| group.get_column_reader(field.at).map_err(|error| damaged(field, self.at, error));
+                fields.iter().map(reader).collect()
+            };
             self.group = Some(Group {
-                pred: group.get_column_reader(self.pred.at).map_err(damaged)?,
-                target: group.get_column_reader(self.target.at).map_err(damaged)?,
+                pred: readers(&self.pred)?,
+                target: readers(&self.target)?,
+                weight: readers(&self.weight)?,
                 left: usize::try_from(group.metadata().num_rows())?,
             });
         }
-        Ok(self.group.as_mut())
+        Ok(true)
     }
 
-    /// Reads a part; false at the end.
-    fn read(&mut self) -> Result<bool> {
-        self.predictions.clear();
-        self.labels.clear();
-        while self.predictions.len() < COPIED_PART {
-            let Some(group) = self.open_group()? else { break };
-            let rows = group.left.min(COPIED_PART - self.predictions.len());
-            // Borrowed anew, for the fields beside it.
+    /// Reads a part: the number of its rows.
+    fn read(&mut self) -> Result<usize> {
+        self.predictions.iter_mut().for_each(Predictions::clear);
+        self.labels.iter_mut().for_each(Labels::clear);
+        self.weights.iter_mut().for_each(Weights::clear);
+        let most = part_len(COPIED_PART, self.unit) / self.pred.len();
+        let mut read = 0;
+        while read < most && self.open_group()? {
             let Some(group) = &mut self.group else { break };
+            let rows = group.left.min(most - read);
             group.left -= rows;
-            read_predictions(&mut group.pred, rows, self.at, &mut self.pred, &mut self.predictions)?;
-            read_labels(&mut group.target, rows, self.at, &mut self.target, &mut self.labels)?;
+            let at = self.at;
+            for ((reader, field), into) in group.pred.iter_mut().zip(&mut self.pred).zip(&mut self.predictions) {
+                read_predictions(reader, rows, at, field, into)?;
+            }
+            for ((reader, field), into) in group.target.iter_mut().zip(&mut self.target).zip(&mut self.labels) {
+                read_labels(reader, rows, at, field, into)?;
+            }
+            for ((reader, field), into) in group.weight.iter_mut().zip(&mut self.weight).zip(&mut self.weights) {
+                read_weights(reader, rows, at, field, into)?;
+            }
             self.at += rows as u64;
+            read += rows;
         }
-        Ok(self.predictions.len() > 0)
+        Ok(read)
     }
 }
 
 impl Source for Parquet {
     fn shape(&self) -> Shape {
-        Shape::flat(self.len)
+        Shape::of_columns(Some(self.rows), self.pred.len())
+    }
+
+    fn ignore(&self) -> Option<Ignore> {
+        self.all_labels.ignore()
+    }
+
+    fn weights(&self) -> Option<WeightShape> {
+        self.weight_shape
     }
 
     fn count(&mut self) -> Result<u64> {
-        Ok(self.len)
+        Ok(self.rows * self.pred.len() as u64)
+    }
+
+    fn set_unit(&mut self, unit: usize) {
+        self.unit = unit;
     }
 
     fn next_part(&mut self) -> Result<Option<Part<'_>>> {
-        Ok(self.read()?.then(|| Part {
-            predictions: self.predictions.view(),
-            targets: self.labels.view(),
-            odd_prediction: self.predictions.odd(),
-            odd_target: self.labels.odd(),
+        if self.read()? == 0 {
+            return Ok(None);
+        }
+        let (predictions, labels) = match (self.predictions.as_mut_slice(), self.labels.as_slice()) {
+            ([predictions], [labels]) => (&*predictions, labels),
+            (predictions, labels) => {
+                self.all_predictions.join(predictions);
+                self.all_labels.join(labels);
+                (&self.all_predictions, &self.all_labels)
+            }
+        };
+        let weights = match self.weights.as_slice() {
+            [] => None,
+            [weights] => Some(weights),
+            weights => {
+                self.all_weights.join(weights);
+                Some(&self.all_weights)
+            }
+        };
+        Ok(Some(Part {
+            predictions: predictions.view(),
+            targets: labels.view(),
+            weights: weights.map(Weights::view),
+            odds: AllOdds {
+                predictions: Some(predictions.odds()),
+                targets: Some(labels.odds()),
+                weights: weights.map(Weights::odds),
+            },
         }))
     }
 
+    fn rewind(&mut self) -> Result<()> {
+        (self.at, self.next_group, self.group) = (0, 0, None);
+        self.predictions.iter_mut().for_each(Predictions::reset);
+        self.all_predictions.reset();
+        Ok(())
+    }
+
     fn position(&self) -> (u64, u64) {
-        (self.at, self.len)
+        (self.at, self.rows)
     }
 
-    fn predictions(&self) -> &Column {
-        &self.pred.column
+    fn place(&self, array: Array, index: u64) -> String {
+        let fields = match array {
+            Array::Predictions | Array::Probabilities => &self.pred,
+            Array::Targets => &self.target,
+            Array::Weights => &self.weight,
+        };
+        let columns: Vec<_> = fields.iter().map(|field| &field.column).collect();
+        column::place(&columns, index, self.pred.len())
     }
 
-    fn targets(&self) -> &Column {
-        &self.target.column
+    fn targets(&self) -> String {
+        let columns: Vec<_> = self.target.iter().map(|field| &field.column).collect();
+        column::all(&columns)
+    }
+
+    fn classes(&self) -> Vec<String> {
+        self.pred.iter().map(|field| field.column.name().to_owned()).collect()
     }
 
     fn notes(&self) -> Vec<String> {
-        self.predictions.notes().chain(self.labels.notes()).collect()
+        let one = self.pred.len() == 1;
+        let (predictions, labels) =
+            if one { (&self.predictions[0], &self.labels[0]) } else { (&self.all_predictions, &self.all_labels) };
+        let weights = if let [weights] = self.weights.as_slice() { weights } else { &self.all_weights };
+        predictions.notes().chain(labels.notes()).chain(weights.notes()).collect()
     }
 }
 
@@ -209,6 +317,40 @@ fn read_labels(reader: &mut ColumnReader, rows: usize, first: u64, field: &mut F
         (ColumnReader::FixedLenByteArrayColumnReader(reader), _) => {
             let values = read_new(reader, rows, first, field)?;
             into.extend(values.iter().map(|value| f64::from(half(value.data()))));
+        }
+        _ => return unexpected(field),
+    }
+    Ok(())
+}
+
+fn read_weights(
+    reader: &mut ColumnReader,
+    rows: usize,
+    first: u64,
+    field: &mut Field,
+    into: &mut Weights,
+) -> Result<()> {
+    match (reader, field.number) {
+        (ColumnReader::FloatColumnReader(reader), _) => return read(reader, rows, first, field, into.f32()),
+        (ColumnReader::FixedLenByteArrayColumnReader(reader), _) => {
+            let values = read_new(reader, rows, first, field)?;
+            into.f16().extend(values.iter().map(|value| half(value.data())));
+        }
+        (ColumnReader::DoubleColumnReader(reader), _) => into.narrow(read_new(reader, rows, first, field)?.into_iter()),
+        (ColumnReader::BoolColumnReader(reader), _) => {
+            into.narrow(read_new(reader, rows, first, field)?.into_iter().map(|value| f64::from(u8::from(value))));
+        }
+        (ColumnReader::Int32ColumnReader(reader), Number::U32) => {
+            into.narrow(read_new(reader, rows, first, field)?.into_iter().map(|value| value.cast_unsigned().into()));
+        }
+        (ColumnReader::Int32ColumnReader(reader), _) => {
+            into.narrow(read_new(reader, rows, first, field)?.into_iter().map(f64::from));
+        }
+        (ColumnReader::Int64ColumnReader(reader), Number::U64) => {
+            into.narrow(read_new(reader, rows, first, field)?.into_iter().map(|value| value.cast_unsigned() as f64));
+        }
+        (ColumnReader::Int64ColumnReader(reader), _) => {
+            into.narrow(read_new(reader, rows, first, field)?.into_iter().map(|value| value as f64));
         }
         _ => return unexpected(field),
     }

@@ -13,12 +13,12 @@ use super::{
     mapped::{self, Array, Pair},
     number::Number,
 };
-use crate::failure::fault;
+use crate::failure::{fault, usage};
 
 /// Bytes before the header: its length.
 const PREFIX: usize = 8;
 
-/// Opens a file that holds both tensors.
+/// Opens a file that holds the tensors.
 pub fn open(path: &Path, named: Named<'_>, wish: Wish) -> Result<Box<dyn Source>> {
     let shown = path.display();
     let file = File::open(path)
@@ -31,10 +31,17 @@ pub fn open(path: &Path, named: Named<'_>, wish: Wish) -> Result<Box<dyn Source>
     let described: Vec<String> = names.iter().map(|name| describe(&metadata, name)).collect();
     let (pred, target) = named.both(path, "tensor", &described)?;
     let array = |wanted: &str| {
+        if wanted.contains(',') && !names.iter().any(|name| name == wanted) {
+            return Err(usage(
+                format_args!("{shown}: '{wanted}' names several tensors"),
+                "name one: classes are the columns of a tensor of shape [N, C]",
+            ));
+        }
         let name = &names[column::find(path, "tensor", wanted, &names, &described)?];
         tensor(Column::named(path, "tensor", name), &metadata, name, &map, PREFIX + header)
     };
-    Ok(Box::new(Pair::new(array(pred)?, array(target)?, wish)?))
+    let weights = named.weight.map(array).transpose()?;
+    Ok(Box::new(Pair::new(array(pred)?, array(target)?, weights, wish)?))
 }
 
 fn describe(metadata: &Metadata, name: &str) -> String {

@@ -1,0 +1,39 @@
+//! Where in the files an invalid value is, and what to do about it.
+
+use logloss::{Array, Error};
+
+use crate::{
+    failure::fault,
+    source::{Odd, Source},
+};
+
+/// An error for the user: of an invalid value, its place. `odd` is how its file has it, if it could not be passed on
+/// as it was.
+pub fn explain(error: Error, source: &dyn Source, odd: Option<Odd>) -> anyhow::Error {
+    let Error::InvalidValue { array, index, value } = error else { return error.into() };
+    let line = odd.as_ref().and_then(|odd| odd.line).map(|line| format!(" (line {line})")).unwrap_or_default();
+    // Every type that the library reads is exact in f32, whose digits are those that were written.
+    let shown = odd.map_or_else(|| (value as f32).to_string(), |odd| odd.shown);
+    let (must, help) = match array {
+        Array::Predictions => (
+            "logits must not be NaN",
+            "drop that row; or pass --non-finite propagate to let NaN through to the results",
+        ),
+        Array::Probabilities => {
+            ("probabilities must lie in [0, 1]", "if these are logits, leave out --from probabilities; else clip them")
+        }
+        Array::Targets if shown.trim().starts_with("-1") => (
+            "labels must be 0 or 1, or probabilities in between",
+            "labels of -1 and 1 become 0 and 1 as (y + 1) / 2; -1 for 'unknown' is left out by --ignore-label -1",
+        ),
+        Array::Targets => (
+            "labels must be 0 or 1, or probabilities in between",
+            "drop that row or mend its label; class numbers become 0 and 1 as y == CLASS",
+        ),
+        Array::Weights => (
+            "weights must be finite in f32, and at least 0",
+            "mend it, or leave the element out with a weight of 0, or with --mask M.npy",
+        ),
+    };
+    fault(format_args!("{}{line}: the value is {shown}: {must}", source.place(array, index)), help)
+}

@@ -1,0 +1,103 @@
+//! Which elements count: an array beside the predictions, packed into bits a part at a time.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::{Shape, mapped::Array, npy, number::Number};
+use crate::failure::fault;
+
+/// A mask in a `.npy` file.
+pub struct Mask {
+    array: Array,
+    /// How many values were handed out.
+    at: usize,
+    bits: Vec<u8>,
+    notes: Vec<String>,
+}
+
+impl Mask {
+    /// Opens a file of bool or u8.
+    pub fn open(path: &Path) -> Result<Self> {
+        let mut notes = Vec::new();
+        let array = npy::array(path, &mut notes)?;
+        if !matches!(array.number, Number::Bool | Number::U8) {
+            return Err(fault(
+                format_args!("{}: {} values cannot be a mask", array.column, array.number),
+                "save it as m.astype(bool): true where an element counts",
+            ));
+        }
+        Ok(Self { array, at: 0, bits: Vec::new(), notes })
+    }
+
+    /// Checks that it goes with predictions of that shape.
+    pub fn check(&self, predictions: Shape) -> Result<()> {
+        let shape = self.array.shape;
+        let rows_fit = predictions.rows().is_none() || predictions.rows() == shape.rows();
+        if rows_fit && predictions.classes() == shape.classes() {
+            return Ok(());
+        }
+        Err(self.misfit(&format!("the predictions have {}", predictions.described())))
+    }
+
+    fn misfit(&self, predictions: &str) -> anyhow::Error {
+        fault(
+            format_args!("{} has shape {:?}, {predictions}", self.array.column, self.array.shape.dimensions()),
+            "a mask has the shape of the predictions; for a mask by sample, repeat it: numpy.broadcast_to(m[:, None], (N, C))",
+        )
+    }
+
+    /// A bit for each of the next `len` values.
+    pub fn next(&mut self, len: usize) -> Result<&[u8]> {
+        if len > self.len() - self.at {
+            return Err(self.misfit("the predictions have more rows"));
+        }
+        let bytes = self.array.bytes(self.at, len);
+        self.bits.clear();
+        self.bits.extend(bytes.chunks(8).map(pack));
+        self.array.release(self.at, len);
+        self.at += len;
+        Ok(&self.bits)
+    }
+
+    /// Checks that there is no more of it than there were values.
+    pub fn end(&self) -> Result<()> {
+        if self.at == self.len() {
+            return Ok(());
+        }
+        let rows = self.at as u64 / self.array.shape.classes().max(1);
+        Err(self.misfit(&format!("the predictions have {rows} rows")))
+    }
+
+    /// Goes back to the first value.
+    pub fn rewind(&mut self) {
+        self.at = 0;
+    }
+
+    /// What a reader of the result should know.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    fn len(&self) -> usize {
+        // The shape was checked against the length of the file.
+        self.array.shape.len().unwrap_or_default() as usize
+    }
+}
+
+/// Bit i says whether byte i is not 0.
+fn pack(bytes: &[u8]) -> u8 {
+    bytes.iter().enumerate().fold(0, |bits, (i, &byte)| bits | u8::from(byte != 0) << i)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anything_but_zero_counts() {
+        assert_eq!(pack(&[1, 0, 255, 0, 0, 0, 0, 2]), 0b1000_0101);
+        assert_eq!(pack(&[0, 1]), 0b10);
+        assert_eq!(pack(&[]), 0);
+    }
+}

@@ -1,0 +1,178 @@
+// What weights, smoothing, the focal factor and another system's conventions make of an element. Twin of
+// src/cpu/family.rs: the same functions and order of statements.
+//
+// Follows element.wgsl, whose functions it calls.
+
+// What is in use: code for the rest is not compiled.
+override FOCAL: bool = false;
+override CONVENTIONS: bool = false;
+
+// The numbers of `Family` in src/family.rs, in its order.
+struct Family {
+    // w0 and w1: what an element weighs by its label.
+    label_weights: vec2<f32>,
+    // α_t of a negative and of a positive.
+    alpha: vec2<f32>,
+    smoothing: f32,
+    gamma: f32,
+    // −log(1 − p) and −log p are kept between these.
+    negative_term: vec2<f32>,
+    positive_term: vec2<f32>,
+    // p·(1 − p) in the derivatives with respect to a probability is at least this.
+    denominator: f32,
+    // σ(x)·σ(−x) in the hessian is at least this.
+    hessian: f32,
+    // 1: the derivatives are 0 where a term is clipped; 2: targets above 0 become 1; 4: pos_weight weighs elements
+    // whose target is 1.
+    flags: u32,
+}
+
+// An element, and what it weighs.
+struct Weighted {
+    element: Element,
+    weight: f32,
+}
+
+// a·b, 0 where a is 0: no product of 0 and infinity.
+fn product(a: f32, b: f32) -> f32 {
+    return select(a * b, 0.0, is_zero(a));
+}
+
+// Whether v ≥ 0 is infinite.
+fn is_infinite(v: f32) -> bool {
+    return bitcast<u32>(v) == INFINITY_BITS;
+}
+
+// What an element weighs, its target, and the weight of its positive term.
+struct Weight {
+    weight: f32,
+    // `target` is a reserved word.
+    label: f32,
+    pos_weight: f32,
+}
+
+// What an element with the target z and data weight v weighs, in a class of the given class weight and pos_weight.
+fn element_weight(target_value: f32, v: f32, class_weights: vec2<f32>, family: Family) -> Weight {
+    var z = target_value;
+    var q = class_weights.y;
+    if CONVENTIONS && (family.flags & 2u) != 0u {
+        // (Any target that is not 0: the twin's arithmetic keeps subnormals, which `is_zero` does not.)
+        z = select(1.0, 0.0, (bitcast<u32>(z) & 0x7fffffffu) == 0u);
+    }
+    var w = (v * class_weights.x) * ((1.0 - z) * family.label_weights.x + z * family.label_weights.y);
+    if CONVENTIONS && (family.flags & 4u) != 0u {
+        w = select(w, w * q, z == 1.0);
+        q = 1.0;
+    }
+    return Weight(w, z, q);
+}
+
+// base^exponent for base in [0, 1] and exponent ≥ 0; 0^0 is 1.
+//
+// Its error grows with its logarithm: exponent·|log(base)| times that of the logarithm.
+fn power(base: f32, exponent: f32) -> f32 {
+    let t = neg_log(log_parts(bitcast<u32>(base))) * exponent;
+    let factor = exp_neg(bitcast<u32>(t) & 0x7fffffffu);
+    return select(factor.p * factor.scale + factor.scale, select(0.0, 1.0, is_zero(exponent)), is_zero(base));
+}
+
+// The factor (1 − p_t)^γ on a loss and its derivatives, with p and r = 1 − p, for smoothed target z and n = 1 − z.
+// `flat`: where p_t is to be taken as constant.
+fn focal(probability: bool, plain: Element, p: f32, r: f32, n: f32, z: f32, flat: bool, gamma: f32) -> Element {
+    let m = z * r + n * p;
+    let m_zero = is_zero(m);
+    // Half of the factor: it is in the normal range where a quotient of the whole and m can be.
+    let s = power(m, 0.5 * gamma);
+    // The derivative of m over p. Where m is 0 so is the factor; where the loss is infinite it is the plain
+    // derivatives that grow without bound, or m's that vanish faster.
+    let c = select(n - z, 0.0, m_zero || is_infinite(plain.loss) || flat);
+    // With ' for the derivative: u = loss·m'/m, k = s·m'/m, v + 2·loss' = (what m' multiplies in the hessian)/(γ·m^γ).
+    var u: f32;
+    var k: f32;
+    var v: f32;
+    if probability {
+        u = product(c, plain.loss / m);
+        k = product(c, s / m);
+        v = u * (gamma - 1.0);
+    } else {
+        let slope = product(c, p * r / m);
+        u = product(slope, plain.loss);
+        k = slope * s;
+        v = (slope * (gamma - 1.0) + (r - p)) * plain.loss;
+    }
+    let gradient = s * (u * gamma + plain.gradient);
+    // Where the plain hessian is infinite nothing outweighs it.
+    let bend = select(product(k, (v + plain.gradient * 2.0) * gamma), 0.0, is_infinite(plain.hessian));
+    var hessian = product(s, bend + s * plain.hessian);
+    if probability && gamma > 0.0 {
+        // The limit where m is 0: γ·(γ + 1)·m^(γ - 1) times the weight of the term, whose hessian is that weight.
+        let limit = select(select(0u, 0x40000000u, gamma == 1.0), INFINITY_BITS, gamma < 1.0);
+        hessian = select(hessian, product(plain.hessian, bitcast<f32>(limit)), m_zero);
+    }
+    return Element(product(s, s * plain.loss), product(s, gradient), hessian);
+}
+
+// Loss, derivatives and weight of an element with prediction x and the given target, of data weight v, in a class of
+// the given class weight and pos_weight. `negative` and `positive` are the plain elements of target 0 and 1; where
+// neither clips nor the focal factor are in use, nothing of them is.
+fn family_element(
+    probability: bool,
+    x: f32,
+    target_value: f32,
+    v: f32,
+    class_weights: vec2<f32>,
+    negative: Element,
+    positive: Element,
+    family: Family,
+) -> Weighted {
+    let weight = element_weight(target_value, v, class_weights, family);
+    let w = weight.weight;
+    let q = weight.pos_weight;
+    // Smoothed, z and 1 − z each on its own: what 1 − z would lose is most of a small a/2.
+    let keep = 1.0 - family.smoothing;
+    let half = 0.5 * family.smoothing;
+    let n = (1.0 - weight.label) * keep + half;
+    let z = weight.label * keep + half;
+    var total = w;
+    if FOCAL {
+        total = w * (n * family.alpha.x + z * family.alpha.y);
+    }
+    // An element of weight 0 is 0, whatever its loss would be.
+    let left_out = is_zero(total);
+    let a = select(n, 0.0, left_out);
+    let b = select(q * z, 0.0, left_out);
+    var flat = false;
+    var element: Element;
+    if probability {
+        element = probability_element(x, a, b);
+    } else {
+        element = logit_element(x, a, b);
+    }
+    if CONVENTIONS {
+        let low_0 = family.negative_term.x;
+        let low_1 = family.positive_term.x;
+        element.loss = product(a, min(max(negative.loss, low_0), family.negative_term.y))
+            + product(b, min(max(positive.loss, low_1), family.positive_term.y));
+        // At each end the term that is small there tells: it resolves every prediction, the other one does not.
+        flat = (family.flags & 1u) != 0u && (negative.loss < low_0 || positive.loss < low_1);
+        element.gradient = select(element.gradient, 0.0, flat);
+        element.hessian = select(element.hessian, 0.0, flat);
+        if probability {
+            let r = 1.0 - x;
+            if x * r < family.denominator {
+                let over_r = x * (1.0 / family.denominator);
+                let over_p = r * (1.0 / family.denominator);
+                element.gradient = a * over_r - b * over_p;
+                element.hessian = (a * over_r) * over_r + (b * over_p) * over_p;
+            }
+        } else {
+            element.hessian = max(element.hessian, (a + b) * family.hessian);
+        }
+    }
+    if FOCAL {
+        let p = select(negative.gradient, abs(x), probability);
+        let r = select(-positive.gradient, 1.0 - abs(x), probability);
+        element = focal(probability, element, p, r, n, z, flat, family.gamma);
+    }
+    return Weighted(Element(total * element.loss, total * element.gradient, total * element.hessian), w);
+}

@@ -1,0 +1,114 @@
+//! The conventions of the systems whose numbers people come with.
+
+use crate::Form;
+
+/// A system whose conventions an [`Objective`](crate::Objective) takes over: what it clips, floors and divides by,
+/// and what it says of nothing at all. Its rounding is not taken over: where it loses digits in the tails, the
+/// result here keeps them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Compat {
+    /// PyTorch. `BCEWithLogitsLoss` is the plain definition. Of probabilities, `BCELoss`: −log is at most 100, and
+    /// p·(1 − p) in the gradient at least 1e-12.
+    Torch,
+    /// Keras: probabilities are clipped to [1e-7, 1 − 1e-7], outside of which the gradient is 0; the mean of nothing
+    /// is 0.
+    Keras,
+    /// TensorFlow: `weighted_cross_entropy_with_logits`, which is the plain definition.
+    TensorFlow,
+    /// scikit-learn: `log_loss`: probabilities are clipped to [ε, 1 − ε] with the ε of f32, and targets that are all
+    /// equal are an error. Its mean is [`Reduction::WeightedMean`](crate::Reduction::WeightedMean), which a mean
+    /// becomes.
+    Sklearn,
+    /// XGBoost: `binary:logistic`: σ(x)·σ(−x) in the hessian is at least 1e-16, and `pos_weight` (`scale_pos_weight`)
+    /// weighs elements whose target is exactly 1. The loss is that of its metric: clipped at 1e-16, and a mean is
+    /// weighted; that of nothing is 0.
+    Xgboost,
+    /// LightGBM: `binary`: targets above 0 are positive, and `pos_weight` (`scale_pos_weight`) weighs those elements.
+    /// The loss is that of its metric: clipped at 1e-15, and a mean is weighted.
+    Lightgbm,
+}
+
+/// What a [`Compat`] does to an element, as numbers that every backend takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Conventions {
+    /// −log(1 − p) is kept between these.
+    pub negative_term: [f32; 2],
+    /// −log p is kept between these.
+    pub positive_term: [f32; 2],
+    /// Whether the derivatives are 0 where a term is clipped.
+    pub clipped_is_flat: bool,
+    /// p·(1 − p) in the derivatives with respect to a probability is at least this.
+    pub denominator: f32,
+    /// σ(x)·σ(−x) in the hessian is at least this.
+    pub hessian: f32,
+    /// Whether targets above 0 become 1.
+    pub binarize: bool,
+    /// Whether `pos_weight` weighs the elements whose target is exactly 1, rather than the positive term.
+    pub weigh_positives: bool,
+}
+
+impl Conventions {
+    /// Nothing clipped, nothing floored.
+    pub const PLAIN: Self = Self {
+        negative_term: [0.0, f32::INFINITY],
+        positive_term: [0.0, f32::INFINITY],
+        clipped_is_flat: false,
+        denominator: 0.0,
+        hessian: 0.0,
+        binarize: false,
+        weigh_positives: false,
+    };
+
+    /// Terms of probabilities clipped to [low, 1 − rest].
+    fn clipped(self, low: f64, rest: f64) -> Self {
+        let negative_term = [-(-low).ln_1p(), -rest.ln()].map(|term| term as f32);
+        let positive_term = [-(-rest).ln_1p(), -low.ln()].map(|term| term as f32);
+        Self { negative_term, positive_term, ..self }
+    }
+
+    /// The conventions, or none where they are the plain definition.
+    pub fn of(compat: Option<Compat>, form: Form) -> Option<Self> {
+        let plain = Self::PLAIN;
+        match (compat?, form) {
+            (Compat::TensorFlow, _) | (Compat::Torch | Compat::Keras, Form::Logits) => None,
+            (Compat::Torch, Form::Probabilities) => {
+                Some(Self { negative_term: [0.0, 100.0], positive_term: [0.0, 100.0], denominator: 1e-12, ..plain })
+            }
+            (Compat::Keras, Form::Probabilities) => {
+                // Keras clips in f32, where 1 - 1e-7 is 1 - 2^-23.
+                let clipped = plain.clipped(f64::from(1e-7f32), f64::from(f32::EPSILON));
+                Some(Self { clipped_is_flat: true, ..clipped })
+            }
+            (Compat::Sklearn, _) => {
+                let epsilon = f64::from(f32::EPSILON);
+                Some(plain.clipped(epsilon, epsilon))
+            }
+            (Compat::Xgboost, _) => {
+                let clipped = plain.clipped(1e-16, 1e-16);
+                Some(Self { hessian: 1e-16, weigh_positives: true, ..clipped })
+            }
+            (Compat::Lightgbm, _) => {
+                let Self { positive_term: [_, most], .. } = plain.clipped(1e-15, 1e-15);
+                // Only what is too large is clipped: a prediction that is right costs nothing.
+                let term = [0.0, most];
+                Some(Self { negative_term: term, positive_term: term, binarize: true, weigh_positives: true, ..plain })
+            }
+        }
+    }
+}
+
+impl Compat {
+    /// What the mean of nothing is.
+    pub(crate) fn empty_mean(self) -> f64 {
+        match self {
+            Compat::Keras | Compat::Xgboost => 0.0,
+            _ => f64::NAN,
+        }
+    }
+
+    /// Whether its mean divides by the sum of the weights.
+    pub(crate) fn weighs_mean(self) -> bool {
+        matches!(self, Compat::Sklearn | Compat::Xgboost | Compat::Lightgbm)
+    }
+}

@@ -1,0 +1,192 @@
+//! What weights, smoothing, the focal factor and another system's conventions make of an element, a vector at a
+//! time. Twin of `shaders/family.wgsl`: the same functions and order of statements.
+
+use fearless_simd::prelude::*;
+
+use super::{
+    element::{Element, Power, exp_neg, log_parts, neg_log},
+    lanes::{F32s, Mask},
+    tile::Formula,
+};
+use crate::family::Family;
+
+/// An element, and what it weighs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Weighted<S: Simd> {
+    pub element: Element<S>,
+    pub weight: F32s<S>,
+}
+
+/// What an element weighs, its target, and the weight of its positive term.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Weight<S: Simd> {
+    pub weight: F32s<S>,
+    pub target: F32s<S>,
+    pub pos_weight: F32s<S>,
+}
+
+/// a·b, 0 where a is 0: no product of 0 and infinity.
+#[inline(always)]
+fn product<S: Simd>(simd: S, a: F32s<S>, b: F32s<S>) -> F32s<S> {
+    a.simd_eq(simd, 0.0).select(0.0, a * b)
+}
+
+/// What an element with the target z and data weight v weighs, in a class of the given class weight and pos_weight.
+#[inline(always)]
+pub(crate) fn element_weight<S: Simd, const CONVENTIONS: bool>(
+    simd: S,
+    z: F32s<S>,
+    v: F32s<S>,
+    class_weight: F32s<S>,
+    pos_weight: F32s<S>,
+    family: &Family,
+) -> Weight<S> {
+    let mut z = z;
+    let mut q = pos_weight;
+    if CONVENTIONS && family.conventions.binarize {
+        z = z.simd_eq(simd, 0.0).select(0.0, F32s::splat(simd, 1.0));
+    }
+    let [label_0, label_1] = family.label_weights;
+    let mut w = (v * class_weight) * ((-z + 1.0) * label_0 + z * label_1);
+    if CONVENTIONS && family.conventions.weigh_positives {
+        w = z.simd_eq(simd, 1.0).select(w * q, w);
+        q = F32s::splat(simd, 1.0);
+    }
+    Weight { weight: w, target: z, pos_weight: q }
+}
+
+/// base^exponent for base in [0, 1] and exponent ≥ 0; 0^0 is 1.
+///
+/// Its error grows with its logarithm: exponent·|log(base)| times that of the logarithm.
+#[inline(always)]
+fn power<S: Simd>(simd: S, base: F32s<S>, exponent: f32) -> F32s<S> {
+    let t = neg_log(log_parts(simd, base)) * exponent;
+    let Power { scale, p } = exp_neg(simd, t.abs());
+    base.simd_eq(simd, 0.0).select(if exponent == 0.0 { 1.0 } else { 0.0 }, p.mul_add(scale, scale))
+}
+
+/// The factor (1 − p_t)^γ on a loss and its derivatives, with p and r = 1 − p, for smoothed target z and n = 1 − z.
+/// `flat`: where p_t is to be taken as constant.
+#[inline(always)]
+fn focal<S: Simd, const PROBABILITY: bool>(
+    simd: S,
+    plain: Element<S>,
+    (p, r): (F32s<S>, F32s<S>),
+    (n, z): (F32s<S>, F32s<S>),
+    flat: Option<Mask<S>>,
+    gamma: f32,
+) -> Element<S> {
+    let m = z * r + n * p;
+    let m_zero = m.simd_eq(simd, 0.0);
+    // Half of the factor: it is in the normal range where a quotient of the whole and m can be.
+    let s = power(simd, m, 0.5 * gamma);
+    // The derivative of m over p. Where m is 0 so is the factor; where the loss is infinite it is the plain
+    // derivatives that grow without bound, or m's that vanish faster.
+    let infinite = plain.loss.simd_eq(simd, f32::INFINITY);
+    let mut c = m_zero.select(0.0, infinite.select(0.0, n - z));
+    if let Some(flat) = flat {
+        c = flat.select(0.0, c);
+    }
+    // With ' for the derivative: u = loss·m'/m, k = s·m'/m, v + 2·loss' = (what m' multiplies in the hessian)/(γ·m^γ).
+    let (u, k, v);
+    if PROBABILITY {
+        u = product(simd, c, plain.loss / m);
+        // (Finite, for a bracket of 0. The twin's m is not below the normal range.)
+        k = product(simd, c, (s / m).min(f32::MAX));
+        v = u * (gamma - 1.0);
+    } else {
+        let slope = product(simd, c, p * r / m);
+        u = product(simd, slope, plain.loss);
+        k = slope * s;
+        v = (slope * (gamma - 1.0) + (r - p)) * plain.loss;
+    }
+    let gradient = s * (u * gamma + plain.gradient);
+    // Where the plain hessian is infinite nothing outweighs it.
+    let bend = product(simd, k, (v + plain.gradient * 2.0) * gamma);
+    let bend = plain.hessian.simd_eq(simd, f32::INFINITY).select(0.0, bend);
+    let mut hessian = product(simd, s, bend + s * plain.hessian);
+    if PROBABILITY && gamma > 0.0 {
+        // The limit where m is 0: γ·(γ + 1)·m^(γ - 1) times the weight of the term, whose hessian is that weight.
+        let limit = if gamma < 1.0 {
+            f32::INFINITY
+        } else if gamma == 1.0 {
+            2.0
+        } else {
+            0.0
+        };
+        hessian = m_zero.select(product(simd, plain.hessian, F32s::splat(simd, limit)), hessian);
+    }
+    Element { loss: product(simd, s, s * plain.loss), gradient: product(simd, s, gradient), hessian }
+}
+
+/// Loss, derivatives and weight of an element with prediction x and the given target, of data weight v, in a class of
+/// the given class weight and pos_weight.
+///
+/// (The plain elements of target 0 and 1, which the twin is given, are the inlined function's own to leave out where
+/// neither clips nor the focal factor are in use.)
+#[inline(always)]
+pub(crate) fn family_element<S: Simd, F: Formula, const FOCAL: bool, const CONVENTIONS: bool>(
+    simd: S,
+    x: F32s<S>,
+    target: F32s<S>,
+    v: F32s<S>,
+    class_weight: F32s<S>,
+    pos_weight: F32s<S>,
+    family: &Family,
+) -> Weighted<S> {
+    let (zero, one) = (F32s::splat(simd, 0.0), F32s::splat(simd, 1.0));
+    let Weight { weight: w, target, pos_weight: q } =
+        element_weight::<S, CONVENTIONS>(simd, target, v, class_weight, pos_weight, family);
+    // Smoothed, z and 1 − z each on its own: what 1 − z would lose is most of a small a/2.
+    let (keep, half) = (1.0 - family.smoothing, 0.5 * family.smoothing);
+    let n = (-target + 1.0) * keep + half;
+    let z = target * keep + half;
+    let mut total = w;
+    if FOCAL {
+        total = w * (n * family.alpha[0] + z * family.alpha[1]);
+    }
+    // An element of weight 0 is 0, whatever its loss would be.
+    let left_out = total.simd_eq(simd, 0.0);
+    let a = left_out.select(0.0, n);
+    let b = left_out.select(0.0, q * z);
+    let negative = F::element(simd, x, one, zero);
+    let positive = F::element(simd, x, zero, one);
+    let mut flat = None;
+    let mut element = F::element(simd, x, a, b);
+    if CONVENTIONS {
+        let conventions = &family.conventions;
+        let [[low_0, high_0], [low_1, high_1]] = [conventions.negative_term, conventions.positive_term];
+        element.loss = product(simd, a, negative.loss.max(low_0).min(high_0))
+            + product(simd, b, positive.loss.max(low_1).min(high_1));
+        if conventions.clipped_is_flat {
+            // At each end the term that is small there tells: it resolves every prediction, the other one does not.
+            let below = negative.loss.simd_lt(simd, low_0).select(1.0, zero);
+            let outside = positive.loss.simd_lt(simd, low_1).select(1.0, below).simd_ne(simd, 0.0);
+            element.gradient = outside.select(0.0, element.gradient);
+            element.hessian = outside.select(0.0, element.hessian);
+            flat = Some(outside);
+        }
+        if F::PROBABILITY {
+            let r = -x + 1.0;
+            let floored = (x * r).simd_lt(simd, conventions.denominator);
+            let (over_r, over_p) = (x * (1.0 / conventions.denominator), r * (1.0 / conventions.denominator));
+            let gradient = a * over_r - b * over_p;
+            let hessian = (a * over_r) * over_r + (b * over_p) * over_p;
+            element.gradient = floored.select(gradient, element.gradient);
+            element.hessian = floored.select(hessian, element.hessian);
+        } else {
+            element.hessian = element.hessian.max((a + b) * conventions.hessian);
+        }
+    }
+    if FOCAL {
+        let chances = if F::PROBABILITY { (x.abs(), -x.abs() + 1.0) } else { (negative.gradient, -positive.gradient) };
+        element = if F::PROBABILITY {
+            focal::<S, true>(simd, element, chances, (n, z), flat, family.gamma)
+        } else {
+            focal::<S, false>(simd, element, chances, (n, z), flat, family.gamma)
+        };
+    }
+    let element =
+        Element { loss: total * element.loss, gradient: total * element.gradient, hessian: total * element.hessian };
+    Weighted { element, weight: w }
+}

@@ -1,0 +1,134 @@
+//! What is in use beyond the plain loss: one set of numbers that both backends take.
+
+use std::sync::Arc;
+
+use crate::{Focal, Form, Ignore, Objective, Reduction, compat::Conventions};
+
+/// What the sums are taken over, beside everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Sums {
+    /// Nothing more.
+    #[default]
+    All,
+    /// Each class.
+    EachClass,
+    /// Each row.
+    EachRow,
+}
+
+/// What the backends need to know beside the values.
+#[derive(Clone, Debug)]
+pub(crate) struct Work {
+    /// Multiplies every gradient and hessian.
+    pub coefficient: f32,
+    /// What is in use beyond the plain loss.
+    pub family: Option<Family>,
+    /// What the sums are taken over.
+    pub sums: Sums,
+    /// The mean of a row of which nothing is counted.
+    pub empty: f64,
+}
+
+impl Work {
+    /// What `objective` asks of a batch of predictions of that form, with or without weights and mask.
+    pub fn new(objective: &Objective, form: Form, weights: bool, mask: bool, coefficient: f32) -> Self {
+        let sums = match objective.reduction() {
+            Reduction::PerClass => Sums::EachClass,
+            Reduction::PerRow => Sums::EachRow,
+            _ => Sums::All,
+        };
+        let mut family = Family::new(form, weights, mask, objective);
+        if sums != Sums::All || objective.reduction() == Reduction::WeightedMean {
+            // Classes and rows count, and weights are summed, as they are in the family.
+            family = Some(family.unwrap_or_else(Family::plain));
+        }
+        Self { coefficient, family, sums, empty: objective.empty_mean() }
+    }
+}
+
+/// What is in use beyond the plain loss.
+///
+/// An element with target z, class c and data weight v is evaluated as
+///
+/// ```text
+/// z ← 1 where z > 0                                      if `binarize`
+/// w = v·class_weight[c]·(w₀·(1 − z) + w₁·z)
+/// w ← w·pos_weight[c] where z = 1, q = 1                 if `weigh_positives`; else q = pos_weight[c]
+/// A = (1 − z)·(1 − a) + a/2        B = q·(z·(1 − a) + a/2)
+/// ℓ = w·(A·t₀ + B·t₁)·(focal factor)                     t₀ = −log(1 − p), t₁ = −log p, clipped
+/// ```
+///
+/// in this order of operations, each rounded to f32.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Family {
+    /// Class weight and pos_weight of each class; one entry where they are the same for all.
+    pub classes: Arc<[[f32; 2]]>,
+    /// w₀ and w₁.
+    pub label_weights: [f32; 2],
+    /// a.
+    pub smoothing: f32,
+    /// Which targets leave an element out.
+    pub ignore: Option<Ignore>,
+    /// γ and, for a negative and a positive, α_t; (0, [1, 1]) for none.
+    pub gamma: f32,
+    pub alpha: [f32; 2],
+    /// What is clipped and floored.
+    pub conventions: Conventions,
+    /// Which parts of the above are not at their neutral value: what code is specialised by.
+    pub uses: Uses,
+}
+
+/// Which parts of a [`Family`] are in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Uses {
+    /// Class weights or pos_weights, by class.
+    pub classes: bool,
+    /// The focal factor.
+    pub focal: bool,
+    /// Clips and floors.
+    pub conventions: bool,
+}
+
+impl Family {
+    /// The plain loss, as a member of the family.
+    pub fn plain() -> Self {
+        Self {
+            classes: Arc::new([[1.0, 1.0]]),
+            label_weights: [1.0, 1.0],
+            smoothing: 0.0,
+            ignore: None,
+            gamma: 0.0,
+            alpha: [1.0, 1.0],
+            conventions: Conventions::PLAIN,
+            uses: Uses::default(),
+        }
+    }
+
+    /// What `objective` asks of a batch of predictions of that form, or none if that is the plain loss.
+    pub fn new(form: Form, weights: bool, mask: bool, objective: &Objective) -> Option<Self> {
+        if objective.is_plain(form, weights, mask) {
+            return None;
+        }
+        let conventions = Conventions::of(objective.compat(), form);
+        let entry = |values: Option<&[f32]>, c: usize| match values {
+            None => 1.0,
+            Some([one]) => *one,
+            Some(values) => values[c],
+        };
+        let per_class = |values: Option<&[f32]>| values.map_or(1, <[f32]>::len);
+        let entries = per_class(objective.class_weights()).max(per_class(objective.pos_weight()));
+        let focal = objective.focal();
+        Some(Self {
+            classes: (0..entries)
+                .map(|c| [entry(objective.class_weights(), c), entry(objective.pos_weight(), c)])
+                .collect(),
+            label_weights: objective.label_weights().unwrap_or([1.0, 1.0]),
+            smoothing: objective.label_smoothing(),
+            ignore: objective.ignore(),
+            gamma: focal.as_ref().map_or(0.0, Focal::gamma),
+            alpha: focal.and_then(|focal| focal.alpha()).map_or([1.0, 1.0], |alpha| [1.0 - alpha, alpha]),
+            conventions: conventions.unwrap_or(Conventions::PLAIN),
+            uses: Uses { classes: entries > 1, focal: focal.is_some(), conventions: conventions.is_some() },
+        })
+    }
+}

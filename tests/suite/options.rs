@@ -1,0 +1,243 @@
+//! Each option alone and any of them together, on every backend, against the oracle.
+
+use std::{fs, path::Path};
+
+use logloss::{DeviceKind, Engine, Evaluation, Form, Reduction};
+
+use crate::{
+    common::{FORMS, Random, all, each, engines},
+    resident::{every_output, fetch},
+    scenes::{Labels, REDUCTIONS, Recipe, Scene, Stored, Weighing, Worst, judge_scene, pick},
+};
+
+/// An option, and what it changes of a plain evaluation.
+type Choice = (&'static str, fn(&mut Recipe));
+
+/// The options, as the documentation names them.
+const OPTIONS: &[Choice] = &[
+    ("weights f32, `[N, C]`", |r| r.weighing = Weighing::Elements),
+    ("weights f16, `[N, C]`", |r| r.weighing = Weighing::ElementsF16),
+    ("weights f32, `[N]`", |r| r.weighing = Weighing::Samples),
+    ("weights f16, `[N]`", |r| r.weighing = Weighing::SamplesF16),
+    ("class weights, `[C]`", |r| r.class_weights = true),
+    ("`pos_weight`, one", |r| r.pos_weight = 1),
+    ("`pos_weight`, `[C]`", |r| r.pos_weight = 2),
+    ("label weights", |r| r.label_weights = true),
+    ("label smoothing 0.1", |r| r.smoothing = 0.1),
+    ("label smoothing 0.001, hard targets", |r| (r.smoothing, r.labels) = (1e-3, Labels::Bits)),
+    ("ignored label (u8)", |r| (r.labels, r.ignore) = (Labels::U8, true)),
+    ("ignored NaN (f32)", |r| r.ignore = true),
+    ("mask", |r| r.mask = true),
+    ("mask, targets as bits", |r| (r.mask, r.labels) = (true, Labels::Bits)),
+    ("focal γ = 0", |r| r.gamma = Some(0.0)),
+    ("focal γ = 0.3", |r| r.gamma = Some(0.3)),
+    ("focal γ = 0.5", |r| r.gamma = Some(0.5)),
+    ("focal γ = 1", |r| r.gamma = Some(1.0)),
+    ("focal γ = 2", |r| r.gamma = Some(2.0)),
+    ("focal γ = 5", |r| r.gamma = Some(5.0)),
+    ("focal α = 0.25", |r| r.alpha = Some(0.25)),
+    ("focal γ = 2, α = 0.25", |r| (r.gamma, r.alpha) = (Some(2.0), Some(0.25))),
+];
+
+/// Where an evaluation runs, as the documentation names it.
+const PLACES: [&str; 3] = ["CPU", "GPU, from the host", "GPU, resident"];
+const OUTPUTS: [&str; 5] = ["loss", "gradient", "hessian", "value", "Σw, count"];
+
+pub fn resident(engine: &Engine, scene: &Scene) -> Evaluation {
+    let there = engine.upload(&scene.batch()).expect("it fits");
+    let prepared = engine.prepare(&there, &scene.objective, every_output()).expect("valid");
+    fetch(engine, &prepared, scene.predictions.len())
+}
+
+/// Judges a scene on an engine, in each way in. Returns the worst, and how many ways there were.
+#[expect(clippy::print_stderr, reason = "shown when a test fails")]
+fn judge(engine: &Engine, scene: &Scene, scale: f32, what: &str) -> Worst {
+    eprintln!("on {}: {what}", engine.device().name);
+    let batch = scene.batch();
+    let host = all(engine, &batch, &scene.objective);
+    let mut worst = judge_scene(engine, &batch, &scene.objective, scale, &host);
+    if engine.device().kind != DeviceKind::Cpu {
+        let there = resident(engine, scene);
+        worst.merge(&judge_scene(engine, &batch, &scene.objective, scale, &there));
+        same_as_from_the_host(&there, &host, scene);
+    }
+    worst
+}
+
+/// The bits are the same, but where the device has divided the coefficient: that may be 2 ULP off, and the product
+/// with it is rounded once more.
+fn same_as_from_the_host(there: &Evaluation, host: &Evaluation, scene: &Scene) {
+    let ignores = scene.mask.is_some() || scene.objective.ignore().is_some();
+    let divided = match scene.objective.reduction() {
+        Reduction::Mean => ignores,
+        Reduction::WeightedMean => true,
+        _ => false,
+    };
+    let (mut there, mut host) = (there.clone(), host.clone());
+    if divided {
+        for (got, wanted) in [(&mut there.gradient, &mut host.gradient), (&mut there.hessian, &mut host.hessian)] {
+            let (got, wanted) = (got.take().expect("asked for"), wanted.take().expect("asked for"));
+            assert_eq!(got.len(), wanted.len());
+            for (i, (got, wanted)) in got.iter().zip(&wanted).enumerate() {
+                let off = if got == wanted { 0.0 } else { (got - wanted).abs() };
+                assert!(off <= 3.0 * f32::EPSILON * wanted.abs() + f32::MIN_POSITIVE, "{i}: {got}, not {wanted}");
+            }
+        }
+    }
+    crate::common::assert_same(&there, &host, "on the device");
+}
+
+/// Each option alone, in both forms, with the reductions taking turns.
+#[test]
+#[expect(clippy::print_stderr, reason = "what a run has measured")]
+fn each_alone() {
+    let mut random = Random(81);
+    let mut turn = 0;
+    let mut worst = vec![[Worst::default(); 2]; OPTIONS.len()];
+    for form in FORMS {
+        for (row, (name, change)) in OPTIONS.iter().enumerate() {
+            for _ in 0..3 {
+                let mut recipe = Recipe::plain(form);
+                change(&mut recipe);
+                recipe.reduction = REDUCTIONS[turn % 6];
+                turn += 1;
+                let scene = recipe.scene(&mut random, 1501, 3);
+                each(|engine| {
+                    let what = format!("{name}, {form:?}, {:?}", recipe.reduction);
+                    let gpu = usize::from(engine.device().kind != DeviceKind::Cpu);
+                    worst[row][gpu].merge(&judge(engine, &scene, 1.0, &what));
+                });
+            }
+            turn += 1;
+        }
+    }
+    for ((name, _), [cpu, gpu]) in OPTIONS.iter().zip(&worst) {
+        eprintln!(
+            "measured: {name}: CPU {:.2?} GPU {:.2?}; of ceiling {:.2?} {:.2?}",
+            cpu.elements, gpu.elements, cpu.of_ceiling, gpu.of_ceiling
+        );
+    }
+}
+
+/// Anything together. `LOGLOSS_SEED` repeats a run.
+#[test]
+#[expect(clippy::print_stderr, reason = "shown when the test fails")]
+fn any_together() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
+    let seed = std::env::var("LOGLOSS_SEED").map_or(now, |seed| seed.parse().expect("LOGLOSS_SEED is a number"));
+    eprintln!("LOGLOSS_SEED={seed}");
+    let mut random = Random(seed);
+    let mut worst = vec![Worst::default(); engines().len()];
+    for round in 0..160 {
+        let recipe = Recipe::random(&mut random);
+        let classes = pick(&mut random, &[1, 1, 2, 3, 10, 257]);
+        let rows = random.below(6000 / classes) + 1;
+        let scene = recipe.scene(&mut random, rows, classes);
+        for (engine, worst) in engines().iter().zip(&mut worst) {
+            // Pipelines are compiled for each: fewer on an adapter.
+            if round % 8 == 0 || engine.device().kind == DeviceKind::Cpu {
+                worst.merge(&judge(engine, &scene, recipe.scale, &format!("{rows} × {classes}, {recipe:?}")));
+            }
+        }
+    }
+    for (engine, worst) in engines().iter().zip(&worst) {
+        eprintln!("measured: {}: {worst:.2?}", engine.device().name);
+    }
+}
+
+/// N·C on both sides of a block, of a chunk and of more than one, for every reduction.
+#[test]
+fn large() {
+    let mut random = Random(82);
+    for (rows, classes, reduction) in [
+        (2048, 1, Reduction::Mean),
+        (2047, 3, Reduction::PerClass),
+        (2049, 10, Reduction::PerRow),
+        ((1 << 20) + 9, 1, Reduction::WeightedMean),
+        (349_527, 3, Reduction::Mean),
+        (349_527, 3, Reduction::PerClass),
+        (349_527, 3, Reduction::PerRow),
+        (4100, 257, Reduction::PerClass),
+        (4100, 257, Reduction::PerRow),
+        (4100, 257, Reduction::WeightedMean),
+    ] {
+        let mut recipe = Recipe::plain(Form::Logits);
+        recipe.reduction = reduction;
+        (recipe.weighing, recipe.stored) = (Weighing::SamplesF16, Stored::F16);
+        (recipe.class_weights, recipe.pos_weight, recipe.smoothing) = (true, 2, 0.1);
+        (recipe.mask, recipe.ignore, recipe.labels) = (true, true, Labels::U8);
+        let scene = recipe.scene(&mut random, rows, classes);
+        each(|engine| {
+            judge(engine, &scene, 1.0, &format!("{rows} × {classes}, {reduction:?}"));
+        });
+    }
+}
+
+/// The results of the far ends: right, or flushed, and never NaN.
+#[test]
+fn far_out() {
+    let mut random = Random(83);
+    for form in FORMS {
+        for (gamma, alpha) in
+            [(None, None), (Some(0.3), None), (Some(1.0), Some(0.25)), (Some(2.0), None), (Some(5.0), Some(0.75))]
+        {
+            let mut recipe = Recipe::plain(form);
+            (recipe.gamma, recipe.alpha) = (gamma, alpha);
+            (recipe.weighing, recipe.pos_weight, recipe.labels) = (Weighing::Elements, 1, Labels::Hard);
+            recipe.reduction = Reduction::Sum;
+            let mut scene = recipe.scene(&mut random, 4000, 1);
+            for x in &mut scene.predictions {
+                *x = match form {
+                    Form::Logits => (200.0 * random.uniform() - 100.0) as f32,
+                    Form::Probabilities if random.below(2) == 0 => 0.5f32.powf(140.0 * random.uniform() as f32),
+                    Form::Probabilities => 1.0 - 0.5f32.powf(24.0 * random.uniform() as f32),
+                };
+            }
+            let ends = match form {
+                Form::Logits => [f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::MAX, f32::MIN_POSITIVE],
+                Form::Probabilities => [0.0, 1.0, -0.0, 1.0, 0.0, f32::MIN_POSITIVE],
+            };
+            for (i, x) in ends.iter().enumerate() {
+                for z in 0..4 {
+                    scene.predictions[4 * i + z] = *x;
+                    scene.soft[4 * i + z] = [0.0, 1.0, 0.5, 0.25][z];
+                    scene.weights[4 * i + z] = 1.5;
+                }
+            }
+            each(|engine| {
+                judge(engine, &scene, 1.0, &format!("{form:?}, γ {gamma:?}, α {alpha:?}"));
+            });
+        }
+    }
+}
+
+/// The table of what is tested where.
+fn markdown() -> String {
+    let mut text = format!("| option | {} |\n|---|{}\n", OUTPUTS.join(" | "), "---|".repeat(OUTPUTS.len()));
+    for (name, _) in OPTIONS {
+        text += &format!("| {name} | {} |\n", OUTPUTS.map(|_| "✓ ✓ ✓").join(" | "));
+    }
+    text
+}
+
+/// `LOGLOSS_BLESS=1` writes it.
+#[test]
+fn documented() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/options.md");
+    let text = format!(
+        "# Options, backends and outputs tested\n\n\
+         Each ✓ of a cell is a place: {}. In each the option is held against the f64 oracle (`tests/suite/options.rs`,\n\
+         `each_alone`), for logits and for probabilities, within the [contract](../src/contract.rs); together with any other\n\
+         option in `any_together`; with every reduction ({}).\n\
+         GPU means every adapter that wgpu finds: Mesa's llvmpipe and SwiftShader where there is no other.\n\
+         Written by that test: `LOGLOSS_BLESS=1 cargo test --test suite options::documented`.\n\n{}",
+        PLACES.join("; "),
+        REDUCTIONS.map(|reduction| format!("{reduction:?}")).join(", "),
+        markdown()
+    );
+    if std::env::var("LOGLOSS_BLESS").is_ok() {
+        fs::write(&path, &text).expect("docs can be written");
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == text, "docs/options.md is not what the tests test: LOGLOSS_BLESS=1 writes it");
+}
