@@ -186,7 +186,7 @@ mod tests {
     fn unknown_length_is_filled_in() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("a.npy");
-        let mut npy = NpyFile::create(&path, "<f4", Shape::unknown())?;
+        let mut npy = NpyFile::create(&path, "<f4", Shape::of_columns(None, 1))?;
         npy.write(bytemuck::cast_slice(&[1.0f32, 2.0, 3.0]))?;
         assert!(!path.exists());
         npy.finish(3)?;
@@ -200,7 +200,7 @@ mod tests {
     fn any_length_has_room() -> Result<()> {
         let folder = tempfile::tempdir()?;
         for len in [0, 1, u64::MAX] {
-            NpyFile::create(&folder.path().join("a.npy"), "<f4", Shape::unknown())?.finish(len)?;
+            NpyFile::create(&folder.path().join("a.npy"), "<f4", Shape::of_columns(None, 1))?.finish(len)?;
             NpyFile::create(&folder.path().join("a.npy"), "<f8", Shape::of_columns(None, 4096))?.finish(len)?;
         }
         Ok(())
