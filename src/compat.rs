@@ -16,9 +16,9 @@ pub enum Compat {
     Keras,
     /// TensorFlow: `weighted_cross_entropy_with_logits`, which is the plain definition.
     TensorFlow,
-    /// scikit-learn: `log_loss`: probabilities are clipped to [ε, 1 − ε] with the ε of f32, and targets that are all
-    /// equal are an error. Its mean is [`Reduction::WeightedMean`](crate::Reduction::WeightedMean), which a mean
-    /// becomes.
+    /// scikit-learn: `log_loss`: probabilities are clipped to [ε, 1 − ε] with the ε of f32. Its mean is
+    /// [`Reduction::WeightedMean`](crate::Reduction::WeightedMean), which a mean becomes. That targets which are all
+    /// equal are an error is for the caller to say: the command line does.
     Sklearn,
     /// XGBoost: `binary:logistic`: σ(x)·σ(−x) in the hessian is at least 1e-16, and `pos_weight` (`scale_pos_weight`)
     /// weighs elements whose target is exactly 1. The loss is that of its metric: clipped at 1e-16, and a mean is
