@@ -28,6 +28,7 @@ Exit status: 0; 1 for a failure or a broken contract; 2 for a command line that 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Eval(Box<EvalArgs>),
+    Bench(crate::bench::Args),
     Devices(DevicesArgs),
     Selftest(SelftestArgs),
     Generate(GenerateArgs),

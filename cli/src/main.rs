@@ -1,6 +1,7 @@
 //! The command line of `logloss`: binary cross-entropy of files of predictions, on a GPU or on the CPU.
 
 mod args;
+mod bench;
 mod devices;
 mod eval;
 mod failure;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     keep_stderr_clean();
     let done = match Args::parse().command {
         Command::Eval(args) => eval::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Selftest(args) => selftest::run(&args),
         Command::Generate(args) => generate::run(&args),

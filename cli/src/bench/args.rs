@@ -1,0 +1,148 @@
+//! The command line of `logloss bench`.
+
+use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
+
+use clap::ValueEnum;
+
+use super::{
+    compare::Threshold,
+    rows::{Inputs, Work},
+};
+
+/// Measure how fast the devices are, against their own limits
+///
+/// Times evaluations over a sweep of sizes, input types and outputs on every device, each answer checked before it is
+/// timed, beside what the same device takes to do nothing but move as many bytes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = NOTES)]
+pub struct Args {
+    /// all, auto, cpu, gpu (every adapter that is not a software one), or indices and parts of names as in
+    /// `logloss devices`, separated by commas
+    #[arg(long, value_name = "DEVICES", default_value = "all", value_delimiter = ',')]
+    pub device: Vec<Wanted>,
+
+    /// Numbers of threads for the CPU, such as 1,8; by default all and 1
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub threads: Vec<NonZeroUsize>,
+
+    /// End within 30 seconds: few sizes, types and outputs, few repeats
+    #[arg(long)]
+    pub quick: bool,
+
+    /// Sizes, as powers of two: 16,20,24 is 65,536, 1,048,576 and 16,777,216 values
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(0..=34))]
+    pub sizes: Vec<u32>,
+
+    /// What to compute: of mean, mean+loss, mean+grad, mean+grad+hess, mean+loss+grad+hess
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub work: Vec<Work>,
+
+    /// Types of predictions and targets: f32, f16 or bf16 with f32, u8 or bits, as in f32/f32,f16/u8
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub inputs: Vec<Inputs>,
+
+    /// Seconds to spend on each row
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub seconds: Option<f64>,
+
+    /// Ask the system for huge pages for the arrays (Linux)
+    #[arg(long)]
+    pub huge_pages: bool,
+
+    /// Print one JSON object
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+
+    /// Print the rows as CSV
+    #[arg(long)]
+    pub csv: bool,
+
+    /// Write a report with plots, one file that needs nothing else
+    #[arg(long, value_name = "F.html")]
+    pub html: Option<PathBuf>,
+
+    /// Compare with the JSON of an earlier run: print what moved beyond the spread, exit with 1 if something became
+    /// slower by more than the threshold
+    #[arg(long, value_name = "OLD.json")]
+    pub compare: Option<PathBuf>,
+
+    /// What counts as a regression
+    #[arg(long, value_name = "PERCENT", default_value = "10%", requires = "compare")]
+    pub threshold: Threshold,
+
+    /// Measure nothing: take the results from the JSON of an earlier run
+    #[arg(long, value_name = "NEW.json", conflicts_with_all = MEASURING)]
+    pub saved: Option<PathBuf>,
+
+    /// Spoil an answer on its way to the check, to see that the check notices
+    #[arg(long, value_enum, hide = true)]
+    pub spoil: Option<Spoil>,
+}
+
+/// What makes no sense without measuring.
+const MEASURING: [&str; 9] =
+    ["device", "threads", "quick", "sizes", "work", "inputs", "seconds", "huge_pages", "spoil"];
+
+const NOTES: &str = "\
+ns/element and GB/s count the bytes any device has to move: the predictions and targets once, each output once. The
+limit is what the same device takes, in the same run and in turn with the row, to move as many bytes and compute
+nothing. Rows of 2^20 values and more go round through enough arrays that no cache holds them; smaller ones take the
+same arrays again.
+
+Exit status 1 if an answer is wrong, or slower than in OLD.json beyond the threshold.";
+
+/// A device asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The CPU and every adapter.
+    All,
+    /// The one that `auto` means elsewhere.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// Every adapter that is not a software one.
+    Gpus,
+    /// The adapter at this index.
+    Index(usize),
+    /// Every adapter whose name contains this.
+    Name(String),
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        Ok(match word.trim() {
+            "" => return Err("say all, auto, cpu, gpu, an index or a part of a name".into()),
+            "all" => Wanted::All,
+            "auto" => Wanted::Auto,
+            "cpu" => Wanted::Cpu,
+            "gpu" => Wanted::Gpus,
+            word => word.parse().map_or_else(|_| Wanted::Name(word.to_lowercase()), Wanted::Index),
+        })
+    }
+}
+
+/// An answer that is made wrong on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Spoil {
+    Sum,
+    Element,
+}
+
+fn seconds(word: &str) -> Result<f64, String> {
+    word.parse().ok().filter(|s| (0.001..=600.0).contains(s)).ok_or_else(|| "say a number from 0.001 to 600".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices() {
+        assert_eq!("all".parse(), Ok(Wanted::All));
+        assert_eq!("2".parse(), Ok(Wanted::Index(2)));
+        assert_eq!("LLVMpipe".parse(), Ok(Wanted::Name("llvmpipe".into())));
+        assert!(" ".parse::<Wanted>().is_err());
+    }
+}

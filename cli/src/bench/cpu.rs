@@ -1,0 +1,187 @@
+//! Rows of the CPU: an evaluation and a mere pass over the same memory, in turn.
+
+use std::{num::NonZeroUsize, ops::Range, thread, time::Instant};
+
+use anyhow::{Context, Result};
+use fearless_simd::Level;
+use logloss::{Device, Engine, EngineOptions, Floats, Targets};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use super::{
+    args::Spoil,
+    check::Judge,
+    data::{Data, Results},
+    host::{self, Arrays},
+    measured::{Limited, Measured},
+    model,
+    rows::{Cell, Inputs, Work},
+    sampling::{Pace, Sample, Task, rounds},
+    stats,
+    traffic::{self, Stores, Threads},
+};
+
+/// The CPU, on some number of threads.
+pub struct Cpu {
+    engine: Engine,
+    judge: Judge,
+    level: Level,
+    pool: Option<ThreadPool>,
+    /// What is said of it.
+    pub facts: model::Device,
+}
+
+/// As many threads as the library takes by itself.
+pub fn all_threads() -> NonZeroUsize {
+    NonZeroUsize::new(rayon::current_num_threads()).unwrap_or(NonZeroUsize::MIN)
+}
+
+impl Cpu {
+    /// With `threads` threads.
+    pub fn new(threads: NonZeroUsize, spoil: Option<Spoil>) -> Result<Self> {
+        let count = threads.get();
+        let all = threads == all_threads();
+        let (engine, pool) = if all {
+            (Engine::cpu(), None)
+        } else {
+            let engine = Engine::new_blocking(EngineOptions::new(Device::Cpu).threads(threads))?;
+            let pool = if count == 1 { None } else { Some(ThreadPoolBuilder::new().num_threads(count).build()?) };
+            (engine, pool)
+        };
+        let info = engine.device();
+        let name = match count {
+            _ if all => "cpu".to_owned(),
+            1 => "cpu (1 thread)".to_owned(),
+            _ => format!("cpu ({count} threads)"),
+        };
+        let facts = model::Device {
+            device: name,
+            backend: info.backend.clone(),
+            kind: info.kind.to_string(),
+            driver: info.name.clone(),
+            index: None,
+            threads: Some(count),
+            timestamps: false,
+            first_call: None,
+            limits: Vec::new(),
+        };
+        Ok(Self { judge: Judge::new(&info, spoil), engine, level: Level::new(), pool, facts })
+    }
+
+    fn threads(&self) -> Threads<'_> {
+        match &self.pool {
+            Some(pool) => Threads::Pool(pool),
+            None if self.facts.threads == Some(1) => Threads::One,
+            None => Threads::Global,
+        }
+    }
+
+    /// Measures what the memory gives, over all of the data at once.
+    pub fn measure_limits(&mut self, data: &Data, results: &mut Results, pace: Pace) -> Result<()> {
+        let mut limits = Vec::new();
+        for (what, work) in [("read", Work::MEAN), ("read 2, write 1", Work::GRADIENT)] {
+            let cell = Cell { n: data.len(), inputs: Inputs::F32, work };
+            let mut arrays = results.arrays(work.outputs)?;
+            let kinds = stores(work);
+            let mut tasks: Vec<_> =
+                kinds.iter().map(|kind| self.traffic(data, cell, 1, *kind)).collect::<Result<_>>()?;
+            let samples = rounds(pace, 1, &mut arrays, &mut tasks)?;
+            for (kind, samples) in kinds.iter().zip(samples) {
+                let seconds = stats::median(samples.iter().map(|sample| sample.call));
+                let how = match kind {
+                    _ if work == Work::MEAN => "",
+                    Stores::Ordinary => ", ordinary stores",
+                    Stores::Streaming => ", streaming stores",
+                };
+                let bytes = cell.bytes().iter().sum::<u64>() as f64;
+                limits.push(model::Limit {
+                    what: format!("{what}{how}"),
+                    gb_per_s: stats::rounded(bytes / seconds / 1e9),
+                });
+            }
+        }
+        self.facts.limits = limits;
+        Ok(())
+    }
+
+    /// Checks and measures one row.
+    pub fn row(&self, data: &Data, results: &mut Results, cell: Cell, reach: u64, pace: Pace) -> Result<model::Row> {
+        let sets = cell.sets(reach, data.len());
+        let mut arrays = results.arrays(cell.work.outputs)?;
+        let sum_error = host::check(&self.engine, &self.judge, data, cell, &mut arrays)
+            .with_context(|| format!("{}: {} of {} values is wrong", self.facts.device, cell.work, cell.n))?;
+        let kinds = stores(cell.work);
+        let mut tasks = vec![host::task(&self.engine, data, cell, sets)?];
+        for kind in kinds {
+            tasks.push(self.traffic(data, cell, sets, *kind)?);
+        }
+        let samples = rounds(pace, sets, &mut arrays, &mut tasks)?;
+        let seconds = |samples: &[Sample]| stats::median(samples.iter().map(|sample| sample.call));
+        let limit = samples[1..].iter().map(|samples| seconds(samples)).fold(f64::INFINITY, f64::min);
+        let what = if cell.work == Work::MEAN { "reading as many bytes" } else { "reading and writing as many bytes" };
+        Ok(Measured {
+            device: &self.facts,
+            cell,
+            resident: false,
+            sets,
+            samples: &samples[0],
+            limit: Limited { what, seconds: limit },
+            sum_error,
+        }
+        .row())
+    }
+
+    /// A pass that reads and writes what an evaluation does, and computes nothing.
+    fn traffic<'a, 'r>(
+        &'a self,
+        data: &'a Data,
+        cell: Cell,
+        sets: usize,
+        stores: Stores,
+    ) -> Result<Task<'a, Arrays<'r>>> {
+        let batches: Vec<_> = (0..sets)
+            .map(|set| {
+                data.batch(cell.inputs, set * cell.n, cell.n).map(|batch| bytes(batch.predictions(), batch.targets()))
+            })
+            .collect::<Result<_>>()?;
+        let (threads, level) = (self.threads(), self.level);
+        Ok(Box::new(move |arrays, calls: Range<usize>| {
+            let begun = Instant::now();
+            let mut seen = 0;
+            for set in calls.clone().map(|call| call % sets) {
+                let range = set * cell.n..(set + 1) * cell.n;
+                let writes = arrays
+                    .each_mut()
+                    .map(|array| if array.is_empty() { &mut [][..] } else { &mut array[range.clone()] });
+                seen ^= traffic::pass(level, threads, cell.n, traffic::Arrays { reads: batches[set], writes }, stores);
+            }
+            let sample = Sample::wall(begun.elapsed(), &calls);
+            std::hint::black_box(seen);
+            Ok(sample)
+        }))
+    }
+}
+
+/// The ways of writing that are worth a try.
+fn stores(work: Work) -> &'static [Stores] {
+    let both = work.count() > 0 && cfg!(target_arch = "x86_64");
+    if both { &[Stores::Ordinary, Stores::Streaming] } else { &[Stores::Ordinary] }
+}
+
+fn bytes<'a>(predictions: Floats<'a>, targets: Targets<'a>) -> [&'a [u8]; 2] {
+    let predictions = match predictions {
+        Floats::F32(x) => bytemuck::cast_slice(x),
+        Floats::F16(x) => bytemuck::cast_slice(x),
+        Floats::Bf16(x) => bytemuck::cast_slice(x),
+    };
+    let targets = match targets {
+        Targets::F32(z) => bytemuck::cast_slice(z),
+        Targets::U8(z) | Targets::Bits(z) => z,
+        Targets::Bool(z) => bytemuck::cast_slice(z),
+    };
+    [predictions, targets]
+}
+
+/// Logical cores of the machine.
+pub fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}

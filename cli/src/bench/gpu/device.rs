@@ -1,0 +1,142 @@
+//! A little of wgpu, with errors where it would call a handler that panics.
+
+use std::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow};
+use logloss::wgpu::{self, BufferUsages as Usage};
+
+/// A device and its queue.
+#[derive(Clone, Debug)]
+pub struct Gpu {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+}
+
+/// The buffers that time passes.
+#[derive(Debug)]
+struct Timer {
+    queries: wgpu::QuerySet,
+    resolved: wgpu::Buffer,
+    readback: wgpu::Buffer,
+    /// Nanoseconds a tick.
+    period: f64,
+}
+
+/// Times passes, by the device's clock where it has one.
+#[derive(Debug)]
+pub struct Clock {
+    timer: Option<Timer>,
+}
+
+impl Gpu {
+    /// Runs `make`; fails with what the device reports of it.
+    pub fn scoped<T>(&self, make: impl FnOnce() -> T) -> Result<T> {
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let made = make();
+        let errors = [pollster::block_on(validation.pop()), pollster::block_on(memory.pop())];
+        match errors.into_iter().flatten().next() {
+            Some(error) => Err(anyhow!("the device failed: {error}")),
+            None => Ok(made),
+        }
+    }
+
+    /// A buffer.
+    pub fn buffer(&self, size: u64, usage: Usage) -> Result<wgpu::Buffer> {
+        self.scoped(|| {
+            self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("logloss bench"),
+                size,
+                usage,
+                mapped_at_creation: false,
+            })
+        })
+    }
+
+    /// Submits what was recorded and waits for it.
+    pub fn finish(&self, encoder: wgpu::CommandEncoder) -> Result<()> {
+        let submission = self.queue.submit([encoder.finish()]);
+        self.wait(submission)
+    }
+
+    /// Waits for a submission.
+    pub fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+        self.device.poll(wait).map(drop).context("the device failed")
+    }
+
+    /// An encoder.
+    pub fn encoder(&self) -> wgpu::CommandEncoder {
+        self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
+    }
+
+    /// Begins to map a buffer; what is returned receives word when it is.
+    pub fn map(buffer: &wgpu::Buffer, mode: wgpu::MapMode) -> mpsc::Receiver<Result<(), wgpu::BufferAsyncError>> {
+        let (sender, receiver) = mpsc::channel();
+        buffer.map_async(mode, .., move |mapped| {
+            // Whoever asked may have failed in the meantime.
+            let _ = sender.send(mapped);
+        });
+        receiver
+    }
+}
+
+impl Clock {
+    /// For a device.
+    pub fn new(gpu: &Gpu) -> Result<Self> {
+        if !gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            return Ok(Self { timer: None });
+        }
+        let queries = gpu.scoped(|| {
+            gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("logloss bench"),
+                ty: wgpu::QueryType::Timestamp,
+                count: 2,
+            })
+        })?;
+        let timer = Timer {
+            queries,
+            resolved: gpu.buffer(16, Usage::QUERY_RESOLVE | Usage::COPY_SRC)?,
+            readback: gpu.buffer(16, Usage::COPY_DST | Usage::MAP_READ)?,
+            period: gpu.queue.get_timestamp_period().into(),
+        };
+        Ok(Self { timer: Some(timer) })
+    }
+
+    /// Runs one pass. Returns the time from submission to completion, and that by the device's clock.
+    pub fn time(
+        &self,
+        gpu: &Gpu,
+        record: impl FnOnce(&mut wgpu::ComputePass<'_>),
+    ) -> Result<(Duration, Option<Duration>)> {
+        let begun = Instant::now();
+        let mut encoder = gpu.encoder();
+        let timestamp_writes = self.timer.as_ref().map(|timer| wgpu::ComputePassTimestampWrites {
+            query_set: &timer.queries,
+            beginning_of_pass_write_index: Some(0),
+            end_of_pass_write_index: Some(1),
+        });
+        record(
+            &mut encoder
+                .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("logloss bench"), timestamp_writes }),
+        );
+        let Some(timer) = &self.timer else {
+            gpu.finish(encoder)?;
+            return Ok((begun.elapsed(), None));
+        };
+        encoder.resolve_query_set(&timer.queries, 0..2, &timer.resolved, 0);
+        encoder.copy_buffer_to_buffer(&timer.resolved, 0, &timer.readback, 0, 16);
+        let submission = gpu.queue.submit([encoder.finish()]);
+        let mapped = Gpu::map(&timer.readback, wgpu::MapMode::Read);
+        gpu.wait(submission)?;
+        mapped.recv().context("the device failed")??;
+        let elapsed = begun.elapsed();
+        let ticks: [u64; 2] = bytemuck::pod_read_unaligned(&timer.readback.get_mapped_range(..)?);
+        timer.readback.unmap();
+        let nanoseconds = ticks[1].saturating_sub(ticks[0]) as f64 * timer.period;
+        Ok((elapsed, Some(Duration::from_secs_f64(nanoseconds * 1e-9))))
+    }
+}

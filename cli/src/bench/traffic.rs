@@ -1,0 +1,195 @@
+//! What the CPU can move: reads arrays and writes others as an evaluation does, and computes nothing.
+//!
+//! This is the limit that rows are held against. It runs over the arrays of the row itself, cut over the threads as
+//! the library cuts them, on the widest vectors there are.
+
+use fearless_simd::{Level, dispatch, prelude::*};
+use rayon::ThreadPool;
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stores {
+    /// Through the caches, which read each line before they change it.
+    Ordinary,
+    /// Past them, where the instruction set can (x86-64); else as ordinary ones.
+    Streaming,
+}
+
+/// The threads to use.
+#[derive(Clone, Copy, Debug)]
+pub enum Threads<'a> {
+    /// The one that asks.
+    One,
+    /// Those of rayon's global pool.
+    Global,
+    /// Those of a pool.
+    Pool(&'a ThreadPool),
+}
+
+/// Bytes to read and values to write.
+pub struct Arrays<'a> {
+    /// Predictions and targets, as words.
+    pub reads: [&'a [u8]; 2],
+    /// Loss, gradient, hessian; empty where one is not written.
+    pub writes: [&'a mut [f32]; 3],
+}
+
+/// A step: values that fill whole cache lines in every type, down to one bit each.
+const STEP: usize = 512;
+/// Values that stay on the thread that asks.
+const INLINE: usize = 1 << 14;
+/// The most values that go to a thread at once.
+const GRAIN_MAX: usize = 1 << 18;
+const RUNS_PER_THREAD: usize = 8;
+
+/// Reads every byte and writes every value of a batch of `n`. What is returned and written means nothing, and depends
+/// on all that was read.
+pub fn pass(level: Level, threads: Threads<'_>, n: usize, arrays: Arrays<'_>, stores: Stores) -> u32 {
+    if n <= INLINE {
+        return run(level, n, arrays, stores);
+    }
+    let grain = |threads: usize| (n / (threads * RUNS_PER_THREAD)).clamp(INLINE, GRAIN_MAX);
+    match threads {
+        Threads::One => run(level, n, arrays, stores),
+        Threads::Global => halve(level, n, arrays, stores, grain(rayon::current_num_threads())),
+        Threads::Pool(pool) => pool.install(|| halve(level, n, arrays, stores, grain(pool.current_num_threads()))),
+    }
+}
+
+fn halve(level: Level, n: usize, arrays: Arrays<'_>, stores: Stores, grain: usize) -> u32 {
+    if n <= grain {
+        return run(level, n, arrays, stores);
+    }
+    let middle = (n / 2).next_multiple_of(STEP);
+    let (head, tail) = split(arrays, n, middle);
+    let halves =
+        rayon::join(|| halve(level, middle, head, stores, grain), || halve(level, n - middle, tail, stores, grain));
+    halves.0 ^ halves.1
+}
+
+/// The first `at` of `n` values, and the others.
+fn split(arrays: Arrays<'_>, n: usize, at: usize) -> (Arrays<'_>, Arrays<'_>) {
+    let reads = arrays.reads.map(|bytes| bytes.split_at(bytes.len() * at / n));
+    let writes = arrays.writes.map(|values| {
+        let at = at.min(values.len());
+        values.split_at_mut(at)
+    });
+    let [(a, x), (b, y)] = reads;
+    let [(c, u), (d, v), (e, w)] = writes;
+    (Arrays { reads: [a, b], writes: [c, d, e] }, Arrays { reads: [x, y], writes: [u, v, w] })
+}
+
+fn run(level: Level, n: usize, arrays: Arrays<'_>, stores: Stores) -> u32 {
+    dispatch!(level, simd => steps(simd, n, arrays, stores))
+}
+
+#[inline(always)]
+fn steps<S: Simd>(simd: S, n: usize, mut arrays: Arrays<'_>, stores: Stores) -> u32 {
+    let mut seen = [S::u32s::splat(simd, 0); 4];
+    // What fills no vector: all lanes of one together would cancel.
+    let mut rest = 0;
+    if arrays.writes.iter().all(|values| values.is_empty()) {
+        // Nothing to write in between: each array in one go.
+        for bytes in arrays.reads {
+            rest ^= read(simd, bytes, &mut seen);
+        }
+    } else {
+        for start in (0..n).step_by(STEP) {
+            let end = n.min(start + STEP);
+            for bytes in arrays.reads {
+                rest ^= read(simd, &bytes[bytes.len() * start / n..bytes.len() * end / n], &mut seen);
+            }
+            for values in &mut arrays.writes {
+                if !values.is_empty() {
+                    write::<S>(seen[0], &mut values[start..end], stores);
+                }
+            }
+        }
+    }
+    #[cfg(target_arch = "x86_64")]
+    if stores == Stores::Streaming {
+        // SAFETY: SSE is part of x86-64.
+        unsafe { core::arch::x86_64::_mm_sfence() };
+    }
+    let seen = (seen[0] ^ seen[1]) ^ (seen[2] ^ seen[3]);
+    (0..S::u32s::LEN).fold(rest, |all, lane| all ^ seen[lane])
+}
+
+/// Returns what fills no vector.
+#[inline(always)]
+fn read<S: Simd>(simd: S, bytes: &[u8], seen: &mut [S::u32s; 4]) -> u32 {
+    // Arrays begin with a page and are cut by whole steps: what is not words is the end of a short one.
+    let words: &[u32] = match bytemuck::try_cast_slice(bytes) {
+        Ok(words) => words,
+        Err(_) => return bytes.iter().fold(0, |all, byte| all ^ u32::from(*byte)),
+    };
+    let width = S::u32s::LEN;
+    let mut rows = words.chunks_exact(4 * width);
+    for row in &mut rows {
+        for (k, seen) in seen.iter_mut().enumerate() {
+            *seen ^= S::u32s::from_slice(simd, &row[k * width..(k + 1) * width]);
+        }
+    }
+    // A step of bits fills no row.
+    let mut vectors = rows.remainder().chunks_exact(width);
+    for vector in &mut vectors {
+        seen[0] ^= S::u32s::from_slice(simd, vector);
+    }
+    vectors.remainder().iter().fold(0, |all, word| all ^ word)
+}
+
+#[inline(always)]
+fn write<S: Simd>(seen: S::u32s, values: &mut [f32], stores: Stores) {
+    // What is written are bits, no numbers.
+    let values: &mut [u32] = bytemuck::cast_slice_mut(values);
+    #[cfg(target_arch = "x86_64")]
+    if stores == Stores::Streaming && values.as_ptr().addr().is_multiple_of(16) && values.len().is_multiple_of(4) {
+        use core::arch::x86_64::{_mm_loadu_ps, _mm_stream_ps};
+        let four = [seen[0], seen[1], seen[2], seen[3]];
+        for values in values.chunks_exact_mut(4) {
+            // SAFETY: SSE is part of x86-64; `four` and `values` are 16 bytes each, of which any are an f32, and the
+            // latter begin at a multiple of 16 bytes, as the array was checked to do.
+            unsafe { _mm_stream_ps(values.as_mut_ptr().cast(), _mm_loadu_ps(four.as_ptr().cast())) };
+        }
+        return;
+    }
+    let _ = stores;
+    let width = S::u32s::LEN;
+    let mut rows = values.chunks_exact_mut(width);
+    for row in &mut rows {
+        seen.store_slice(row);
+    }
+    rows.into_remainder().fill(seen[0]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every byte matters to what is returned, and every value is written.
+    #[test]
+    fn nothing_is_left_out() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        for n in [1usize, 8, 100, 512, 1 << 15, (1 << 15) + 8] {
+            let mut read = [vec![0u8; n * 4], vec![0u8; n.div_ceil(8)]];
+            for stores in [Stores::Ordinary, Stores::Streaming] {
+                for threads in [Threads::One, Threads::Pool(&pool)] {
+                    for at in [0, n * 2, n * 4 - 1] {
+                        let mut written = [vec![f32::NAN; n], Vec::new(), vec![f32::NAN; n]];
+                        let mut look = |read: &[Vec<u8>; 2]| {
+                            let [a, b, c] = &mut written;
+                            let arrays = Arrays { reads: [&read[0], &read[1]], writes: [a, b, c] };
+                            pass(Level::new(), threads, n, arrays, stores)
+                        };
+                        let before = look(&read);
+                        read[0][at] ^= 1;
+                        assert_ne!(look(&read), before, "{n} {at}");
+                        read[0][at] ^= 1;
+                        assert_eq!(look(&read), before);
+                        assert!(written.iter().flatten().all(|value| !value.is_nan()), "{n} {stores:?}");
+                    }
+                }
+            }
+        }
+    }
+}
