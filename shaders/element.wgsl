@@ -113,7 +113,8 @@ fn logit_element(x: f32, a: f32, b: f32) -> Element {
     let ab = a + b;
 
     // log1p(e) = k·ln(2) + log1p(f), k = 1 where n ≤ 1: there f = (e - 1)/2. p·h is exact, and is added last but
-    // one, so that no rounding of e or f is in the sum.
+    // one, so that no rounding of e or f is in the sum. (The twin's division is correctly rounded and cheap: it takes
+    // log1p(e) from e/(2 + e).)
     let k = n <= 1u;
     let half = scale * 0.5;
     let h = select(scale, half, k);

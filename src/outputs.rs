@@ -127,6 +127,8 @@ pub(crate) struct Slices<'a> {
     pub rows: Option<&'a mut [f64]>,
     /// Values a row.
     pub classes: usize,
+    /// Whether a CPU writes them around its caches.
+    pub streaming: bool,
 }
 
 /// The vectors made for the sinks that wanted new ones.
@@ -206,7 +208,7 @@ impl<'a> Views<'a> {
             };
         }
         let [loss, gradient, hessian] = slices;
-        Slices { loss, gradient, hessian, rows: None, classes: 1 }
+        Slices { loss, gradient, hessian, rows: None, classes: 1, streaming: false }
     }
 
     /// Narrows what was computed into `scratch`, and goes on behind the first `len` values.
@@ -254,6 +256,7 @@ impl<'a> Slices<'a> {
             hessian: split_off(&mut self.hessian, len),
             rows: split_off(&mut self.rows, len / self.classes.max(1)),
             classes: self.classes,
+            streaming: self.streaming,
         }
     }
 }

@@ -3,8 +3,8 @@
 use fearless_simd::prelude::*;
 
 use super::{
-    decode,
-    tile::{Formula, LANES, Logits, Probabilities, TILE, Tile, add_losses, compute, sum_lanes},
+    decode, streaming,
+    tile::{Formula, LANES, Logits, Probabilities, TILE, Tile, add_losses, sum_lanes},
 };
 use crate::{Batch, Form, Partials, batch::invalid, exact_sum::Adder, outputs::Slices, partials::BLOCK};
 
@@ -46,6 +46,7 @@ struct Buffers {
     loss: [f32; TILE],
     gradient: [f32; TILE],
     hessian: [f32; TILE],
+    e: [f32; TILE],
 }
 
 #[inline(always)]
@@ -67,6 +68,7 @@ fn run<S: Simd, F: Formula, const GRADIENT: bool, const HESSIAN: bool>(
                 loss: [0.0; TILE],
                 gradient: [0.0; TILE],
                 hessian: [0.0; TILE],
+                e: [0.0; TILE],
             };
             let mut adder = Adder::default();
             let mut first_invalid = None;
@@ -84,61 +86,79 @@ fn run<S: Simd, F: Formula, const GRADIENT: bool, const HESSIAN: bool>(
                         decode::short(len, |i| targets.get(start + i), &mut buffers.z),
                     )
                 };
-                // Straight into the caller's memory, except for what is not wanted and for a tile cut short.
+                let direct = len == TILE && !outputs.streaming;
                 let mut tile = Tile {
                     x,
                     z,
-                    loss: destination(&mut outputs.loss, start, &mut buffers.loss),
-                    gradient: destination(&mut outputs.gradient, start, &mut buffers.gradient),
-                    hessian: destination(&mut outputs.hessian, start, &mut buffers.hessian),
+                    loss: destination(&mut outputs.loss, start, direct, &mut buffers.loss),
+                    gradient: destination(&mut outputs.gradient, start, direct, &mut buffers.gradient),
+                    hessian: destination(&mut outputs.hessian, start, direct, &mut buffers.hessian),
+                    e: &mut buffers.e,
                 };
-                if compute::<S, F, GRADIENT, HESSIAN>(simd, &mut tile, coefficient) {
-                    let found = poison(part, start, len, &mut tile);
+                if F::compute::<S, GRADIENT, HESSIAN>(simd, &mut tile, coefficient) {
+                    let found = settle(part, start, len, &mut tile);
                     first_invalid = first_invalid.or(found.map(|index| first + index as u64));
                 }
                 if len < TILE {
                     tile.loss[len..].fill(0.0);
                 }
                 add_losses(simd, tile.loss, &mut lanes);
-                if len < TILE {
-                    copy_back(&mut outputs.loss, start, &buffers.loss);
-                    copy_back(&mut outputs.gradient, start, &buffers.gradient);
-                    copy_back(&mut outputs.hessian, start, &buffers.hessian);
+                if !direct {
+                    outputs.hand_out(start, [&buffers.loss, &buffers.gradient, &buffers.hessian]);
                 }
                 if (start + TILE).is_multiple_of(BLOCK) || start + TILE >= part.len() {
                     adder.add(sum_lanes(&lanes));
                     lanes = [0.0; LANES];
                 }
             }
+            outputs.settle();
             Partials { sum: adder.finish(), count: part.len() as u64, first_invalid, ..Partials::default() }
         },
     )
 }
 
-/// The whole tile of `output` at `start`, or `buffer`.
+/// Where a tile of `output` is computed: in the caller's memory if that is to be so, and the output wanted.
 #[inline(always)]
 pub(crate) fn destination<'a>(
     output: &'a mut Option<&mut [f32]>,
     start: usize,
+    direct: bool,
     buffer: &'a mut [f32; TILE],
 ) -> &'a mut [f32; TILE] {
-    output.as_mut().and_then(|values| values[start..].first_chunk_mut()).unwrap_or(buffer)
-}
-
-/// Hands out what a tile cut short left in its buffer.
-#[cold]
-#[inline(never)]
-pub(crate) fn copy_back(output: &mut Option<&mut [f32]>, start: usize, buffer: &[f32; TILE]) {
-    if let Some(values) = output {
-        let rest = &mut values[start..];
-        rest.copy_from_slice(&buffer[..rest.len()]);
+    match output {
+        Some(values) if direct => values[start..].first_chunk_mut().unwrap_or(buffer),
+        _ => buffer,
     }
 }
 
-/// Makes the outputs of the invalid values of a tile NaN. Returns the index in `part` of the first.
+impl Slices<'_> {
+    /// Hands out the tile at `start`, or as much of it as there is, which was computed elsewhere.
+    pub(crate) fn hand_out(&mut self, start: usize, tile: [&[f32; TILE]; 3]) {
+        for (output, tile) in [&mut self.loss, &mut self.gradient, &mut self.hessian].into_iter().zip(tile) {
+            let Some(values) = output else { continue };
+            let rest = &mut values[start..];
+            let len = rest.len().min(TILE);
+            if self.streaming {
+                streaming::copy(&tile[..len], &mut rest[..len]);
+            } else {
+                rest[..len].copy_from_slice(&tile[..len]);
+            }
+        }
+    }
+
+    /// Ends what was handed out.
+    pub(crate) fn settle(&self) {
+        if self.streaming {
+            streaming::fence();
+        }
+    }
+}
+
+/// The closer look: makes the outputs of the invalid values of a tile NaN, and the loss of an infinite logit whose
+/// term has no weight 0. Returns the index in `part` of the first that is invalid.
 #[cold]
 #[inline(never)]
-fn poison(part: &Batch<'_>, start: usize, len: usize, tile: &mut Tile<'_>) -> Option<usize> {
+fn settle(part: &Batch<'_>, start: usize, len: usize, tile: &mut Tile<'_>) -> Option<usize> {
     let mut first = None;
     for i in 0..len {
         // The values as they are stored: a buffer holds them too, but this is the one definition of invalid.
@@ -146,6 +166,8 @@ fn poison(part: &Batch<'_>, start: usize, len: usize, tile: &mut Tile<'_>) -> Op
         if invalid(part.form(), prediction, target).is_some() {
             first = first.or(Some(start + i));
             (tile.loss[i], tile.gradient[i], tile.hessian[i]) = (f32::NAN, f32::NAN, f32::NAN);
+        } else if tile.loss[i].is_nan() {
+            tile.loss[i] = 0.0;
         }
     }
     first

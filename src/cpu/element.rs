@@ -1,7 +1,7 @@
 //! The loss of one element and its derivatives, a vector at a time. Twin of `shaders/element.wgsl`: the same
 //! functions, constants and order of statements. Where the two must differ, a comment in both says why.
 //!
-//! Nothing here relies on a fused multiply-add being fused, or on its not being fused.
+//! `mul_add` may be fused or not; `mul_add_precise` rounds once, on an instruction set without it by emulation.
 
 use fearless_simd::prelude::*;
 
@@ -50,6 +50,12 @@ const LOG_6: f32 = 0.125_080_32;
 const LOG_7: f32 = -0.139_028_56;
 const LOG_8: f32 = 0.113_402_79;
 
+/// (atanh(s) - s)/s³ in powers of s², s in [0, 1/3]: minimax, 2^-27.5 relative to atanh(s).
+const ATANH_0: f32 = 0.333_332_1;
+const ATANH_1: f32 = 0.200_107_63;
+const ATANH_2: f32 = 0.140_009_02;
+const ATANH_3: f32 = 0.140_059_96;
+
 /// Mantissas are taken from [693/1024, 693/512), so that f = mantissa - 1 lies where `log1p_tail` holds.
 const MANTISSA_MIN: i32 = 0x3f2d_4000;
 /// 1 - 693/1024.
@@ -95,49 +101,78 @@ fn log1p_tail<S: Simd>(f: F32s<S>, lo: F32s<S>) -> F32s<S> {
     (-f2).mul_add(q, lo)
 }
 
-/// Loss and derivatives for the logit x; a weighs softplus(x), b weighs softplus(-x).
+/// exp(-t), rounded.
 #[inline(always)]
-pub(crate) fn logit_element<S: Simd>(simd: S, x: F32s<S>, a: F32s<S>, b: F32s<S>) -> Element<S> {
-    let negative = x.simd_lt(simd, 0.0);
-    let t = x.abs();
+pub(crate) fn exp_neg_rounded<S: Simd>(simd: S, t: F32s<S>) -> F32s<S> {
     let Power { scale, p } = exp_neg(simd, t);
-    let ab = a + b;
+    p.mul_add(scale, scale)
+}
 
-    // e = exp(-t), and what its rounding lost.
-    let e = p.mul_add(scale, scale);
-    let e_lo = p.mul_add(scale, -(e - scale));
+/// log1p(e) for e in [0, 1]: the sum of two terms, the second at most 1/20 of the first, so that a caller which adds
+/// more rounds one sum less.
+///
+/// It is 2·atanh(s), s = e/(2 + e) ≤ 1/3, an odd and quickly converging series. What the quotient and its divisor lost
+/// to rounding goes with the second term. (The twin, whose division may be 2.5 ULP off, has no such quotient: there
+/// it is k·ln(2) + log1p(f).)
+#[inline(always)]
+pub(crate) fn log1p_unit<S: Simd>(e: F32s<S>) -> [F32s<S>; 2] {
+    let d = e + 2.0;
+    let d_lo = e - (d - 2.0);
+    let s = e / d;
+    let rest = (-s).mul_add(d_lo, (-s).mul_add_precise(d, e));
+    let two_s = s + s;
+    let s2 = s * s;
+    let q = s2.mul_add(s2.mul_add(s2.mul_add(ATANH_3, ATANH_2), ATANH_1), ATANH_0);
+    // 1 - s is 2/d.
+    [two_s, (two_s * s2).mul_add(q, rest * (-s + 1.0))]
+}
 
-    // log1p(e) = k·ln(2) + log1p(f), k = 1 where n ≤ 1: there f = (e - 1)/2. p·h is exact, and is added last but
-    // one, so that no rounding of e or f is in the sum.
-    let k = scale.simd_ge(simd, 0.5);
-    let half = scale * 0.5;
-    let h = k.select(half, scale);
-    let f_0 = k.select(half - 0.5, scale);
-    let base = k.select(f_0 + LN2_HI, f_0);
-    let lo = k.select(LN2_LO, 0.0);
-    let tail = log1p_tail(p.mul_add(h, f_0), lo);
-    let log1p_e = base + p.mul_add(h, tail);
-
-    // |x| where its weight is not 0: no product of infinity and 0.
-    let m = negative.select(b, a);
-    let linear = m.simd_ne(simd, 0.0).select(t, 0.0);
-    let loss = linear.mul_add(m, ab * log1p_e);
-
-    // σ(-t) = e/(1 + e), the quotient mended by what the roundings of e and 1 + e lost; 1 - q is 1/(1 + e).
-    // The twin mends it with an integer remainder: its division may be 2.5 ULP off, and what a rounding lost is
-    // out of reach of a compiler that may reassociate.
+/// σ(-t) = e/(1 + e), the quotient mended by what the roundings of it and of 1 + e lost; 1 - q is 1/(1 + e).
+///
+/// (The twin mends it with an integer remainder, since what a rounding lost is out of reach of a compiler that may
+/// reassociate.)
+#[inline(always)]
+pub(crate) fn sigma_neg<S: Simd>(e: F32s<S>) -> F32s<S> {
     let d = e + 1.0;
-    let d_lo = (e - (d - 1.0)) + e_lo;
+    let d_lo = e - (d - 1.0);
     let q = e / d;
-    let rest = (-q).mul_add(d_lo, e_lo);
-    let sigma_neg = rest.mul_add(-q + 1.0, q);
+    let rest = (-q).mul_add(d_lo, (-q).mul_add_precise(d, e));
+    rest.mul_add(-q + 1.0, q)
+}
+
+/// The derivative, given σ(-|x|).
+#[inline(always)]
+pub(crate) fn logit_gradient<S: Simd>(simd: S, x: F32s<S>, a: F32s<S>, b: F32s<S>, sigma_neg: F32s<S>) -> F32s<S> {
+    let negative = x.simd_lt(simd, 0.0);
     // At most 1/2 is taken from 1: no digit is lost.
     let sigma_pos = -sigma_neg + 1.0;
     let n_pos = negative.select(sigma_neg, sigma_pos);
     let n_neg = negative.select(sigma_pos, sigma_neg);
-    let gradient = a.mul_add(n_pos, -(b * n_neg));
-    let hessian = ab * (-sigma_neg).mul_add(sigma_neg, sigma_neg);
-    Element { loss, gradient, hessian }
+    a.mul_add(n_pos, -(b * n_neg))
+}
+
+/// σ(t)·σ(-t), given σ(-t).
+#[inline(always)]
+pub(crate) fn sigma_product<S: Simd>(sigma_neg: F32s<S>) -> F32s<S> {
+    (-sigma_neg).mul_add(sigma_neg, sigma_neg)
+}
+
+/// Loss and derivatives for the logit x; a weighs softplus(x), b weighs softplus(-x).
+#[inline(always)]
+pub(crate) fn logit_element<S: Simd>(simd: S, x: F32s<S>, a: F32s<S>, b: F32s<S>) -> Element<S> {
+    let t = x.abs();
+    let e = exp_neg_rounded(simd, t);
+    let ab = a + b;
+    let [log_e, log_lo] = log1p_unit(e);
+
+    // |x| where its weight is not 0: no product of infinity and 0.
+    let m = x.simd_lt(simd, 0.0).select(b, a);
+    let linear = m.simd_ne(simd, 0.0).select(t, 0.0);
+    let loss = ab.mul_add(log_e, linear.mul_add(m, ab * log_lo));
+
+    let sigma_neg = sigma_neg(e);
+    let gradient = logit_gradient(simd, x, a, b, sigma_neg);
+    Element { loss, gradient, hessian: ab * sigma_product(sigma_neg) }
 }
 
 /// log(v) = k·ln(2) + log1p(f).

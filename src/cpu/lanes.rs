@@ -133,7 +133,13 @@ impl<S: Simd> F32s<S> {
         }))
     }
 
-    compare!(simd_lt simd_le simd_ge simd_eq simd_ne);
+    /// As [`F32s::mul_add`], rounded once whatever the instruction set.
+    #[inline(always)]
+    pub fn mul_add_precise(self, factor: Self, term: Self) -> Self {
+        Self(each!(out = self.0; i => self.0[i].mul_add_precise(factor.0[i], term.0[i])))
+    }
+
+    compare!(simd_lt simd_le simd_eq simd_ne);
 
     #[inline(always)]
     pub fn bitcast_i32(self) -> I32s<S> {

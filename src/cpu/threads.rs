@@ -1,12 +1,16 @@
 //! How a part is spread over threads.
 
-use std::num::NonZeroUsize;
+use std::{
+    num::NonZeroUsize,
+    sync::{Mutex, PoisonError},
+};
 
 use crate::{Batch, Error, Partials, Result, outputs::Slices, partials::BLOCK};
 
 /// A part of at most this many values stays on the thread that asks: waking another costs more.
 const INLINE: usize = 8 * BLOCK;
-/// The most values that go to a thread at once.
+/// The fewest values that go to a thread at once, and the most.
+const GRAIN_MIN: usize = 4 * BLOCK;
 const GRAIN_MAX: usize = 128 * BLOCK;
 /// Runs a thread that there should be, so that one which starts late or is disturbed holds up little.
 const RUNS_PER_THREAD: usize = 8;
@@ -18,7 +22,7 @@ pub(crate) enum Threads {
     Caller,
     /// Rayon's global pool.
     Global,
-    /// A pool of our own.
+    /// A pool of our own, of one less than there are to be: the thread that asks is one of them.
     Own(rayon::ThreadPool),
 }
 
@@ -32,7 +36,7 @@ impl Threads {
             None => Ok(Self::Global),
             Some(1) => Ok(Self::Caller),
             Some(threads) => rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
+                .num_threads(threads - 1)
                 .thread_name(|i| format!("logloss-{i}"))
                 .build()
                 .map(Self::Own)
@@ -45,11 +49,12 @@ impl Threads {
         match self {
             Self::Caller => 1,
             Self::Global => rayon::current_num_threads(),
-            Self::Own(pool) => pool.current_num_threads(),
+            Self::Own(pool) => pool.current_num_threads() + 1,
         }
     }
 
-    /// Evaluates `part` by runs that are multiples of `unit`, itself one of [`BLOCK`].
+    /// Evaluates `part` by runs that are multiples of `unit`, itself one of [`BLOCK`]. The thread that asks takes runs
+    /// like the others, and so never waits for one that has not woken yet to begin.
     pub(crate) fn split(
         &self,
         part: &Batch<'_>,
@@ -58,13 +63,37 @@ impl Threads {
         unit: usize,
         run: &Run<'_>,
     ) -> Partials {
-        if part.len() <= INLINE || matches!(self, Self::Caller) {
+        let threads = self.count();
+        if part.len() <= INLINE || threads == 1 {
             return run(part, first, outputs);
         }
-        let grain = (part.len() / (self.count() * RUNS_PER_THREAD)).clamp(INLINE, GRAIN_MAX);
+        let grain = (part.len() / (threads * RUNS_PER_THREAD)).clamp(GRAIN_MIN, GRAIN_MAX);
+        let grain = grain.checked_next_multiple_of(unit).unwrap_or(usize::MAX);
+        let runs = Mutex::new(Runs { part, done: 0, first, outputs, grain });
+        let sums = Mutex::new(Partials::default());
+        let work = || {
+            let next = || runs.lock().unwrap_or_else(PoisonError::into_inner).next();
+            while let Some((part, first, outputs)) = next() {
+                let partials = run(&part, first, outputs);
+                // In whatever order they come: sums are exact.
+                sums.lock().unwrap_or_else(PoisonError::into_inner).merge(&partials);
+            }
+        };
+        let helpers = (threads - 1).min(part.len().div_ceil(grain) - 1);
+        self.scope(|scope| {
+            for _ in 0..helpers {
+                scope.spawn(|_| work());
+            }
+            work();
+        });
+        sums.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `body` on the thread that asks, and what it spawns on the others.
+    fn scope<'a>(&self, body: impl FnOnce(&rayon::Scope<'a>)) {
         match self {
-            Self::Own(pool) => pool.install(|| halve(part, first, outputs, (grain, unit), run)),
-            Self::Caller | Self::Global => halve(part, first, outputs, (grain, unit), run),
+            Self::Own(pool) => pool.in_place_scope(body),
+            Self::Caller | Self::Global => rayon::in_place_scope(body),
         }
     }
 }
@@ -72,25 +101,26 @@ impl Threads {
 /// Evaluates a run of blocks on one thread.
 pub(crate) type Run<'a> = dyn Fn(&Batch<'_>, u64, Slices<'_>) -> Partials + Sync + 'a;
 
-/// Evaluates `part` in two halves, cut at a multiple of the unit, until no more than the grain is left.
-fn halve(
-    part: &Batch<'_>,
+/// The runs of a part that nobody has taken yet.
+struct Runs<'a> {
+    part: &'a Batch<'a>,
+    /// Values taken.
+    done: usize,
     first: u64,
-    mut outputs: Slices<'_>,
-    (grain, unit): (usize, usize),
-    run: &Run<'_>,
-) -> Partials {
-    let len = part.len();
-    let middle = (len / 2).checked_next_multiple_of(unit).unwrap_or(len);
-    if len <= grain || middle >= len {
-        return run(part, first, outputs);
+    outputs: Slices<'a>,
+    grain: usize,
+}
+
+impl<'a> Runs<'a> {
+    /// The next run, the index of its first value and its outputs.
+    fn next(&mut self) -> Option<(Batch<'a>, u64, Slices<'a>)> {
+        let len = self.grain.min(self.part.len() - self.done);
+        if len == 0 {
+            return None;
+        }
+        let run = self.part.part(self.done..self.done + len);
+        let first = self.first + self.done as u64;
+        self.done += len;
+        Some((run, first, self.outputs.split_off(len)))
     }
-    let (head, tail) = (part.part(0..middle), part.part(middle..len));
-    let head_outputs = outputs.split_off(middle);
-    let (mut sums, rest) = rayon::join(
-        || halve(&head, first, head_outputs, (grain, unit), run),
-        || halve(&tail, first + middle as u64, outputs, (grain, unit), run),
-    );
-    sums.merge(&rest);
-    sums
 }

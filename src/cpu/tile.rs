@@ -3,7 +3,10 @@
 use fearless_simd::prelude::*;
 
 use super::{
-    element::{Element, logit_element, probability_element},
+    element::{
+        Element, exp_neg_rounded, log1p_unit, logit_element, logit_gradient, probability_element, sigma_neg,
+        sigma_product,
+    },
     lanes::{F32s, K, U32s},
 };
 use crate::partials::BLOCK;
@@ -24,6 +27,8 @@ pub(crate) struct Tile<'a> {
     pub loss: &'a mut [f32; TILE],
     pub gradient: &'a mut [f32; TILE],
     pub hessian: &'a mut [f32; TILE],
+    /// Room for what is computed in between.
+    pub e: &'a mut [f32; TILE],
 }
 
 /// What is computed from a prediction: one implementation for each [`Form`].
@@ -39,6 +44,17 @@ pub(crate) trait Formula {
 
     /// The bits that tell whether a prediction is valid.
     fn magnitude<S: Simd>(x: F32s<S>) -> U32s<S>;
+
+    /// Computes a tile of the plain loss. Returns whether any of its values may be invalid, or need a closer look; the
+    /// outputs of those that are mean nothing yet.
+    ///
+    /// Read as an integer, every f32 outside [0, 1] is above 1, NaN and the negative ones included; so is -0, which
+    /// the caller's closer look finds valid.
+    fn compute<S: Simd, const GRADIENT: bool, const HESSIAN: bool>(
+        simd: S,
+        tile: &mut Tile<'_>,
+        coefficient: f32,
+    ) -> bool;
 }
 
 /// Formula of [`Form::Logits`](crate::Form::Logits).
@@ -56,6 +72,49 @@ impl Formula for Logits {
     #[inline(always)]
     fn magnitude<S: Simd>(x: F32s<S>) -> U32s<S> {
         x.abs().bitcast_u32()
+    }
+
+    /// In passes over the tile: one element is a long chain of operations that wait for each other, and a processor
+    /// does not look far enough ahead to fill its pipes from several of them, unless they are cut into pieces.
+    ///
+    /// An infinite logit whose term has no weight needs a closer look: its loss is NaN here, and should be 0.
+    #[inline(always)]
+    fn compute<S: Simd, const GRADIENT: bool, const HESSIAN: bool>(
+        simd: S,
+        tile: &mut Tile<'_>,
+        coefficient: f32,
+    ) -> bool {
+        let width = K * S::f32s::LEN;
+        let mut x_max = S::u32s::splat(simd, 0);
+        for i in (0..TILE).step_by(width) {
+            let t = F32s::load(simd, &tile.x[i..i + width]).abs();
+            x_max = t.bitcast_u32().max_into(x_max);
+            exp_neg_rounded(simd, t).store(&mut tile.e[i..i + width]);
+        }
+        let mut z_max = S::u32s::splat(simd, 0);
+        for i in (0..TILE).step_by(width) {
+            let x = F32s::load(simd, &tile.x[i..i + width]);
+            let z = F32s::load(simd, &tile.z[i..i + width]);
+            z_max = z.bitcast_u32().max_into(z_max);
+            let [log_e, log_lo] = log1p_unit(F32s::load(simd, &tile.e[i..i + width]));
+            let m = x.simd_lt(simd, 0.0).select(z, -z + 1.0);
+            (log_e + x.abs().mul_add(m, log_lo)).store(&mut tile.loss[i..i + width]);
+        }
+        if GRADIENT || HESSIAN {
+            for i in (0..TILE).step_by(width) {
+                let x = F32s::load(simd, &tile.x[i..i + width]);
+                let z = F32s::load(simd, &tile.z[i..i + width]);
+                let sigma_neg = sigma_neg(F32s::load(simd, &tile.e[i..i + width]));
+                if GRADIENT {
+                    let gradient = logit_gradient(simd, x, -z + 1.0, z, sigma_neg);
+                    (gradient * coefficient).store(&mut tile.gradient[i..i + width]);
+                }
+                if HESSIAN {
+                    (sigma_product(sigma_neg) * coefficient).store(&mut tile.hessian[i..i + width]);
+                }
+            }
+        }
+        x_max.reduce_max() >= Self::MAX_BITS || z_max.reduce_max() > ONE_BITS
     }
 }
 
@@ -75,42 +134,36 @@ impl Formula for Probabilities {
     fn magnitude<S: Simd>(x: F32s<S>) -> U32s<S> {
         x.bitcast_u32()
     }
+
+    #[inline(always)]
+    fn compute<S: Simd, const GRADIENT: bool, const HESSIAN: bool>(
+        simd: S,
+        tile: &mut Tile<'_>,
+        coefficient: f32,
+    ) -> bool {
+        let width = K * S::f32s::LEN;
+        let mut x_max = S::u32s::splat(simd, 0);
+        let mut z_max = S::u32s::splat(simd, 0);
+        for i in (0..TILE).step_by(width) {
+            let x = F32s::load(simd, &tile.x[i..i + width]);
+            let z = F32s::load(simd, &tile.z[i..i + width]);
+            x_max = Self::magnitude(x).max_into(x_max);
+            z_max = z.bitcast_u32().max_into(z_max);
+            let element = probability_element(simd, x, -z + 1.0, z);
+            element.loss.store(&mut tile.loss[i..i + width]);
+            if GRADIENT {
+                (element.gradient * coefficient).store(&mut tile.gradient[i..i + width]);
+            }
+            if HESSIAN {
+                (element.hessian * coefficient).store(&mut tile.hessian[i..i + width]);
+            }
+        }
+        x_max.reduce_max() > Self::MAX_BITS || z_max.reduce_max() > ONE_BITS
+    }
 }
 
 /// The bits of 1.
 pub(crate) const ONE_BITS: u32 = 1.0f32.to_bits();
-
-/// Computes a tile. Returns whether any of its values may be invalid; the outputs of those that are mean nothing
-/// yet.
-///
-/// Read as an integer, every f32 outside [0, 1] is above 1, NaN and the negative ones included; so is -0, which the
-/// caller's closer look finds valid.
-#[inline(always)]
-pub(crate) fn compute<S: Simd, F: Formula, const GRADIENT: bool, const HESSIAN: bool>(
-    simd: S,
-    tile: &mut Tile<'_>,
-    coefficient: f32,
-) -> bool {
-    let width = K * S::f32s::LEN;
-    let mut x_max = S::u32s::splat(simd, 0);
-    let mut z_max = S::u32s::splat(simd, 0);
-    for i in (0..TILE).step_by(width) {
-        let lanes = i..i + width;
-        let x = F32s::load(simd, &tile.x[lanes.clone()]);
-        let z = F32s::load(simd, &tile.z[lanes.clone()]);
-        x_max = F::magnitude(x).max_into(x_max);
-        z_max = z.bitcast_u32().max_into(z_max);
-        let element = F::element(simd, x, -z + 1.0, z);
-        element.loss.store(&mut tile.loss[lanes.clone()]);
-        if GRADIENT {
-            (element.gradient * coefficient).store(&mut tile.gradient[lanes.clone()]);
-        }
-        if HESSIAN {
-            (element.hessian * coefficient).store(&mut tile.hessian[lanes]);
-        }
-    }
-    x_max.reduce_max() > F::MAX_BITS || z_max.reduce_max() > ONE_BITS
-}
 
 /// Adds the losses of a tile to `lanes`. In each lane, rows are added by eights in f32, as a tree (so that equal
 /// losses add exactly), then in f64.
