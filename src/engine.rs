@@ -1,6 +1,12 @@
 //! The front door: picks a device, cuts, runs, merges.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Instant};
+use std::{
+    num::NonZeroUsize,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
 
 use crate::{
     Batch, BufferRegion, DeviceBatch, DeviceInfo, DeviceOutputs, Devices, Error, Evaluation, Invalid, Objective,
@@ -79,6 +85,8 @@ impl EngineOptions {
 #[derive(Debug)]
 pub struct Engine {
     backend: Backend,
+    /// Told with every result, and so made once.
+    info: Arc<DeviceInfo>,
 }
 
 #[derive(Debug)]
@@ -104,7 +112,7 @@ impl Engine {
             return Self::on_cpu(options.threads);
         };
         match Gpu::open(&adapters[index], options.limits).await {
-            Ok(gpu) => Ok(Self { backend: Backend::Gpu(Arc::new(gpu)) }),
+            Ok(gpu) => Ok(Self::on_backend(Backend::Gpu(Arc::new(gpu)))),
             Err(_) if options.device == Device::Auto => Self::on_cpu(options.threads),
             Err(error) => Err(error),
         }
@@ -125,7 +133,7 @@ impl Engine {
 
     /// An engine on the CPU, with rayon's global thread pool.
     pub fn cpu() -> Self {
-        Self { backend: Backend::Cpu(Cpu::global()) }
+        Self::on_backend(Backend::Cpu(Cpu::global()))
     }
 
     /// An engine on the best GPU.
@@ -142,7 +150,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Device`] if the device offers less than WebGPU's default limits do.
     pub async fn from_wgpu_async(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
-        Ok(Self { backend: Backend::Gpu(Arc::new(Gpu::new(device, queue).await?)) })
+        Ok(Self::on_backend(Backend::Gpu(Arc::new(Gpu::new(device, queue).await?))))
     }
 
     /// [`Engine::from_wgpu_async`], blocking.
@@ -154,15 +162,20 @@ impl Engine {
     }
 
     fn on_cpu(threads: Option<NonZeroUsize>) -> Result<Self> {
-        Ok(Self { backend: Backend::Cpu(Cpu::new(threads)?) })
+        Ok(Self::on_backend(Backend::Cpu(Cpu::new(threads)?)))
+    }
+
+    fn on_backend(backend: Backend) -> Self {
+        let info = match &backend {
+            Backend::Cpu(cpu) => Arc::new(cpu.info()),
+            Backend::Gpu(gpu) => Arc::clone(&gpu.info),
+        };
+        Self { backend, info }
     }
 
     /// The device this engine runs on.
     pub fn device(&self) -> DeviceInfo {
-        match &self.backend {
-            Backend::Cpu(cpu) => cpu.info(),
-            Backend::Gpu(gpu) => gpu.info.clone(),
-        }
+        (*self.info).clone()
     }
 
     /// The wgpu device and queue this engine runs on, if it runs on one.
@@ -203,7 +216,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::evaluate_async`].
     pub fn evaluate(&self, batch: &Batch<'_>, objective: &Objective, outputs: Outputs<'_>) -> Result<Evaluation> {
-        pollster::block_on(self.evaluate_async(batch, objective, outputs))
+        block_on(self.evaluate_async(batch, objective, outputs))
     }
 
     /// Opens a stream: a batch that comes in parts, in order.
@@ -326,6 +339,15 @@ impl Engine {
     }
 }
 
+/// Waits for a future. One that is ready at once, as every evaluation on a CPU is, costs nothing to wait for.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => pollster::block_on(future),
+    }
+}
+
 /// Every device an engine can run on, and what [`Device::Auto`] takes.
 pub async fn devices_async() -> Devices {
     adapters::report(Cpu::global().info(), &adapters::enumerate().await)
@@ -381,7 +403,7 @@ impl Stream<'_> {
     /// # Errors
     /// As [`Stream::push_async`].
     pub fn push(&mut self, part: &Batch<'_>, outputs: Outputs<'_>) -> Result<()> {
-        pollster::block_on(self.push_async(part, outputs))
+        block_on(self.push_async(part, outputs))
     }
 
     async fn push_views(&mut self, part: &Batch<'_>, mut outputs: Views<'_>) -> Result<()> {
@@ -484,7 +506,12 @@ impl Stream<'_> {
             gradient: None,
             hessian: None,
             partials,
-            run: Run { device: self.engine.device(), phases: self.phases, chunks: self.chunks, bytes: self.bytes },
+            run: Run {
+                device: Arc::clone(&self.engine.info),
+                phases: self.phases,
+                chunks: self.chunks,
+                bytes: self.bytes,
+            },
         })
     }
 }

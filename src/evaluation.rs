@@ -1,6 +1,6 @@
 //! What an evaluation hands out.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{Objective, Partials, Reduction};
 
@@ -85,7 +85,7 @@ impl Value {
 #[non_exhaustive]
 pub struct Run {
     /// The device.
-    pub device: DeviceInfo,
+    pub device: Arc<DeviceInfo>,
     /// How long each phase took.
     pub phases: Phases,
     /// Parts that the batch was cut into.

@@ -1,5 +1,8 @@
 //! A sum of f64 values that no order of adding or merging can change.
 
+use std::cell::Cell;
+
+use smallvec::SmallVec;
 use xsum::{Xsum, XsumSmall};
 
 /// The exact sum of any number of f64 values.
@@ -10,7 +13,8 @@ use xsum::{Xsum, XsumSmall};
 /// superaccumulators", 2015, does the adding.)
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExactSum {
-    terms: Vec<f64>,
+    /// (Four reach over 212 bits: sums of f32 rarely need more.)
+    terms: SmallVec<[f64; 4]>,
 }
 
 impl ExactSum {
@@ -58,33 +62,56 @@ impl<'de> serde::Deserialize<'de> for ExactSum {
     }
 }
 
-/// A sum in the making.
-pub(crate) struct Adder(XsumSmall);
+thread_local! {
+    /// An accumulator, empty, so that a call which adds up does not have to allocate one.
+    static SPARE: Cell<Option<XsumSmall>> = const { Cell::new(None) };
+}
 
-impl Default for Adder {
-    fn default() -> Self {
-        Self(XsumSmall::new())
-    }
+/// A sum in the making.
+#[derive(Default)]
+pub(crate) struct Adder {
+    /// The first value: all there is of a small batch, whose sum should cost nothing.
+    first: Option<f64>,
+    sum: Option<XsumSmall>,
 }
 
 impl Adder {
     pub fn add(&mut self, value: f64) {
-        self.0.add(value);
+        match (&mut self.sum, self.first) {
+            (Some(sum), _) => sum.add(value),
+            (None, None) => self.first = Some(value),
+            (None, Some(first)) => {
+                let sum = self.sum.insert(SPARE.take().unwrap_or_else(XsumSmall::new));
+                sum.add(first);
+                sum.add(value);
+            }
+        }
     }
 
-    pub fn finish(mut self) -> ExactSum {
-        let mut terms = Vec::new();
+    pub fn finish(self) -> ExactSum {
+        // One quiet NaN for every NaN: which one came first must not show.
+        let quiet = |term: f64| if term.is_nan() { f64::NAN } else { term };
+        let Some(mut sum) = self.sum else {
+            return ExactSum { terms: self.first.filter(|first| *first != 0.0).map(quiet).into_iter().collect() };
+        };
+        let mut terms = SmallVec::new();
         loop {
-            let term = self.0.sum();
+            let mut term = sum.sum();
             if term == 0.0 {
+                // Nothing is left in it.
+                SPARE.set(Some(sum));
                 return ExactSum { terms };
             }
-            // One quiet NaN for every NaN: which one came first must not show.
-            terms.push(if term.is_nan() { f64::NAN } else { term });
             if !term.is_finite() {
+                terms.push(quiet(term));
                 return ExactSum { terms };
             }
-            self.0.add(-term);
+            sum.add(-term);
+            // xsum 0.1 rounds a negative sum away from 0 even where it is a number of 53 bits.
+            let nearest = term + sum.sum();
+            sum.add(term - nearest);
+            term = nearest;
+            terms.push(term);
         }
     }
 }
@@ -103,6 +130,14 @@ mod tests {
     fn cancels_exactly() {
         assert_eq!(ExactSum::of([1e300, 1.0, -1e300]).value(), 1.0);
         assert_eq!(ExactSum::of([1e300, 1.0, 1e-300]).terms(), [1e300, 1.0, 1e-300]);
+    }
+
+    #[test]
+    fn negative_sums_are_rounded_to_nearest() {
+        for value in [-3.177196522870745e-194, -1.0, -1.0 - f64::EPSILON, -5e-324] {
+            assert_eq!(ExactSum::of([1.0, value, -1.0]).terms(), [value]);
+        }
+        assert_eq!(ExactSum::of([-1e300, -1.0, 1e-300]).terms(), [-1e300, -1.0, 1e-300]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ pub(crate) mod pipelines;
 pub(crate) mod resident;
 pub(crate) mod result;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crate::{
     DeviceInfo, DeviceKind, Error, Result,
@@ -19,7 +19,7 @@ use pipelines::Pipelines;
 /// A device that is ready to evaluate.
 #[derive(Debug)]
 pub(crate) struct Gpu {
-    pub info: DeviceInfo,
+    pub info: Arc<DeviceInfo>,
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pub limits: wgpu::Limits,
@@ -61,7 +61,7 @@ impl Gpu {
             (Pipelines::new(&device), unused)
         });
         let (pipelines, unused) = made.await?;
-        let info = adapters::describe(&device.adapter_info());
+        let info = Arc::new(adapters::describe(&device.adapter_info()));
         Ok(Self {
             info,
             timestamp_period: device

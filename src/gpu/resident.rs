@@ -400,7 +400,7 @@ impl Prepared {
             hessian: None,
             partials,
             run: Run {
-                device: gpu.info.clone(),
+                device: Arc::clone(&gpu.info),
                 phases: Phases {
                     kernel: kernel.unwrap_or(elapsed),
                     timestamps: kernel.is_some(),

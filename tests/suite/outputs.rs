@@ -96,7 +96,7 @@ fn report_of_the_run() {
     each(|engine| {
         let batch = batch(Form::Logits, &predictions, &labels);
         let run = engine.evaluate(&batch, &Objective::mean(), Outputs::gradient()).expect("valid").run;
-        assert_eq!(run.device, engine.device());
+        assert_eq!(*run.device, engine.device());
         assert_eq!(run.bytes, (LEN * (4 + 1 + 4)) as u64);
         assert!(run.chunks >= 1);
         assert!(!run.phases.elapsed.is_zero() && !run.phases.kernel.is_zero());
