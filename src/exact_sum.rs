@@ -81,7 +81,7 @@ impl Adder {
             (Some(sum), _) => sum.add(value),
             (None, None) => self.first = Some(value),
             (None, Some(first)) => {
-                let sum = self.sum.insert(SPARE.take().unwrap_or_else(XsumSmall::new));
+                let sum = self.sum.insert(SPARE.take().unwrap_or_default());
                 sum.add(first);
                 sum.add(value);
             }
