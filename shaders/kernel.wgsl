@@ -1,6 +1,6 @@
 // The one pass over a window of a batch: loads, evaluates, stores what is wanted, and adds up the losses.
 //
-//   predictions  [len] f32, f16 or bf16        losses, gradients, hessians  [len] f32, those that are wanted
+//   predictions  [len] f32, f16 or bf16        losses, gradients, hessians  [len] f32, f16 or bf16, those wanted
 //   targets      [len] f32, bytes or bits      window                       its size, and its exact sums
 //   weights      [len] or [rows] f32 or f16
 //   mask         [len] bits
@@ -10,18 +10,18 @@
 // integers on a common exponent, 48 bits below the largest. From there on everything is integer addition, which no
 // order changes: blocks finish in any order, and neither BLOCKS nor the number of windows shows in the result.
 //
-// Follows element.wgsl, family.wgsl and a file of sums/, whose functions it calls: what a block is, and where it is
-// added, is said there.
+// Goes with element.wgsl, family.wgsl, a file of sums/ and one of outputs/, whose functions it calls: what a block is, and
+// where it is added, is said in sums/; how outputs are written, and so which elements a lane takes, in outputs/.
 
 // What the predictions are (0 logits, 1 probabilities), and how they are stored (0 f32, 1 f16, 2 bf16).
 override FORM: u32 = 0u;
 override PREDICTION: u32 = 0u;
 // How the targets are stored: 0 f32, 1 a byte each, 2 a bit each (least significant first).
 override TARGET: u32 = 0u;
-// Which outputs are written.
-override LOSS: bool = false;
-override GRADIENT: bool = false;
-override HESSIAN: bool = false;
+// How outputs are stored: 0 not at all, 1 f32, 2 f16, 3 bf16.
+override LOSS: u32 = 0u;
+override GRADIENT: u32 = 0u;
+override HESSIAN: u32 = 0u;
 // Whether more than the plain loss is in use: family.wgsl, weights, mask.
 override FAMILY: bool = false;
 // How the weights are stored (0 none, 1 f32, 2 f16), and whether they are the samples'.
@@ -51,6 +51,8 @@ const BAD_PREDICTION: u32 = 1u;
 const BAD_TARGET: u32 = 2u;
 const BAD_WEIGHT: u32 = 3u;
 const NAN_BITS: u32 = 0x7fc00000u;
+const OUTPUT_NONE: u32 = 0u;
+const OUTPUT_F32: u32 = 1u;
 
 // What belongs to one window. Read from storage: some drivers compile a uniform's value in, each time it changes.
 struct Window {
@@ -210,18 +212,6 @@ fn scaled_bits(value: f32) -> u32 {
     return bitcast<u32>(select(value * coefficient, 0.0, FAMILY && value == 0.0));
 }
 
-fn store(i: u32, element: Element, valid: bool) {
-    if LOSS {
-        losses[i] = select(NAN_BITS, bitcast<u32>(element.loss), valid);
-    }
-    if GRADIENT {
-        gradients[i] = select(NAN_BITS, scaled_bits(element.gradient), valid);
-    }
-    if HESSIAN {
-        hessians[i] = select(NAN_BITS, scaled_bits(element.hessian), valid);
-    }
-}
-
 // Evaluates element i, stores what is wanted of it, and returns its loss and its weight; 0 past the end.
 fn evaluate(i: u32) -> vec2<f32> {
     if i >= len {
@@ -307,20 +297,27 @@ fn add_block(first: u32, series: u32, block: u32) {
     }
 }
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+// Puts the losses and weights of a lane where `group_sum` looks for them: LANES of a block, one block behind the other.
+fn put_sum(place: u32, sum: vec2<f32>) {
+    lane_sums[place] = sum.x;
+    if FAMILY {
+        lane_sums[BLOCKS * LANES + place] = sum.y;
+    }
+}
+
+// Reads what every lane needs.
+fn begin() {
     len = window.len;
     coefficient = window.coefficient;
     if FAMILY {
         family = window.family;
     }
-    for (var b = 0u; b < BLOCKS; b++) {
-        let sum = lane_sum(workgroup.x * BLOCKS + b, lane);
-        lane_sums[b * LANES + lane] = sum.x;
-        if FAMILY {
-            lane_sums[(BLOCKS + b) * LANES + lane] = sum.y;
-        }
-    }
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    begin();
+    take_blocks(workgroup.x, lane);
     lane_invalid[lane] = invalid;
     if FAMILY {
         lane_counts[lane] = count;

@@ -9,8 +9,8 @@ use std::{
 };
 
 use crate::{
-    Batch, BufferRegion, DeviceBatch, DeviceInfo, DeviceOutputs, Devices, Error, Evaluation, Invalid, Objective,
-    Outputs, Partials, Phases, Prepared, Reduction, Result, Run, Totals, Value,
+    Batch, BufferRegion, DeviceBatch, DeviceInfo, DeviceOutputs, Devices, Error, Evaluation, FloatsMut, Invalid,
+    Objective, Outputs, Partials, Phases, Prepared, Reduction, Result, Run, Totals, Value,
     cpu::Cpu,
     family::{Family, Sums, Work},
     gpu::{Gpu, adapters, pass::Task},
@@ -314,20 +314,22 @@ impl Engine {
         pollster::block_on(self.prepare_async(batch, objective, outputs))
     }
 
-    /// Copies the first `values.len()` f32 of a region to the host.
+    /// Copies the first `values.len()` values of a region to the host, bit for bit: `values`, a `&mut Vec<f32>` or a
+    /// slice or array of f32, f16 or bf16, are of the type that the region was written in. The region has whole words
+    /// of 4 bytes.
     ///
     /// # Errors
     /// [`Error::NotOnGpu`] on a CPU, [`Error::Buffer`] if the region is shorter or lacks the usage `COPY_SRC`,
     /// [`Error::Device`] if the device failed.
-    pub async fn download_async(&self, region: &BufferRegion, values: &mut [f32]) -> Result<()> {
-        self.on_gpu("download")?.download(region, values).await
+    pub async fn download_async<'v>(&self, region: &BufferRegion, values: impl Into<FloatsMut<'v>>) -> Result<()> {
+        self.on_gpu("download")?.download(region, values.into()).await
     }
 
     /// [`Engine::download_async`], blocking.
     ///
     /// # Errors
     /// As [`Engine::download_async`].
-    pub fn download(&self, region: &BufferRegion, values: &mut [f32]) -> Result<()> {
+    pub fn download<'v>(&self, region: &BufferRegion, values: impl Into<FloatsMut<'v>>) -> Result<()> {
         pollster::block_on(self.download_async(region, values))
     }
 

@@ -26,7 +26,7 @@ pub use exact_sum::ExactSum;
 pub use gpu::{
     adapters::{Adapter, AutoChoice, Devices},
     buffers::BufferRegion,
-    pipelines::{PredictionType, TargetType, WeightType},
+    pipelines::{OutputType, PredictionType, TargetType, WeightType},
     resident::{DeviceBatch, DeviceOutputs, DeviceSink, Prepared},
     result::ResultBlock,
 };

@@ -16,9 +16,10 @@ pub enum Sink<'a> {
     Into(FloatsMut<'a>),
 }
 
-/// Memory of the caller's for one output, in the type it is to be stored in.
+/// Memory of the caller's for one output, in the type it is to be stored in. Slices, arrays and vectors of the types
+/// turn into it.
 ///
-/// An f32 result is converted to a narrower type once, to nearest, ties to even. What is past the largest f16,
+/// An f32 result is converted to a narrower type once, to nearest, ties to even. What rounds past the largest f16,
 /// 65504, becomes ±inf (bfloat16 has f32's range); what is under half of the smallest subnormal, 2⁻²⁵, becomes 0: a
 /// mean's gradient needs a [scale](crate::Objective::with_scale) to keep its digits in f16.
 #[derive(Debug)]
@@ -44,6 +45,15 @@ impl<'a> FloatsMut<'a> {
     /// Whether there is no value.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The memory as bytes.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            FloatsMut::F32(v) => bytemuck::cast_slice_mut(v),
+            FloatsMut::F16(v) => bytemuck::cast_slice_mut(v),
+            FloatsMut::Bf16(v) => bytemuck::cast_slice_mut(v),
+        }
     }
 
     /// Bytes a value.
@@ -103,6 +113,21 @@ impl<'a> Outputs<'a> {
 
 macro_rules! into_memory {
     ($($variant:ident($value:ty)),*) => {$(
+        impl<'a> From<&'a mut [$value]> for FloatsMut<'a> {
+            fn from(values: &'a mut [$value]) -> Self {
+                FloatsMut::$variant(values)
+            }
+        }
+        impl<'a, const N: usize> From<&'a mut [$value; N]> for FloatsMut<'a> {
+            fn from(values: &'a mut [$value; N]) -> Self {
+                FloatsMut::$variant(values)
+            }
+        }
+        impl<'a> From<&'a mut Vec<$value>> for FloatsMut<'a> {
+            fn from(values: &'a mut Vec<$value>) -> Self {
+                FloatsMut::$variant(values)
+            }
+        }
         impl<'a> From<&'a mut [$value]> for Sink<'a> {
             fn from(values: &'a mut [$value]) -> Self {
                 Sink::Into(FloatsMut::$variant(values))

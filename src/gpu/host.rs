@@ -14,7 +14,7 @@ use crate::{
         Gpu,
         buffers::{self, BufferRegion},
         pass::{Arrays, CLASS_SUM, Pass, Task},
-        pipelines::{FamilySpec, Spec, TargetType},
+        pipelines::{FamilySpec, OutputType, Spec, TargetType},
         result::{self, ResultBlock},
     },
     outputs::Slices,
@@ -141,8 +141,10 @@ impl Gpu {
             form: part.form(),
             prediction: (&part.predictions()).into(),
             target: (&part.targets()).into(),
-            outputs: outputs.wanted(),
-            blocks: self.blocks(work),
+            // Narrower ones are made of these on the host.
+            outputs: outputs.wanted().map(|on| on.then_some(OutputType::F32)),
+            stores_alone: false,
+            blocks: self.blocks(work, false),
             sums: work.sums,
             family: work
                 .family
@@ -300,8 +302,9 @@ impl Slot {
             (ty, shape, input(ty.bytes(count)))
         });
         let mask = part.mask().map(|_| input(TargetType::Bits.bytes(capacity)));
-        let output = |on: bool| {
-            on.then(|| buffers::make(device, "logloss chunk", capacity * 4, Usage::STORAGE | Usage::COPY_SRC).into())
+        let output = |ty: Option<OutputType>| {
+            let usage = Usage::STORAGE | Usage::COPY_SRC;
+            ty.map(|ty| (ty, buffers::make(device, "logloss chunk", ty.bytes(capacity), usage).into()))
         };
         let arrays = Arrays {
             form: spec.form,
@@ -315,7 +318,7 @@ impl Slot {
             mask,
             outputs: spec.outputs.map(output),
         };
-        let wanted = spec.outputs.iter().filter(|on| **on).count() as u64;
+        let wanted = spec.outputs.iter().flatten().count() as u64;
         let readback = HEAD + wanted * capacity * 4 + values_bytes(spec.sums, capacity, classes);
         Ok(Self {
             pass: Pass::new(gpu, &arrays, task)?,
@@ -326,7 +329,7 @@ impl Slot {
                 mapped_at_creation: true,
             }),
             inputs,
-            outputs: arrays.outputs.map(|output: Option<BufferRegion>| output.map(|region| region.buffer)),
+            outputs: arrays.outputs.map(|output| output.map(|(_, region)| region.buffer)),
             readback: buffers::make(device, "logloss readback", readback, Usage::MAP_READ | Usage::COPY_DST),
             timer: gpu.timestamp_period.map(|_| Timer::new(device)),
         })

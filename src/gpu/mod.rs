@@ -79,14 +79,16 @@ impl Gpu {
 }
 
 impl Gpu {
-    /// Blocks a workgroup takes. It does not show in the result.
-    pub fn blocks(&self, work: &Work) -> u32 {
+    /// Blocks a workgroup takes; `narrow` is whether an output is narrower than f32. It does not show in the result.
+    pub fn blocks(&self, work: &Work, narrow: bool) -> u32 {
         match (self.info.kind, &work.family) {
             // One is what sums by class or row are made for.
             _ if work.sums != Sums::All => 1,
             // Lanes are few and barriers dear where a CPU plays the GPU. Weights are summed in workgroup memory, too.
             (DeviceKind::Software, None) => 8,
             (DeviceKind::Software, Some(_)) => 4,
+            // A lane then takes the elements of two.
+            _ if narrow => 2,
             _ => 1,
         }
     }

@@ -8,7 +8,7 @@ use crate::{
     gpu::{
         Gpu,
         buffers::{self, BufferRegion},
-        pipelines::{FamilySpec, PredictionType, Spec, TargetType, WeightType},
+        pipelines::{FamilySpec, OutputType, PredictionType, Spec, TargetType, WeightType},
         result::ResultBlock,
     },
     plan,
@@ -34,8 +34,8 @@ pub(crate) struct Arrays {
     pub targets: BufferRegion,
     pub weights: Option<(WeightType, WeightShape, BufferRegion)>,
     pub mask: Option<BufferRegion>,
-    /// Loss, gradient, hessian: where each is wanted.
-    pub outputs: [Option<BufferRegion>; 3],
+    /// Loss, gradient, hessian: how and where each is wanted.
+    pub outputs: [Option<(OutputType, BufferRegion)>; 3],
 }
 
 /// Names of the outputs, for messages.
@@ -92,6 +92,8 @@ pub(crate) struct Task {
 #[derive(Debug)]
 pub(crate) struct Pass {
     kernel: wgpu::ComputePipeline,
+    /// The pass that only stores narrow outputs, where the kernel cannot.
+    stores: Option<wgpu::ComputePipeline>,
     finish: wgpu::ComputePipeline,
     /// The pass that only counts and weighs, and the one that divides by what it found.
     before: Option<[wgpu::ComputePipeline; 2]>,
@@ -117,17 +119,22 @@ pub(crate) struct Pass {
 struct Window {
     group: wgpu::BindGroup,
     workgroups: u32,
+    /// Those of the pass that only stores.
+    store_workgroups: u32,
     phase: u32,
 }
 
 impl Arrays {
-    pub fn spec(&self, blocks: u32, work: &Work) -> Spec {
+    pub fn spec(&self, gpu: &Gpu, work: &Work) -> Spec {
+        let outputs = self.outputs.each_ref().map(|output| output.as_ref().map(|(ty, _)| *ty));
+        let narrow = outputs.into_iter().flatten().any(OutputType::is_narrow);
         Spec {
-            blocks,
+            blocks: gpu.blocks(work, narrow),
             form: self.form,
             prediction: self.prediction,
             target: self.target,
-            outputs: self.outputs.each_ref().map(Option::is_some),
+            outputs,
+            stores_alone: false,
             sums: work.sums,
             family: work.family.as_ref().map(|family| {
                 let weight = self.weights.as_ref().map(|(ty, shape, _)| (*ty, *shape));
@@ -155,8 +162,8 @@ impl Arrays {
         }
         let mut taken: Vec<_> = inputs.iter().map(|(name, region, _)| (*name, &region.buffer)).collect();
         for (name, region) in OUTPUTS.into_iter().zip(&self.outputs) {
-            let Some(region) = region else { continue };
-            region.check(name, self.len * 4, storage, alignment)?;
+            let Some((ty, region)) = region else { continue };
+            region.check(name, ty.bytes(self.len), storage, alignment)?;
             if let Some((other, _)) = taken.iter().find(|(_, buffer)| **buffer == region.buffer) {
                 let problem = format!("it lies in the buffer of {other}; a buffer that is written needs to be its own");
                 return Err(Error::Buffer { name, problem });
@@ -285,7 +292,8 @@ impl Pass {
         let values_region = values.as_ref().map(region);
         let unused = gpu.unused.each_ref().map(region);
         let layout = gpu.pipelines.bindings(device, work.sums);
-        let spec = arrays.spec(gpu.blocks(work), work);
+        let spec = arrays.spec(gpu, work);
+        let (kernel, stores) = spec.split();
         let windows = ranges
             .enumerate()
             .map(|(w, range)| {
@@ -298,7 +306,7 @@ impl Pass {
                 ];
                 for (output, unused) in arrays.outputs.iter().zip(&unused) {
                     resources.push(match output {
-                        Some(output) => output.binding(range.start * 4, len * 4),
+                        Some((ty, region)) => region.binding(ty.bytes(range.start), ty.bytes(len)),
                         None => unused.binding(0, 4),
                     });
                 }
@@ -314,7 +322,7 @@ impl Pass {
                     };
                     resources.push(values.binding(w * values_stride, bytes));
                 }
-                Window { group: bind(device, layout, resources), workgroups: 0, phase }
+                Window { group: bind(device, layout, resources), workgroups: 0, store_workgroups: 0, phase }
             })
             .collect();
         let finish_group = bind(
@@ -329,7 +337,8 @@ impl Pass {
         let before =
             task.divide.map(|_| [gpu.pipelines.kernel(device, spec.weights_alone()), gpu.pipelines.divide.clone()]);
         let mut pass = Self {
-            kernel: gpu.pipelines.kernel(device, spec),
+            kernel: gpu.pipelines.kernel(device, kernel),
+            stores: stores.map(|stores| gpu.pipelines.kernel(device, stores)),
             finish: gpu.pipelines.finish.clone(),
             before,
             windows,
@@ -377,6 +386,7 @@ impl Pass {
                     bytemuck::cast_slice(family.classes.as_ref()),
                 );
             }
+            slot.store_workgroups = plan::workgroups(len, 1);
             let rows = len / self.classes;
             slot.workgroups = match self.sums {
                 Sums::All => plan::workgroups(len, self.blocks),
@@ -394,18 +404,26 @@ impl Pass {
         let mut pass = encoder
             .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("logloss"), timestamp_writes: timestamps });
         if let Some([weigh, divide]) = &self.before {
-            self.over_windows(&mut pass, weigh);
+            self.over_windows(&mut pass, weigh, |window| window.workgroups);
             self.over_all(&mut pass, divide);
         }
-        self.over_windows(&mut pass, &self.kernel);
+        self.over_windows(&mut pass, &self.kernel, |window| window.workgroups);
+        if let Some(stores) = &self.stores {
+            self.over_windows(&mut pass, stores, |window| window.store_workgroups);
+        }
         self.over_all(&mut pass, &self.finish);
     }
 
-    fn over_windows(&self, pass: &mut wgpu::ComputePass<'_>, kernel: &wgpu::ComputePipeline) {
-        pass.set_pipeline(kernel);
+    fn over_windows(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        pipeline: &wgpu::ComputePipeline,
+        workgroups: fn(&Window) -> u32,
+    ) {
+        pass.set_pipeline(pipeline);
         for window in &self.windows {
             pass.set_bind_group(0, &window.group, &[]);
-            pass.dispatch_workgroups(window.workgroups, 1, 1);
+            pass.dispatch_workgroups(workgroups(window), 1, 1);
         }
     }
 

@@ -25,18 +25,38 @@ const SUMS: [&str; 3] = [
     include_str!("../../shaders/sums/each_row.wgsl"),
 ];
 
+/// How outputs are written: a word each, or some of them two halves a word.
+const OUTPUTS: [&str; 2] =
+    [include_str!("../../shaders/outputs/words.wgsl"), include_str!("../../shaders/outputs/halves.wgsl")];
+
 /// The source of the passes that add up the windows.
 pub const FINISH: &str = include_str!("../../shaders/finish.wgsl");
 
-/// The source of the kernel with the given sums.
-pub(crate) fn kernel_source(sums: Sums) -> String {
-    [KERNEL.as_slice(), &[SUMS[sums as usize]]].concat().join("\n")
+/// The source of the kernel with the given sums; `narrow` is whether an output is narrower than f32.
+pub(crate) fn kernel_source(sums: Sums, narrow: bool) -> String {
+    [KERNEL.as_slice(), &[SUMS[sums as usize], OUTPUTS[usize::from(narrow)]]].concat().join("\n")
 }
 
 /// How predictions are stored on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PredictionType {
     /// IEEE binary32, 4 bytes a value.
+    F32,
+    /// IEEE binary16, 2 bytes a value.
+    F16,
+    /// bfloat16, 2 bytes a value.
+    Bf16,
+}
+
+/// How outputs are stored on a device.
+///
+/// Narrower ones are rounded from f32 once, as [`FloatsMut`](crate::FloatsMut) says: with the same bits on every device
+/// and as in host memory, and NaN stays NaN. They take two bytes a value and whole words of 4 bytes in all; of an odd
+/// number of values, the two bytes behind the last are kept as they were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OutputType {
+    /// IEEE binary32, 4 bytes a value.
+    #[default]
     F32,
     /// IEEE binary16, 2 bytes a value.
     F16,
@@ -62,6 +82,21 @@ impl PredictionType {
             PredictionType::F32 => len * 4,
             PredictionType::F16 | PredictionType::Bf16 => (len * 2).next_multiple_of(4),
         }
+    }
+}
+
+impl OutputType {
+    /// Bytes that `len` values take, whole words.
+    pub fn bytes(self, len: u64) -> u64 {
+        match self {
+            OutputType::F32 => len * 4,
+            OutputType::F16 | OutputType::Bf16 => (len * 2).next_multiple_of(4),
+        }
+    }
+
+    /// Whether two values share a word.
+    pub(crate) fn is_narrow(self) -> bool {
+        self != OutputType::F32
     }
 }
 
@@ -130,9 +165,11 @@ pub(crate) struct Spec {
     pub form: Form,
     pub prediction: PredictionType,
     pub target: TargetType,
-    /// Loss, gradient, hessian: whether each is written.
-    pub outputs: [bool; 3],
-    /// Blocks a workgroup takes.
+    /// Loss, gradient, hessian: how each is written, if it is.
+    pub outputs: [Option<OutputType>; 3],
+    /// Whether outputs are all it is for: what it computes is added to no sum.
+    pub stores_alone: bool,
+    /// Blocks a workgroup takes, an even number where an output is narrow.
     pub blocks: u32,
     /// What the sums are taken over.
     pub sums: Sums,
@@ -167,13 +204,28 @@ impl Spec {
     /// The same evaluation, only counting and weighing.
     pub fn weights_alone(self) -> Self {
         let family = self.family.map(|family| FamilySpec { weights_alone: true, ..family });
-        Self { outputs: [false; 3], sums: Sums::All, family, ..self }
+        Self { outputs: [None; 3], sums: Sums::All, family, ..self }
+    }
+
+    /// Whether an output is narrower than f32.
+    pub fn narrow(&self) -> bool {
+        self.outputs.into_iter().flatten().any(OutputType::is_narrow)
+    }
+
+    /// The evaluation as one kernel; or as two, one that sums and one that only stores, where that is how narrow outputs
+    /// are written. Neighbours, which share a word, are of one lane only where the sum is over all.
+    pub fn split(self) -> (Self, Option<Self>) {
+        if self.sums == Sums::All || !self.narrow() {
+            return (self, None);
+        }
+        let only = |narrow: bool| self.outputs.map(|output| output.filter(|ty| ty.is_narrow() == narrow));
+        (Self { outputs: only(false), ..self }, Some(Self { outputs: only(true), stores_alone: true, ..self }))
     }
 
     /// The names and values that kernel.wgsl is compiled with.
     fn constants(&self) -> Vec<(&'static str, f64)> {
         let flag = |on: bool| f64::from(u8::from(on));
-        let [loss, gradient, hessian] = self.outputs.map(flag);
+        let [loss, gradient, hessian] = self.outputs.map(|output| output.map_or(0.0, |ty| 1.0 + f64::from(ty as u8)));
         let mut constants = vec![
             ("FORM", f64::from(self.form as u8)),
             ("PREDICTION", f64::from(self.prediction as u8)),
@@ -208,7 +260,7 @@ impl Spec {
 /// The pipelines of one device.
 #[derive(Debug)]
 pub(crate) struct Pipelines {
-    /// The kernel's modules and layouts, by what the sums are taken over; made when they are first asked for.
+    /// The kernel's layouts and modules, by what the sums are taken over; made when they are first asked for.
     variants: [OnceLock<Variant>; 3],
     kernels: Mutex<HashMap<Spec, wgpu::ComputePipeline>>,
     pub finish: wgpu::ComputePipeline,
@@ -219,9 +271,10 @@ pub(crate) struct Pipelines {
 /// The kernel with one kind of sums.
 #[derive(Debug)]
 struct Variant {
-    module: wgpu::ShaderModule,
     layout: wgpu::PipelineLayout,
     bindings: wgpu::BindGroupLayout,
+    /// By whether an output is narrow; made when they are first asked for.
+    modules: [OnceLock<wgpu::ShaderModule>; 2],
 }
 
 const READ: wgpu::BufferBindingType = wgpu::BufferBindingType::Storage { read_only: true };
@@ -281,20 +334,23 @@ impl Pipelines {
         self.variants[sums as usize].get_or_init(|| {
             let bindings = layout(device, "logloss kernel", &BINDINGS[..Self::storage_buffers(sums) as usize]);
             Variant {
-                module: module(device, "logloss kernel", &kernel_source(sums)),
                 layout: pipeline_layout(device, "logloss kernel", &bindings),
                 bindings,
+                modules: Default::default(),
             }
         })
     }
 
     fn make_kernel(&self, device: &wgpu::Device, spec: Spec) -> wgpu::ComputePipeline {
         let variant = self.variant(device, spec.sums);
+        let narrow = spec.narrow();
+        let module = variant.modules[usize::from(narrow)]
+            .get_or_init(|| module(device, "logloss kernel", &kernel_source(spec.sums, narrow)));
         device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some("logloss kernel"),
             layout: Some(&variant.layout),
-            module: &variant.module,
-            entry_point: Some("main"),
+            module,
+            entry_point: Some(if spec.stores_alone { "store_alone" } else { "main" }),
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants: &spec.constants(),
                 // The kernel writes every word of workgroup memory before it reads it.

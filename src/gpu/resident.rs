@@ -3,15 +3,15 @@
 use std::{sync::Arc, time::Instant};
 
 use crate::{
-    Array, Batch, ClassPartials, Error, Evaluation, Form, Invalid, Objective, Partials, Phases, Reduction, Result, Run,
-    Targets, Totals, Value, WeightShape,
+    Array, Batch, ClassPartials, Error, Evaluation, FloatsMut, Form, Invalid, Objective, Partials, Phases, Reduction,
+    Result, Run, Targets, Totals, Value, WeightShape,
     family::{Sums, Work},
     gpu::{
         Gpu,
         buffers::{self, BufferRegion, Mapping},
         host::{Timer, class_partials, view},
         pass::{Arrays, CLASS_SUM, OUTPUTS, Pass, Task},
-        pipelines::{PredictionType, TargetType, WeightType},
+        pipelines::{OutputType, PredictionType, TargetType, WeightType},
         result::ResultBlock,
     },
 };
@@ -116,13 +116,17 @@ pub enum DeviceSink {
     /// Nowhere.
     #[default]
     Skip,
-    /// Into a new buffer with the usages `STORAGE`, `COPY_SRC` and `COPY_DST`.
+    /// As f32 into a new buffer with the usages `STORAGE`, `COPY_SRC` and `COPY_DST`.
     New,
-    /// Into a caller's buffer with the usage `STORAGE`, that holds nothing else the evaluation reads or writes.
+    /// As f32 into a caller's buffer with the usage `STORAGE`, that holds nothing else the evaluation reads or writes.
     Into(BufferRegion),
+    /// As [`New`](Self::New), in this type.
+    NewAs(OutputType),
+    /// As [`Into`](Self::Into), in this type.
+    IntoAs(OutputType, BufferRegion),
 }
 
-/// The outputs wanted on the device, each f32.
+/// The outputs wanted on the device, in the order of the batch. Each has a type of its own.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceOutputs {
     /// The loss of each element.
@@ -139,7 +143,7 @@ impl DeviceOutputs {
         Self::default()
     }
 
-    /// The gradient, in a new buffer.
+    /// The gradient, as f32 in a new buffer.
     pub fn gradient() -> Self {
         Self { gradient: DeviceSink::New, ..Self::default() }
     }
@@ -231,11 +235,18 @@ impl Gpu {
         for ((region, sink), name) in
             regions.iter_mut().zip([outputs.loss, outputs.gradient, outputs.hessian]).zip(OUTPUTS)
         {
-            *region = match sink {
-                DeviceSink::Skip => None,
-                DeviceSink::New => Some(self.new_array(name, batch.len * 4).await?.into()),
-                DeviceSink::Into(region) => Some(region),
+            let (ty, into) = match sink {
+                DeviceSink::Skip => continue,
+                DeviceSink::New => (OutputType::F32, None),
+                DeviceSink::NewAs(ty) => (ty, None),
+                DeviceSink::Into(region) => (OutputType::F32, Some(region)),
+                DeviceSink::IntoAs(ty, region) => (ty, Some(region)),
             };
+            let into = match into {
+                Some(region) => region,
+                None => self.new_array(name, ty.bytes(batch.len)).await?.into(),
+            };
+            *region = Some((ty, into));
         }
         let arrays = Arrays {
             form: batch.form,
@@ -289,22 +300,24 @@ impl Gpu {
         })
     }
 
-    /// Copies the first values of a region of f32 to the host.
-    pub async fn download(&self, region: &BufferRegion, values: &mut [f32]) -> Result<()> {
-        let bytes = size_of_val(values) as u64;
-        region.check("region", bytes, wgpu::BufferUsages::COPY_SRC, 4)?;
-        if values.is_empty() {
+    /// Copies the first values of a region, of the type of `values`, to the host.
+    pub async fn download(&self, region: &BufferRegion, mut values: FloatsMut<'_>) -> Result<()> {
+        let bytes = values.bytes_mut();
+        // Copies are of whole words: of an odd number of halves, the other one of the last word is left behind.
+        let whole = |bytes: &[u8]| (bytes.len() as u64).next_multiple_of(4);
+        region.check("region", whole(bytes), wgpu::BufferUsages::COPY_SRC, 4)?;
+        if bytes.is_empty() {
             return Ok(());
         }
-        let step = bytes.min(UPLOAD_STEP);
+        let step = whole(bytes).min(UPLOAD_STEP);
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let readback =
             buffers::scoped(&self.device, || buffers::make(&self.device, "logloss readback", step, usage)).await?;
-        for (part, values) in (0..).zip(values.chunks_mut(step as usize / 4)) {
-            let bytes = size_of_val(values) as u64;
+        for (part, bytes) in (0..).zip(bytes.chunks_mut(step as usize)) {
+            let copied = whole(bytes);
             let mut encoder = self.device.create_command_encoder(&Default::default());
-            encoder.copy_buffer_to_buffer(&region.buffer, region.offset + part * step, &readback, 0, bytes);
-            self.read(encoder, &readback, bytes, |view| bytemuck::cast_slice_mut(values).copy_from_slice(view)).await?;
+            encoder.copy_buffer_to_buffer(&region.buffer, region.offset + part * step, &readback, 0, copied);
+            self.read(encoder, &readback, copied, |view| bytes.copy_from_slice(&view[..bytes.len()])).await?;
         }
         Ok(())
     }
@@ -340,17 +353,21 @@ impl Prepared {
 
     /// Where the loss goes, if it is wanted.
     pub fn loss(&self) -> Option<&BufferRegion> {
-        self.arrays.outputs[0].as_ref()
+        self.output(0)
     }
 
     /// Where the gradient goes, if it is wanted.
     pub fn gradient(&self) -> Option<&BufferRegion> {
-        self.arrays.outputs[1].as_ref()
+        self.output(1)
     }
 
     /// Where the hessian goes, if it is wanted.
     pub fn hessian(&self) -> Option<&BufferRegion> {
-        self.arrays.outputs[2].as_ref()
+        self.output(2)
+    }
+
+    fn output(&self, which: usize) -> Option<&BufferRegion> {
+        self.arrays.outputs[which].as_ref().map(|(_, region)| region)
     }
 
     /// Runs the evaluation and reads the result block; the outputs stay on the device.
@@ -389,7 +406,7 @@ impl Prepared {
             return Err(self.offence(block.status, index).await?);
         }
         let arrays = &self.arrays;
-        let written = arrays.outputs.iter().flatten().count() as u64 * 4 * arrays.len;
+        let written: u64 = arrays.outputs.iter().flatten().map(|(ty, _)| ty.bytes(arrays.len)).sum();
         Ok(Evaluation {
             value: Value::new(&self.objective, &partials, rows),
             sum: partials.sum.value(),

@@ -21,10 +21,11 @@ fn validate(what: &str, source: &str) -> naga::Module {
 }
 
 const SUMS: [&str; 3] = ["all", "each_class", "each_row"];
+const OUTPUTS: [&str; 2] = ["halves", "words"];
 
 /// What the library concatenates.
-fn kernel(sums: &str) -> String {
-    ["element", "family", "kernel", &format!("sums/{sums}")]
+fn kernel(sums: &str, outputs: &str) -> String {
+    ["element", "family", "kernel", &format!("sums/{sums}"), &format!("outputs/{outputs}")]
         .map(|stem| read(&format!("shaders/{stem}.wgsl")))
         .join("\n")
 }
@@ -34,9 +35,11 @@ fn valid_without_extensions() {
     let entry_points =
         |module: &naga::Module| -> Vec<String> { module.entry_points.iter().map(|entry| entry.name.clone()).collect() };
     for sums in SUMS {
-        let module = validate(sums, &kernel(sums));
-        assert_eq!(entry_points(&module), ["main"]);
-        assert_eq!(module.entry_points[0].workgroup_size, [256, 1, 1]);
+        for (outputs, entries) in [("words", ["main"].as_slice()), ("halves", &["main", "store_alone"])] {
+            let module = validate(&format!("{sums}, {outputs}"), &kernel(sums, outputs));
+            assert_eq!(entry_points(&module), entries);
+            assert!(module.entry_points.iter().all(|entry| entry.workgroup_size == [256, 1, 1]));
+        }
     }
     assert_eq!(entry_points(&validate("finish", &read("shaders/finish.wgsl"))), ["finish", "divide"]);
     // Element math stands alone: others can concatenate it with kernels of their own.
@@ -46,7 +49,7 @@ fn valid_without_extensions() {
 
 #[test]
 fn validation_can_fail() {
-    let broken = kernel("all").replacen("bitcast<f32>", "bitcast<i32>", 1);
+    let broken = kernel("all", "words").replacen("bitcast<f32>", "bitcast<i32>", 1);
     let caught = std::panic::catch_unwind(|| validate("broken on purpose", &broken));
     assert!(caught.is_err());
 }
@@ -63,6 +66,7 @@ fn every_shader_is_checked() {
     };
     assert_eq!(names("shaders"), ["element.wgsl", "family.wgsl", "finish.wgsl", "kernel.wgsl"]);
     assert_eq!(names("shaders/sums"), SUMS.map(|stem| format!("{stem}.wgsl")));
+    assert_eq!(names("shaders/outputs"), OUTPUTS.map(|stem| format!("{stem}.wgsl")));
 }
 
 /// The number a constant's right-hand side is, in either language; `None` for one that is not understood.
