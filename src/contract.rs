@@ -48,6 +48,8 @@
 //! either sign. What is flushed is flushed before it is multiplied by weights, and by the loss where a focal factor's
 //! derivatives have that in them: it may take away 2⁻¹²⁶ times those. What is past the largest f32 before it is multiplied by weights or a focal factor may stay ±inf. Products
 //! of weights themselves are taken to be in the normal range. An adapter may read a target under 2⁻¹²⁶ as 0, and for gradient and hessian also a probability.
+//!
+//! The table is of results in f32. One stored as f16 or bf16 is that of f32, rounded once more ([`FloatsMut`](crate::FloatsMut)).
 
 use std::fmt;
 

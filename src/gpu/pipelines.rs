@@ -50,9 +50,9 @@ pub enum PredictionType {
 
 /// How outputs are stored on a device.
 ///
-/// Narrower ones are rounded from f32 once, as [`FloatsMut`](crate::FloatsMut) says: with the same bits on every device
-/// and as in host memory, and NaN stays NaN. They take two bytes a value and whole words of 4 bytes in all; of an odd
-/// number of values, the two bytes behind the last are kept as they were.
+/// Narrower ones are rounded once from what f32 would hold, as [`FloatsMut`](crate::FloatsMut) says: alike on every
+/// device and in host memory. They take two bytes a value, and whole words of 4 bytes in all: behind an odd number of
+/// values a region has room for two more bytes, which are kept as they were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OutputType {
     /// IEEE binary32, 4 bytes a value.

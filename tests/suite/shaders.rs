@@ -24,7 +24,7 @@ const SUMS: [&str; 3] = ["all", "each_class", "each_row"];
 const OUTPUTS: [&str; 2] = ["halves", "words"];
 
 /// What the library concatenates.
-fn kernel(sums: &str, outputs: &str) -> String {
+pub fn kernel(sums: &str, outputs: &str) -> String {
     ["element", "family", "kernel", &format!("sums/{sums}"), &format!("outputs/{outputs}")]
         .map(|stem| read(&format!("shaders/{stem}.wgsl")))
         .join("\n")
