@@ -22,8 +22,8 @@ struct Family {
     denominator: f32,
     // σ(x)·σ(−x) in the hessian is at least this.
     hessian: f32,
-    // 1: the derivatives are 0 where a term is clipped; 2: targets above 0 become 1; 4: pos_weight weighs elements
-    // whose target is 1.
+    // 1: the derivatives are 0 where a term is clipped; 2: targets above 0 become 1, all others 0; 4: pos_weight weighs
+    // the derivatives of elements whose target is 1; 8: so do the weights of labels.
     flags: u32,
 }
 
@@ -43,28 +43,39 @@ fn is_infinite(v: f32) -> bool {
     return bitcast<u32>(v) == INFINITY_BITS;
 }
 
-// What an element weighs, its target, and the weight of its positive term.
+// What an element weighs in loss and mean, in the derivatives, and the weight of its positive term.
 struct Weight {
     weight: f32,
-    // `target` is a reserved word.
-    label: f32,
+    pull: f32,
     pos_weight: f32,
 }
 
-// What an element with the target z and data weight v weighs, in a class of the given class weight and pos_weight.
-fn element_weight(target_value: f32, v: f32, class_weights: vec2<f32>, family: Family) -> Weight {
-    var z = target_value;
-    var q = class_weights.y;
+// The target (a reserved word) as the conventions take it: 1 above 0 and 0 below, where they say so. NaN stays, to be
+// found invalid.
+fn label(target_value: f32, family: Family) -> f32 {
     if CONVENTIONS && (family.flags & 2u) != 0u {
-        // (Any target that is not 0: the twin's arithmetic keeps subnormals, which `is_zero` does not.)
-        z = select(1.0, 0.0, (bitcast<u32>(z) & 0x7fffffffu) == 0u);
+        // By the bits: a comparison may be compiled as if there were no NaN, or flush what is subnormal.
+        let bits = bitcast<u32>(target_value);
+        let kept = select(target_value, 0.0, bits - 0x80000000u <= INFINITY_BITS);
+        return select(kept, 1.0, bits - 1u < INFINITY_BITS);
     }
-    var w = (v * class_weights.x) * ((1.0 - z) * family.label_weights.x + z * family.label_weights.y);
+    return target_value;
+}
+
+// What an element with the label z and data weight v weighs, in a class of the given class weight and pos_weight.
+fn element_weight(z: f32, v: f32, class_weights: vec2<f32>, family: Family) -> Weight {
+    var q = class_weights.y;
+    let unlabelled = v * class_weights.x;
+    var w = unlabelled * ((1.0 - z) * family.label_weights.x + z * family.label_weights.y);
+    var pull = w;
     if CONVENTIONS && (family.flags & 4u) != 0u {
-        w = select(w, w * q, z == 1.0);
+        pull = select(pull, pull * q, z == 1.0);
         q = 1.0;
     }
-    return Weight(w, z, q);
+    if CONVENTIONS && (family.flags & 8u) != 0u {
+        w = unlabelled;
+    }
+    return Weight(w, pull, q);
 }
 
 // base^exponent for base in [0, 1] and exponent ≥ 0; 0^0 is 1.
@@ -112,30 +123,33 @@ fn focal(probability: bool, plain: Element, p: f32, r: f32, n: f32, z: f32, flat
     return Element(product(s, s * plain.loss), product(s, gradient), hessian);
 }
 
-// Loss, derivatives and weight of an element with prediction x and the given target, of data weight v, in a class of
+// Loss, derivatives and weight of an element with prediction x and the given label, of data weight v, in a class of
 // the given class weight and pos_weight. `negative` and `positive` are the plain elements of target 0 and 1; where
 // neither clips nor the focal factor are in use, nothing of them is.
 fn family_element(
     probability: bool,
     x: f32,
-    target_value: f32,
+    label_value: f32,
     v: f32,
     class_weights: vec2<f32>,
     negative: Element,
     positive: Element,
     family: Family,
 ) -> Weighted {
-    let weight = element_weight(target_value, v, class_weights, family);
+    let weight = element_weight(label_value, v, class_weights, family);
     let w = weight.weight;
+    var pull = weight.pull;
     let q = weight.pos_weight;
     // Smoothed, z and 1 − z each on its own: what 1 − z would lose is most of a small a/2.
     let keep = 1.0 - family.smoothing;
     let half = 0.5 * family.smoothing;
-    let n = (1.0 - weight.label) * keep + half;
-    let z = weight.label * keep + half;
+    let n = (1.0 - label_value) * keep + half;
+    let z = label_value * keep + half;
     var total = w;
     if FOCAL {
-        total = w * (n * family.alpha.x + z * family.alpha.y);
+        let alpha = n * family.alpha.x + z * family.alpha.y;
+        total = w * alpha;
+        pull = pull * alpha;
     }
     // An element of weight 0 is 0, whatever its loss would be.
     let left_out = is_zero(total);
@@ -174,5 +188,14 @@ fn family_element(
         let r = select(-positive.gradient, 1.0 - abs(x), probability);
         element = focal(probability, element, p, r, n, z, flat, family.gamma);
     }
-    return Weighted(Element(total * element.loss, total * element.gradient, total * element.hessian), w);
+    element.loss = total * element.loss;
+    if CONVENTIONS {
+        // The derivatives may weigh nothing where the loss does, and be infinite.
+        element.gradient = product(pull, element.gradient);
+        element.hessian = product(pull, element.hessian);
+    } else {
+        element.gradient = pull * element.gradient;
+        element.hessian = pull * element.hessian;
+    }
+    return Weighted(element, w);
 }

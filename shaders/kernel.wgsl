@@ -221,10 +221,13 @@ fn evaluate(i: u32) -> vec2<f32> {
     if !WEIGHTS_ALONE {
         x = load_prediction(i);
     }
-    let z = load_target(i);
-    if FAMILY && is_ignored(i, z) {
-        store(i, Element(), true);
-        return vec2<f32>();
+    var z = load_target(i);
+    if FAMILY {
+        if is_ignored(i, z) {
+            store(i, Element(), true);
+            return vec2<f32>();
+        }
+        z = label(z, family);
     }
     let v = load_weight(select(i, (window.phase + i) / window.classes, SAMPLE_WEIGHTS));
     let bad = offence(x, z, v);

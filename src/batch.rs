@@ -265,10 +265,12 @@ impl<'a> Batch<'a> {
     }
 
     /// Which array makes value `index` invalid, and its value there. For a message: the kernels find the index.
-    pub(crate) fn offence(&self, index: usize) -> Option<(Array, f64)> {
-        let weight = self.weight(index);
-        invalid(self.form, self.predictions.get(index), self.targets.get(index))
-            .or((!(weight >= 0.0 && weight.is_finite())).then_some((Array::Weights, weight)))
+    /// `any_number`: whether any target is valid that is a number.
+    pub(crate) fn offence(&self, index: usize, any_number: bool) -> Option<(Array, f64)> {
+        let (target, weight) = (self.targets.get(index), self.weight(index));
+        invalid_prediction(self.form, self.predictions.get(index))
+            .or((!is_target(target, any_number)).then_some((Array::Targets, target)))
+            .or((!is_weight(weight)).then_some((Array::Weights, weight)))
     }
 }
 
@@ -281,12 +283,24 @@ fn check(name: &'static str, actual: usize, expected: usize) -> Result<()> {
 
 /// The array and value for which a prediction and its target cannot be evaluated, if there is one.
 pub(crate) fn invalid(form: Form, prediction: f64, target: f64) -> Option<(Array, f64)> {
+    invalid_prediction(form, prediction).or((!is_target(target, false)).then_some((Array::Targets, target)))
+}
+
+fn invalid_prediction(form: Form, prediction: f64) -> Option<(Array, f64)> {
     match form {
-        Form::Logits if prediction.is_nan() => return Some((Array::Predictions, prediction)),
-        Form::Probabilities if !(0.0..=1.0).contains(&prediction) => return Some((Array::Probabilities, prediction)),
-        _ => {}
+        Form::Logits => prediction.is_nan().then_some((Array::Predictions, prediction)),
+        Form::Probabilities => (!(0.0..=1.0).contains(&prediction)).then_some((Array::Probabilities, prediction)),
     }
-    (!(0.0..=1.0).contains(&target)).then_some((Array::Targets, target))
+}
+
+/// Whether a target can be evaluated, where it need lie in [0, 1] or may be any number.
+pub(crate) fn is_target(target: f64, any_number: bool) -> bool {
+    if any_number { !target.is_nan() } else { (0.0..=1.0).contains(&target) }
+}
+
+/// Whether a weight is finite and not negative.
+pub(crate) fn is_weight(weight: f64) -> bool {
+    weight >= 0.0 && weight.is_finite()
 }
 
 impl<'a> Floats<'a> {

@@ -21,11 +21,13 @@ pub enum Compat {
     /// equal are an error is for the caller to say: the command line does.
     Sklearn,
     /// XGBoost: `binary:logistic`: σ(x)·σ(−x) in the hessian is at least 1e-16, and `pos_weight` (`scale_pos_weight`)
-    /// weighs elements whose target is exactly 1. The loss is that of its metric: clipped at 1e-16, and a mean is
-    /// weighted; that of nothing is 0.
+    /// weighs gradient and hessian of elements whose target is exactly 1. The loss is that of its metric, which knows
+    /// nothing of `pos_weight`: clipped at 1e-16, and a mean is weighted; that of nothing is 0.
     Xgboost,
-    /// LightGBM: `binary`: targets above 0 are positive, and `pos_weight` (`scale_pos_weight`) weighs those elements.
-    /// The loss is that of its metric: clipped at 1e-15, and a mean is weighted.
+    /// LightGBM: `binary`: a target above 0 is positive, any other negative, be it −1, 0 or −∞: only NaN is invalid.
+    /// Label weights (`is_unbalance`, see [`with_balanced_labels`](crate::Objective::with_balanced_labels)) and
+    /// `pos_weight` (`scale_pos_weight`, of the positive) weigh gradient and hessian; both at once are an error. The
+    /// loss is that of its metric, which knows nothing of either: clipped at 1e-15, and a mean is weighted.
     Lightgbm,
 }
 
@@ -42,10 +44,13 @@ pub(crate) struct Conventions {
     pub denominator: f32,
     /// σ(x)·σ(−x) in the hessian is at least this.
     pub hessian: f32,
-    /// Whether targets above 0 become 1.
+    /// Whether targets above 0 become 1, and all others 0.
     pub binarize: bool,
-    /// Whether `pos_weight` weighs the elements whose target is exactly 1, rather than the positive term.
+    /// Whether `pos_weight` weighs the derivatives of elements whose target is exactly 1, rather than the positive
+    /// term.
     pub weigh_positives: bool,
+    /// Whether the weights of labels, too, are those of the derivatives alone.
+    pub unlabelled_loss: bool,
 }
 
 impl Conventions {
@@ -58,6 +63,7 @@ impl Conventions {
         hessian: 0.0,
         binarize: false,
         weigh_positives: false,
+        unlabelled_loss: false,
     };
 
     /// Terms of probabilities clipped to [low, 1 − rest].
@@ -92,7 +98,14 @@ impl Conventions {
                 let Self { positive_term: [_, most], .. } = plain.clipped(1e-15, 1e-15);
                 // Only what is too large is clipped: a prediction that is right costs nothing.
                 let term = [0.0, most];
-                Some(Self { negative_term: term, positive_term: term, binarize: true, weigh_positives: true, ..plain })
+                Some(Self {
+                    negative_term: term,
+                    positive_term: term,
+                    binarize: true,
+                    weigh_positives: true,
+                    unlabelled_loss: true,
+                    ..plain
+                })
             }
         }
     }
@@ -105,6 +118,11 @@ impl Compat {
             Compat::Keras | Compat::Xgboost => 0.0,
             _ => f64::NAN,
         }
+    }
+
+    /// Whether any target that is a number is a label: positive above 0, else negative.
+    pub(crate) fn binarizes(self) -> bool {
+        self == Compat::Lightgbm
     }
 
     /// Whether its mean divides by the sum of the weights.

@@ -319,7 +319,8 @@ impl Row {
         // What is flushed is multiplied by weights yet, and by what the focal factor's derivatives have of the loss.
         let gamma = element.focal.map_or(0.0, |focal| f64::from(focal.gamma()));
         let steep = 1.0 + gamma * (gamma + 2.0) * alone.sizes()[0].clamp(1.0, 128.0);
-        let weights = element.total_weight() * (1.0 + element.pos_weight) * k.abs();
+        let weight = if self.output == Output::Loss { element.total_weight() } else { element.derivative_weight() };
+        let weights = weight * (1.0 + element.pos_weight) * k.abs();
         let flushed = SMALLEST * (1.0 + 8.0 * 2f64.powi(-23)) * weights.max(1.0) * steep;
         let apart = distance(got, [truth, 0.0]);
         let apart = if apart.is_finite() { (apart - flushed).max(0.0) } else { apart };
@@ -347,7 +348,7 @@ pub fn steepness(element: &Element) -> f64 {
         Form::Probabilities => [element.prediction, 1.0 - element.prediction],
     };
     let half = 0.5 * element.smoothing;
-    let [n, z] = [1.0 - element.target, element.target].map(|z| z * (1.0 - element.smoothing) + half);
+    let [n, z] = [1.0 - element.label(), element.label()].map(|z| z * (1.0 - element.smoothing) + half);
     let m = z * r + n * p;
     if m > 0.0 { f64::from(focal.gamma()) * (1.0 + m.ln().abs()) } else { 0.0 }
 }

@@ -9,8 +9,8 @@ use std::{
 };
 
 use crate::{
-    Batch, BufferRegion, DeviceBatch, DeviceInfo, DeviceOutputs, Devices, Error, Evaluation, FloatsMut, Invalid,
-    Objective, Outputs, Partials, Phases, Prepared, Reduction, Result, Run, Totals, Value,
+    Batch, BufferRegion, Compat, DeviceBatch, DeviceInfo, DeviceOutputs, Devices, Error, Evaluation, FloatsMut,
+    Invalid, Objective, Outputs, Partials, Phases, Prepared, Reduction, Result, Run, Totals, Value,
     cpu::Cpu,
     family::{Family, Sums, Work},
     gpu::{Gpu, adapters, pass::Task},
@@ -448,6 +448,7 @@ impl Stream<'_> {
     async fn evaluate_part(&mut self, part: &Batch<'_>, work: &Work, mut outputs: Slices<'_>) -> Result<()> {
         let objective = &self.objective;
         let stop_at_invalid = objective.invalid() == Invalid::Error;
+        let any_number = objective.compat().is_some_and(Compat::binarizes);
         let first = self.pushed;
         outputs.classes = part.classes();
         if work.sums == Sums::EachRow {
@@ -473,7 +474,7 @@ impl Stream<'_> {
             }
         };
         if let (true, Some(index)) = (stop_at_invalid, partials.first_invalid)
-            && let Some((array, value)) = part.offence((index - first) as usize)
+            && let Some((array, value)) = part.offence((index - first) as usize, any_number)
         {
             return Err(Error::InvalidValue { array, index, value });
         }

@@ -58,11 +58,14 @@ pub enum Error {
         block: u64,
     },
     /// Targets of this type cannot say to be ignored that way.
-    #[error("{ignore:?} needs {}", match .ignore { Ignore::Label(_) => "targets that are bytes (u8)", Ignore::Nan => "targets that are floats (f32)" })]
+    #[error("{ignore:?} needs {}", match .ignore { Ignore::Label(_) => "targets that are bytes (u8) or floats (f32)", Ignore::Nan => "targets that are floats (f32)" })]
     IgnoreType {
         /// What was to be ignored.
         ignore: Ignore,
     },
+    /// The system in [`Compat`](crate::Compat) refuses this.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The gradient of a mean was asked of a stream whose length nobody said.
     #[error("the gradient of a mean is divided by what is counted: open the stream with its length, or its totals")]
     UnknownTotal,
@@ -123,10 +126,21 @@ pub enum Error {
     Threads(String),
 }
 
+/// What a system whose conventions were taken over refuses to compute.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// LightGBM: label weights (`is_unbalance`) and `pos_weight` (`scale_pos_weight`) at the same time.
+    #[error("label weights (is_unbalance) and pos_weight (scale_pos_weight) at the same time, which LightGBM refuses")]
+    BalancedTwice,
+}
+
 fn invalid_message(array: Array, index: u64, value: f64) -> String {
     let must = match array {
         Array::Predictions => "logits must not be NaN",
         Array::Probabilities => "probabilities must lie in [0, 1]",
+        // Where any number is a label this is what is left, and where not it is true as well.
+        Array::Targets if value.is_nan() => "targets must not be NaN",
         Array::Targets => "targets must lie in [0, 1]",
         Array::Weights => "weights must be finite and at least 0",
     };

@@ -20,7 +20,7 @@ mod selftest;
 pub use batch::{Array, Batch, Floats, Form, Targets, WeightShape, Weights};
 pub use compat::Compat;
 pub use engine::{Device, Engine, EngineOptions, Stream, devices, devices_async};
-pub use error::{Error, Result};
+pub use error::{Error, Refusal, Result};
 pub use evaluation::{DeviceInfo, DeviceKind, Evaluation, Phases, Run, Value};
 pub use exact_sum::ExactSum;
 pub use gpu::{

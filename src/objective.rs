@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Compat, Error, Form, Partials, Result, Targets, compat::Conventions};
+use crate::{Compat, Error, Form, Partials, Refusal, Result, Targets, compat::Conventions};
 
 /// How the losses become one value, or several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -40,7 +40,7 @@ pub enum Invalid {
 /// and its prediction and weight are not looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ignore {
-    /// This value, of targets that are bytes.
+    /// This value, of targets that are bytes or floats.
     Label(u8),
     /// NaN, of targets that are floats.
     Nan,
@@ -110,11 +110,18 @@ pub struct Objective {
     invalid: Invalid,
     class_weights: Option<Arc<[f32]>>,
     pos_weight: Option<Arc<[f32]>>,
-    label_weights: Option<[f32; 2]>,
+    label_weights: Option<LabelWeights>,
     label_smoothing: f32,
     ignore: Option<Ignore>,
     focal: Option<Focal>,
     compat: Option<Compat>,
+}
+
+/// What labels weigh. How many there are becomes weights only once the system in [`Compat`] is known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum LabelWeights {
+    Given([f32; 2]),
+    Balanced([u64; 2]),
 }
 
 impl Default for Objective {
@@ -197,22 +204,24 @@ impl Objective {
     /// [`Error::Parameter`] if one is negative, NaN or infinite.
     pub fn with_label_weights(mut self, negative: f32, positive: f32) -> Result<Self> {
         all_weights("label weight", &[negative, positive])?;
-        self.label_weights = Some([negative, positive]);
+        self.label_weights = Some(LabelWeights::Given([negative, positive]));
         Ok(self)
     }
 
-    /// The label weights n/(2·n₀) and n/(2·n₁) that make both labels weigh the same, as scikit-learn's `balanced`.
+    /// The label weights that make both labels weigh the same: n/(2·n₀) and n/(2·n₁), as scikit-learn's `balanced`.
+    /// With [`Compat::Lightgbm`] they are those of its `is_unbalance`: 1 for the label that there is more of, and for
+    /// the other how many times more.
     ///
     /// # Errors
     /// [`Error::Parameter`] if a label is absent.
-    pub fn with_balanced_labels(self, negatives: u64, positives: u64) -> Result<Self> {
-        let n = (negatives + positives) as f64;
+    pub fn with_balanced_labels(mut self, negatives: u64, positives: u64) -> Result<Self> {
         for (name, count) in [("number of negatives", negatives), ("number of positives", positives)] {
             if count == 0 {
                 return Err(Error::Parameter { name, value: 0.0, must: "at least 1 to be balanced" });
             }
         }
-        self.with_label_weights((n / (2.0 * negatives as f64)) as f32, (n / (2.0 * positives as f64)) as f32)
+        self.label_weights = Some(LabelWeights::Balanced([negatives, positives]));
+        Ok(self)
     }
 
     /// Smooths targets towards ½: z·(1 − a) + a/2, a in [0, 1).
@@ -278,7 +287,18 @@ impl Objective {
 
     /// The weights of labels 0 and 1.
     pub fn label_weights(&self) -> Option<[f32; 2]> {
-        self.label_weights
+        Some(match self.label_weights? {
+            LabelWeights::Given(weights) => weights,
+            LabelWeights::Balanced(counts) => {
+                let counts = counts.map(|count| count as f64);
+                // LightGBM leaves the larger class as it is, scikit-learn the sum of all weights.
+                let whole = match self.compat {
+                    Some(Compat::Lightgbm) => counts[0].max(counts[1]),
+                    _ => 0.5 * (counts[0] + counts[1]),
+                };
+                counts.map(|count| (whole / count) as f32)
+            }
+        })
     }
 
     /// Label smoothing; 0 for none.
@@ -291,7 +311,8 @@ impl Objective {
         self.focal.filter(|focal| focal.gamma != 0.0 || focal.alpha.is_some())
     }
 
-    /// Checks what only both together tell: the number of classes, the type that an ignored target needs.
+    /// Checks what only all together tell: the number of classes, the type that an ignored target needs, what the
+    /// system in [`Compat`] does not take together.
     pub(crate) fn check(&self, classes: usize, targets: &Targets<'_>) -> Result<()> {
         let fits = |name, values: Option<&[f32]>, one: bool| match values {
             Some(values) if values.len() != classes && !(one && values.len() == 1) => {
@@ -302,8 +323,12 @@ impl Objective {
         fits("class weights", self.class_weights(), false)?;
         fits("pos_weight", self.pos_weight(), true)?;
         match (self.ignore, targets) {
-            (Some(Ignore::Label(_)), Targets::U8(_)) | (Some(Ignore::Nan), Targets::F32(_)) | (None, _) => {}
+            (Some(Ignore::Label(_)), Targets::U8(_) | Targets::F32(_)) => {}
+            (Some(Ignore::Nan), Targets::F32(_)) | (None, _) => {}
             (Some(ignore), _) => return Err(Error::IgnoreType { ignore }),
+        }
+        if self.compat == Some(Compat::Lightgbm) && self.label_weights.is_some() && self.pos_weight.is_some() {
+            return Err(Refusal::BalancedTwice.into());
         }
         Ok(())
     }

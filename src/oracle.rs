@@ -110,19 +110,37 @@ impl Element {
         ]
     }
 
-    /// What it weighs: what a weighted mean divides by the sum of.
+    /// What its loss weighs: what a weighted mean divides by the sum of.
     pub fn total_weight(&self) -> f64 {
+        // LightGBM's metric does not know of the weights of labels.
+        let of_label = if self.compat == Some(Compat::Lightgbm) { 1.0 } else { self.label_weight() };
+        self.weight * self.class_weight * of_label
+    }
+
+    /// What its gradient and hessian weigh: the same, but where a booster's metric knows of fewer weights than its
+    /// objective.
+    pub fn derivative_weight(&self) -> f64 {
+        let of_positive = if self.is_boosted() && self.label() == 1.0 { self.pos_weight } else { 1.0 };
+        self.weight * self.class_weight * self.label_weight() * of_positive
+    }
+
+    /// The target before smoothing, as the system in `compat` takes it; NaN if that is no target.
+    pub fn label(&self) -> f64 {
+        match self.compat {
+            Some(Compat::Lightgbm) if self.target > 0.0 => 1.0,
+            Some(Compat::Lightgbm) if self.target <= 0.0 => 0.0,
+            _ if (0.0..=1.0).contains(&self.target) => self.target,
+            _ => f64::NAN,
+        }
+    }
+
+    fn label_weight(&self) -> f64 {
         let z = self.label();
-        let doubled = if self.weighs_positives() && z == 1.0 { self.pos_weight } else { 1.0 };
-        self.weight * self.class_weight * (self.label_weights[0] * (1.0 - z) + self.label_weights[1] * z) * doubled
+        self.label_weights[0] * (1.0 - z) + self.label_weights[1] * z
     }
 
-    /// The target before smoothing.
-    fn label(&self) -> f64 {
-        if self.compat == Some(Compat::Lightgbm) && self.target > 0.0 { 1.0 } else { self.target }
-    }
-
-    fn weighs_positives(&self) -> bool {
+    /// Whether the weight of positives is one of elements, not of a term.
+    fn is_boosted(&self) -> bool {
         matches!(self.compat, Some(Compat::Xgboost | Compat::Lightgbm))
     }
 
@@ -144,9 +162,20 @@ impl Element {
             Form::Logits => !self.prediction.is_nan(),
             Form::Probabilities => (0.0..=1.0).contains(&self.prediction),
         };
-        if !valid || !(0.0..=1.0).contains(&self.target) || !(0.0..f64::INFINITY).contains(&self.weight) {
+        if !valid || self.label().is_nan() || !(0.0..f64::INFINITY).contains(&self.weight) {
             return [Addends { loss: f64::NAN, gradient: [f64::NAN; 2], hessian: [f64::NAN; 4] }; 2];
         }
+        // A weight of 0 wins over everything.
+        let [loss, derivatives] = [self.total_weight(), self.derivative_weight()];
+        self.unweighted().map(|of_class| Addends {
+            loss: times(loss, of_class.loss),
+            gradient: of_class.gradient.map(|addend| times(derivatives, addend)),
+            hessian: of_class.hessian.map(|addend| times(derivatives, addend)),
+        })
+    }
+
+    /// The same of a valid element that weighs 1.
+    fn unweighted(&self) -> [Addends; 2] {
         // −0 is in [0, 1] and means 0.
         let x = if self.form == Form::Logits { self.prediction } else { self.prediction.abs() };
         let z = self.label();
@@ -154,7 +183,7 @@ impl Element {
         // rounded once below.
         let half = 0.5 * self.smoothing;
         let targets = [(1.0 - z) * (1.0 - self.smoothing) + half, z * (1.0 - self.smoothing) + half];
-        let q = if self.weighs_positives() { 1.0 } else { self.pos_weight };
+        let q = if self.is_boosted() { 1.0 } else { self.pos_weight };
         // The loss of the positive class falls with x; the formulas for p carry their own sign.
         let [n, mut p] = match self.form {
             Form::Logits => [if_negative(x), if_negative(-x)],
@@ -175,9 +204,8 @@ impl Element {
             let alpha = f64::from(alpha);
             targets[0] * (1.0 - alpha) + targets[1] * alpha
         });
-        let outer = self.total_weight() * alpha;
         // A weight of 0 wins over everything.
-        let weights = if outer == 0.0 { [0.0; 2] } else { [targets[0], q * targets[1]] };
+        let weights = if alpha == 0.0 { [0.0; 2] } else { [targets[0], q * targets[1]] };
         let m = targets[0] * p_0 + targets[1] * p_1;
         let certain = |weight: f64, term: Certain| Certain {
             loss: times(weight, term.loss),
@@ -186,7 +214,7 @@ impl Element {
         };
         let plain = [certain(weights[0], terms[0]), certain(weights[1], terms[1])];
         if gamma == 0.0 {
-            return plain.map(|term| term.scaled(outer));
+            return plain.map(|term| term.scaled(alpha));
         }
         if m == 0.0 {
             // Right beyond doubt: m^γ wins over everything but, for a probability, the γ·(γ + 1)·m^(γ − 1) of the
@@ -199,10 +227,10 @@ impl Element {
             return plain.map(|term| Addends {
                 loss: 0.0,
                 gradient: [0.0; 2],
-                hessian: [times(outer, times(term.hessian, limit)), 0.0, 0.0, 0.0],
+                hessian: [times(alpha, times(term.hessian, limit)), 0.0, 0.0, 0.0],
             });
         }
-        let factor = outer * m.powf(gamma);
+        let factor = alpha * m.powf(gamma);
         if flat || plain[0].loss + plain[1].loss == f64::INFINITY {
             // Where the loss is infinite, the derivatives of m vanish faster, or those of the loss grow faster.
             return plain.map(|term| term.scaled(factor));

@@ -17,11 +17,11 @@ pub(crate) struct Weighted<S: Simd> {
     pub weight: F32s<S>,
 }
 
-/// What an element weighs, its target, and the weight of its positive term.
+/// What an element weighs in loss and mean, in the derivatives, and the weight of its positive term.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weight<S: Simd> {
     pub weight: F32s<S>,
-    pub target: F32s<S>,
+    pub pull: F32s<S>,
     pub pos_weight: F32s<S>,
 }
 
@@ -31,7 +31,17 @@ fn product<S: Simd>(simd: S, a: F32s<S>, b: F32s<S>) -> F32s<S> {
     a.simd_eq(simd, 0.0).select(0.0, a * b)
 }
 
-/// What an element with the target z and data weight v weighs, in a class of the given class weight and pos_weight.
+/// The target as the conventions take it: 1 above 0 and 0 below, where they say so. NaN stays, to be found invalid.
+#[inline(always)]
+pub(crate) fn label<S: Simd, const CONVENTIONS: bool>(simd: S, target: F32s<S>, family: &Family) -> F32s<S> {
+    if CONVENTIONS && family.conventions.binarize {
+        let kept = target.simd_lt(simd, 0.0).select(0.0, target);
+        return (-target).simd_lt(simd, 0.0).select(1.0, kept);
+    }
+    target
+}
+
+/// What an element with the label z and data weight v weighs, in a class of the given class weight and pos_weight.
 #[inline(always)]
 pub(crate) fn element_weight<S: Simd, const CONVENTIONS: bool>(
     simd: S,
@@ -41,18 +51,19 @@ pub(crate) fn element_weight<S: Simd, const CONVENTIONS: bool>(
     pos_weight: F32s<S>,
     family: &Family,
 ) -> Weight<S> {
-    let mut z = z;
     let mut q = pos_weight;
-    if CONVENTIONS && family.conventions.binarize {
-        z = z.simd_eq(simd, 0.0).select(0.0, F32s::splat(simd, 1.0));
-    }
+    let unlabelled = v * class_weight;
     let [label_0, label_1] = family.label_weights;
-    let mut w = (v * class_weight) * ((-z + 1.0) * label_0 + z * label_1);
+    let mut w = unlabelled * ((-z + 1.0) * label_0 + z * label_1);
+    let mut pull = w;
     if CONVENTIONS && family.conventions.weigh_positives {
-        w = z.simd_eq(simd, 1.0).select(w * q, w);
+        pull = z.simd_eq(simd, 1.0).select(pull * q, pull);
         q = F32s::splat(simd, 1.0);
     }
-    Weight { weight: w, target: z, pos_weight: q }
+    if CONVENTIONS && family.conventions.unlabelled_loss {
+        w = unlabelled;
+    }
+    Weight { weight: w, pull, pos_weight: q }
 }
 
 /// base^exponent for base in [0, 1] and exponent ≥ 0; 0^0 is 1.
@@ -119,7 +130,7 @@ fn focal<S: Simd, const PROBABILITY: bool>(
     Element { loss: product(simd, s, s * plain.loss), gradient: product(simd, s, gradient), hessian }
 }
 
-/// Loss, derivatives and weight of an element with prediction x and the given target, of data weight v, in a class of
+/// Loss, derivatives and weight of an element with prediction x and the given label, of data weight v, in a class of
 /// the given class weight and pos_weight.
 ///
 /// (The plain elements of target 0 and 1, which the twin is given, are the inlined function's own to leave out where
@@ -128,22 +139,24 @@ fn focal<S: Simd, const PROBABILITY: bool>(
 pub(crate) fn family_element<S: Simd, F: Formula, const FOCAL: bool, const CONVENTIONS: bool>(
     simd: S,
     x: F32s<S>,
-    target: F32s<S>,
+    label: F32s<S>,
     v: F32s<S>,
     class_weight: F32s<S>,
     pos_weight: F32s<S>,
     family: &Family,
 ) -> Weighted<S> {
     let (zero, one) = (F32s::splat(simd, 0.0), F32s::splat(simd, 1.0));
-    let Weight { weight: w, target, pos_weight: q } =
-        element_weight::<S, CONVENTIONS>(simd, target, v, class_weight, pos_weight, family);
+    let Weight { weight: w, mut pull, pos_weight: q } =
+        element_weight::<S, CONVENTIONS>(simd, label, v, class_weight, pos_weight, family);
     // Smoothed, z and 1 − z each on its own: what 1 − z would lose is most of a small a/2.
     let (keep, half) = (1.0 - family.smoothing, 0.5 * family.smoothing);
-    let n = (-target + 1.0) * keep + half;
-    let z = target * keep + half;
+    let n = (-label + 1.0) * keep + half;
+    let z = label * keep + half;
     let mut total = w;
     if FOCAL {
-        total = w * (n * family.alpha[0] + z * family.alpha[1]);
+        let alpha = n * family.alpha[0] + z * family.alpha[1];
+        total = w * alpha;
+        pull = pull * alpha;
     }
     // An element of weight 0 is 0, whatever its loss would be.
     let left_out = total.simd_eq(simd, 0.0);
@@ -186,7 +199,14 @@ pub(crate) fn family_element<S: Simd, F: Formula, const FOCAL: bool, const CONVE
             focal::<S, false>(simd, element, chances, (n, z), flat, family.gamma)
         };
     }
-    let element =
-        Element { loss: total * element.loss, gradient: total * element.gradient, hessian: total * element.hessian };
+    element.loss = total * element.loss;
+    if CONVENTIONS {
+        // The derivatives may weigh nothing where the loss does, and be infinite.
+        element.gradient = product(simd, pull, element.gradient);
+        element.hessian = product(simd, pull, element.hessian);
+    } else {
+        element.gradient = pull * element.gradient;
+        element.hessian = pull * element.hessian;
+    }
     Weighted { element, weight: w }
 }

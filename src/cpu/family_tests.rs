@@ -273,6 +273,8 @@ fn limits() {
     for compat in [Compat::Torch, Compat::Keras, Compat::Sklearn, Compat::Xgboost, Compat::Lightgbm] {
         objectives.push(Objective::mean().with_compat(compat));
     }
+    // Derivatives that weigh nothing, and are infinite.
+    objectives.push(Objective::mean().with_compat(Compat::Xgboost).with_pos_weight([0.0]).unwrap());
     for (form, x) in [(Form::Logits, &logits[..]), (Form::Probabilities, &probabilities[..])] {
         let targets = [0.0, 1.0, 0.5, 1e-30, 0.9];
         let x: Vec<f32> = x.iter().flat_map(|x| [*x; 5]).collect();

@@ -9,12 +9,13 @@ use fearless_simd::prelude::*;
 use super::{
     blocks::destination,
     decode,
-    family::{Weight, element_weight, family_element},
+    family::{Weight, element_weight, family_element, label},
     lanes::{F32s, K, Mask},
     tile::{Formula, LANES, Logits, ONE_BITS, Probabilities, TILE, add_losses, sum_lanes},
 };
 use crate::{
     Batch, ClassPartials, Form, Ignore, Partials, WeightShape,
+    batch::{is_target, is_weight},
     exact_sum::Adder,
     family::{Family, Sums, Work},
     outputs::Slices,
@@ -267,7 +268,7 @@ fn compute<
             for i in (0..TILE).step_by(width) {
                 let lanes = i..i + width;
                 let x = F32s::load(simd, &values.x[lanes.clone()]);
-                let z = F32s::load(simd, &values.z[lanes.clone()]);
+                let z = label::<S, CONVENTIONS>(simd, F32s::load(simd, &values.z[lanes.clone()]), family);
                 let v = F32s::load(simd, &values.v[lanes.clone()]);
                 let class_weight = F32s::load(simd, &values.class_weight[lanes.clone()]);
                 let pos_weight = F32s::load(simd, &values.pos_weight[lanes.clone()]);
@@ -328,7 +329,7 @@ pub(crate) fn evaluate<S: Simd>(
             settle(&mut results);
         }
         if suspicious {
-            let found = poison(part, start, len, &ignored, &mut results);
+            let found = poison(part, family, start, len, &ignored, &mut results);
             partials.first_invalid = partials.first_invalid.or(found.map(|index| first + index as u64));
         }
         add_losses(simd, results.loss, &mut lanes[0]);
@@ -382,7 +383,7 @@ pub(crate) fn totals<S: Simd>(simd: S, part: &Batch<'_>, job: &Job<'_>) -> Parti
             tile_weights::<S, false>(simd, &values, &mut weight, family)
         };
         if suspicious {
-            drop_invalid(part, start, len, &mut weight);
+            drop_invalid(part, family, start, len, &mut weight);
         }
         add_losses(simd, &weight, &mut lanes);
         if (start + TILE).is_multiple_of(BLOCK) || start + TILE >= part.len() {
@@ -405,7 +406,7 @@ fn tile_weights<S: Simd, const CONVENTIONS: bool>(
     let [mut z_max, mut v_max] = [S::u32s::splat(simd, 0); 2];
     for i in (0..TILE).step_by(width) {
         let lanes = i..i + width;
-        let z = F32s::load(simd, &values.z[lanes.clone()]);
+        let z = label::<S, CONVENTIONS>(simd, F32s::load(simd, &values.z[lanes.clone()]), family);
         let v = F32s::load(simd, &values.v[lanes.clone()]);
         let class_weight = F32s::load(simd, &values.class_weight[lanes.clone()]);
         let pos_weight = F32s::load(simd, &values.pos_weight[lanes.clone()]);
@@ -417,16 +418,14 @@ fn tile_weights<S: Simd, const CONVENTIONS: bool>(
     z_max.reduce_max() > ONE_BITS || v_max.reduce_max() > WEIGHT_MAX_BITS
 }
 
-/// Gradients and hessians where the coefficient is not finite: a mean over nothing, or over weights that are all 0.
-/// What weighs nothing has none, and 0 times infinity is 0.
+/// Gradients and hessians where the coefficient is not finite: a mean over weights whose sum is next to nothing. What
+/// is 0 stays 0, and 0 times infinity is the only NaN there is before invalid values become it.
 #[cold]
 #[inline(never)]
 fn settle(results: &mut Results<'_>) {
     for values in [&mut *results.gradient, &mut *results.hessian] {
-        for (value, weight) in values.iter_mut().zip(&*results.weight) {
-            if *weight == 0.0 {
-                *value = 0.0;
-            }
+        for value in values.iter_mut().filter(|value| value.is_nan()) {
+            *value = 0.0;
         }
     }
 }
@@ -434,14 +433,22 @@ fn settle(results: &mut Results<'_>) {
 /// Makes the outputs of the invalid values of a tile NaN. Returns the index in `part` of the first.
 #[cold]
 #[inline(never)]
-fn poison(part: &Batch<'_>, start: usize, len: usize, ignored: &Ignored, results: &mut Results<'_>) -> Option<usize> {
-    let invalid = |i: &usize| !ignored.at(*i) && part.offence(start + i).is_some();
+fn poison(
+    part: &Batch<'_>,
+    family: &Family,
+    start: usize,
+    len: usize,
+    ignored: &Ignored,
+    results: &mut Results<'_>,
+) -> Option<usize> {
+    let any_number = family.conventions.binarize;
+    let invalid = |i: &usize| !ignored.at(*i) && part.offence(start + i, any_number).is_some();
     let mut first = None;
     for i in (0..len).filter(invalid) {
         first = first.or(Some(start + i));
         (results.loss[i], results.gradient[i], results.hessian[i]) = (f32::NAN, f32::NAN, f32::NAN);
     }
-    drop_invalid(part, start, len, results.weight);
+    drop_invalid(part, family, start, len, results.weight);
     first
 }
 
@@ -449,10 +456,10 @@ fn poison(part: &Batch<'_>, start: usize, len: usize, ignored: &Ignored, results
 /// does not depend on it. What is left out weighs nothing anyway.)
 #[cold]
 #[inline(never)]
-fn drop_invalid(part: &Batch<'_>, start: usize, len: usize, weight: &mut [f32; TILE]) {
+fn drop_invalid(part: &Batch<'_>, family: &Family, start: usize, len: usize, weight: &mut [f32; TILE]) {
     for (i, weight) in weight[..len].iter_mut().enumerate() {
         let (z, v) = (part.targets().get(start + i), part.weight(start + i));
-        if !((0.0..=1.0).contains(&z) && v >= 0.0 && v.is_finite()) {
+        if !(is_target(z, family.conventions.binarize) && is_weight(v)) {
             *weight = 0.0;
         }
     }

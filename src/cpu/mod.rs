@@ -136,11 +136,9 @@ impl Cpu {
 
 /// Whether every value that counts weighs 1.
 fn all_ones(part: &Batch<'_>, family: &Family) -> bool {
-    let classes = family.classes.iter();
     part.weights().is_none()
-        && family.label_weights == [1.0, 1.0]
-        && classes.clone().all(|[class_weight, _]| *class_weight == 1.0)
-        && (!family.conventions.weigh_positives || classes.clone().all(|[_, pos_weight]| *pos_weight == 1.0))
+        && (family.conventions.unlabelled_loss || family.label_weights == [1.0, 1.0])
+        && family.classes.iter().all(|[class_weight, _]| *class_weight == 1.0)
 }
 
 /// Where every value weighs 1.

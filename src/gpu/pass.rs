@@ -230,7 +230,8 @@ fn params(work: &Work, classes: u32) -> Params {
         hessian: conventions.hessian,
         flags: u32::from(conventions.clipped_is_flat)
             | u32::from(conventions.binarize) << 1
-            | u32::from(conventions.weigh_positives) << 2,
+            | u32::from(conventions.weigh_positives) << 2
+            | u32::from(conventions.unlabelled_loss) << 3,
         padding: 0,
     }
 }

@@ -34,12 +34,6 @@ const DEPARTURES: &[(&str, &str, &str)] = &[
     ("sklearn", "zero_weights_sum", "0, no error"),
     ("sklearn", "one_label_present", "a loss, no error: a shard may well hold one label"),
     ("sklearn", "soft_label", "a loss, no error"),
-    ("xgboost", "metric_ignores_scale_pos_weight", "pos_weight weighs loss and mean as it does the gradient"),
-    ("lightgbm", "metric_ignores_scale_pos_weight", "pos_weight weighs loss and mean as it does the gradient"),
-    ("lightgbm", "metric_ignores_is_unbalance", "label weights weigh loss and mean as they do the gradient"),
-    ("lightgbm", "is_unbalance_with_scale_pos_weight", "both may be given"),
-    ("lightgbm", "objective_any_positive_label", "targets above 1 are invalid"),
-    ("lightgbm", "metric_any_positive_label", "targets above 1 are invalid"),
 ];
 
 fn table(name: &str) -> Json {
@@ -124,18 +118,13 @@ impl<'a> Case<'a> {
         }
         let counts = [0.0, 1.0].map(|label| self.targets.iter().filter(|&&z| z == label).count() as u64);
         match options["label_weights"].as_str() {
-            Some("balanced") => objective = objective.with_balanced_labels(counts[0], counts[1])?,
-            Some("is_unbalance") => {
-                let [negatives, positives] = counts.map(|count| count as f32);
-                let larger = negatives.max(positives);
-                objective = objective.with_label_weights(larger / negatives, larger / positives)?;
-            }
+            Some("balanced" | "is_unbalance") => objective = objective.with_balanced_labels(counts[0], counts[1])?,
             _ => {}
         }
         // The metric is computed by a booster that has them.
         match self.name {
             "metric_ignores_scale_pos_weight" => objective = objective.with_pos_weight([5.0])?,
-            "metric_ignores_is_unbalance" => objective = objective.with_label_weights(1.0, 3.0)?,
+            "metric_ignores_is_unbalance" => objective = objective.with_balanced_labels(counts[0], counts[1])?,
             _ => {}
         }
         if !options["focal_gamma"].is_null() || !options["focal_alpha"].is_null() {
