@@ -13,12 +13,25 @@ pub enum Compat {
     Torch,
     /// Keras: probabilities are clipped to [1e-7, 1 − 1e-7], outside of which the gradient is 0; the mean of nothing
     /// is 0.
+    ///
+    /// Of shape `[N, C]` Keras takes the mean of a row before anything else: its losses are the N of
+    /// [`Reduction::PerRow`](crate::Reduction::PerRow), and its `sum` is 1/C of
+    /// [`Reduction::Sum`](crate::Reduction::Sum), as are its gradients ([`with_scale`](crate::Objective::with_scale)
+    /// of 1/C gives those). Means are the same.
     Keras,
-    /// TensorFlow: `weighted_cross_entropy_with_logits`, which is the plain definition.
+    /// TensorFlow: `weighted_cross_entropy_with_logits`, which is the plain definition. The losses of TensorFlow 1
+    /// (`tf.compat.v1.losses.sigmoid_cross_entropy`) have a mean of nothing of 0, as [`Compat::Keras`] has; their
+    /// `SUM_BY_NONZERO_WEIGHTS` is the mean with a mask of the weights that are not 0, their `MEAN` the weighted one.
     TensorFlow,
-    /// scikit-learn: `log_loss`: probabilities are clipped to [ε, 1 − ε] with the ε of f32. Its mean is
-    /// [`Reduction::WeightedMean`](crate::Reduction::WeightedMean), which a mean becomes. That targets which are all
-    /// equal are an error is for the caller to say: the command line does.
+    /// scikit-learn: `log_loss`: probabilities are clipped to [ε, 1 − ε]. The ε is that of f32, 2⁻²³, which is what
+    /// `log_loss` takes for f32 predictions; for those of f64 it has 2⁻⁵², and a probability that is nearer to 0 or 1
+    /// than 2⁻²³ may cost more there. Its mean is [`Reduction::WeightedMean`](crate::Reduction::WeightedMean), which a
+    /// mean becomes.
+    ///
+    /// What `log_loss` refuses is an error ([`Refusal`](crate::Refusal)): no sample, one label alone, soft labels (but
+    /// of logits: `HalfBinomialLoss` takes them), weights that are all 0. It takes a look at the targets in host
+    /// memory, so a batch that lies on a device is not refused. A part of a batch may well hold one label alone:
+    /// [`Invalid::Propagate`](crate::Invalid::Propagate) refuses nothing, as does `log_loss(…, labels=[0, 1])` that.
     Sklearn,
     /// XGBoost: `binary:logistic`: σ(x)·σ(−x) in the hessian is at least 1e-16, and `pos_weight` (`scale_pos_weight`)
     /// weighs gradient and hessian of elements whose target is exactly 1. The loss is that of its metric, which knows

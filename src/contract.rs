@@ -54,7 +54,7 @@
 use std::fmt;
 
 use crate::{
-    Form,
+    Compat, Form,
     oracle::{Element, Truth},
 };
 
@@ -311,7 +311,12 @@ impl Row {
             Output::Hessian => (truth.hessian() * k, hessian * k.abs()),
             Output::Sum => return f64::INFINITY,
         };
-        let alone = Element { weight: 1.0, class_weight: 1.0, label_weights: [1.0; 2], focal: None, ..*element };
+        let unweighted = Element { weight: 1.0, class_weight: 1.0, label_weights: [1.0; 2], focal: None, ..*element };
+        // The weight of the positive term is in what is multiplied; that of positive elements multiplies it.
+        let alone = match element.compat {
+            Some(Compat::Xgboost | Compat::Lightgbm) => Element { pos_weight: 1.0, ..unweighted },
+            _ => unweighted,
+        };
         let overflows = alone.sizes()[self.output as usize] >= f64::from(f32::MAX) * (1.0 - 1e-6);
         if overflows && got.is_infinite() && f64::from(got) * truth > 0.0 {
             return 0.0;

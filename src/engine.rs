@@ -1,6 +1,7 @@
 //! The front door: picks a device, cuts, runs, merges.
 
 use std::{
+    mem,
     num::NonZeroUsize,
     pin::pin,
     sync::Arc,
@@ -17,6 +18,7 @@ use crate::{
     outputs::{Made, Slices, Views},
     partials::BLOCK,
     plan,
+    refusal::Labels,
 };
 
 /// Which device an engine runs on.
@@ -191,7 +193,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Length`] if an output is not as long as the batch, [`Error::InvalidValue`] for the first invalid
-    /// value (unless the objective lets them through), [`Error::Device`] if the device failed.
+    /// value (unless the objective lets them through), [`Error::Refused`] for what the system in [`Compat`] refuses,
+    /// [`Error::Device`] if the device failed.
     pub async fn evaluate_async(
         &self,
         batch: &Batch<'_>,
@@ -201,7 +204,7 @@ impl Engine {
         let totals = if objective.needs_totals(batch.mask().is_some()) && outputs.want_derivatives() {
             self.totals(batch, objective)?
         } else {
-            Totals { count: batch.len() as u64, weight: batch.len() as f64 }
+            Totals::of_ones(batch.len() as u64)
         };
         let mut stream = self.open(objective, Some(batch.len() as u64), Some(totals));
         let mut made = Made::default();
@@ -225,13 +228,13 @@ impl Engine {
     /// divided by it: without it, a push that wants a gradient or hessian of a mean fails. So does one whose mean
     /// divides by something else, see [`stream_with_totals`](Self::stream_with_totals).
     pub fn stream(&self, objective: &Objective, len: Option<u64>) -> Stream<'_> {
-        let counts = |len: u64| Totals { count: len, weight: len as f64 };
-        self.open(objective, len, len.map(counts).filter(|_| objective.reduction() != Reduction::WeightedMean))
+        let totals = len.filter(|_| objective.reduction() != Reduction::WeightedMean).map(Totals::of_ones);
+        self.open(objective, len, totals)
     }
 
     /// Opens a stream whose gradient is divided by what a pass before has found: with an ignored label, a mask or a
-    /// weighted mean that is not the number of values. The totals are those of [`totals`](Self::totals), added up
-    /// over all parts.
+    /// weighted mean that is not the number of values. The totals are those of [`totals`](Self::totals), merged over
+    /// all parts.
     pub fn stream_with_totals(&self, objective: &Objective, totals: Totals) -> Stream<'_> {
         Stream { exact_totals: true, ..self.open(objective, None, Some(totals)) }
     }
@@ -246,6 +249,7 @@ impl Engine {
             pushed: 0,
             partials: Partials::default(),
             rows: Vec::new(),
+            labels: Labels::default(),
             phases: Phases::default(),
             chunks: 0,
             bytes: 0,
@@ -254,7 +258,8 @@ impl Engine {
     }
 
     /// How many elements of a batch are counted, and what they weigh: what its mean divides by. Looks at targets,
-    /// mask and weights in host memory, not at predictions, and runs on the CPU whatever the device.
+    /// mask and weights in host memory, not at predictions, and runs on the CPU whatever the device. Nothing is
+    /// validated: an element with an invalid target or weight is counted, and weighs nothing.
     ///
     /// # Errors
     /// [`Error::Length`] or [`Error::IgnoreType`] if the objective does not fit the batch.
@@ -270,7 +275,7 @@ impl Engine {
         };
         let family = Family::new(batch.form(), batch.weights().is_some(), batch.mask().is_some(), objective);
         let (count, weight) = cpu.totals(batch, &family.unwrap_or_else(Family::plain));
-        Ok(Totals { count, weight: weight.value() })
+        Ok(Totals { count, weight })
     }
 
     /// Copies a batch to the device, to be evaluated there.
@@ -377,6 +382,7 @@ pub struct Stream<'e> {
     partials: Partials,
     /// The mean of each row, where the reduction asks for it.
     rows: Vec<f64>,
+    labels: Labels,
     phases: Phases,
     chunks: u64,
     bytes: u64,
@@ -415,11 +421,12 @@ impl Stream<'_> {
         if part.is_empty() {
             return Ok(());
         }
+        self.labels.look_at(part, objective, self.pushed);
         let mask = part.mask().is_some();
         let weights = part.weights().is_some();
         let known = self.exact_totals || !objective.needs_totals(mask) || self.len == Some(len);
-        let coefficient = match self.totals {
-            Some(totals) if known => objective.coefficient(&totals),
+        let coefficient = match &self.totals {
+            Some(totals) if known => objective.coefficient(totals),
             _ if outputs.derivatives()
                 && matches!(objective.reduction(), Reduction::Mean | Reduction::WeightedMean) =>
             {
@@ -488,15 +495,25 @@ impl Stream<'_> {
         self.pushed
     }
 
+    /// The means of the rows pushed since the last call, with [`Reduction::PerRow`]: a stream holds those that are not
+    /// taken until it [ends](Self::finish), which then hands out the rest.
+    pub fn take_rows(&mut self) -> Vec<f64> {
+        mem::take(&mut self.rows)
+    }
+
     /// Ends the stream.
     ///
     /// # Errors
-    /// [`Error::StreamLength`] if another total was announced.
+    /// [`Error::StreamLength`] if another total was announced, [`Error::Refused`] for what the system in [`Compat`]
+    /// refuses.
     pub fn finish(mut self) -> Result<Evaluation> {
         if let Some(expected) = self.len
             && expected != self.pushed
         {
             return Err(Error::StreamLength { expected, actual: self.pushed });
+        }
+        if let Some(refusal) = self.labels.refusal(&self.objective, &self.partials) {
+            return Err(refusal.into());
         }
         self.phases.elapsed = self.started.elapsed();
         let partials = self.partials;

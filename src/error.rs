@@ -126,13 +126,35 @@ pub enum Error {
     Threads(String),
 }
 
-/// What a system whose conventions were taken over refuses to compute.
+/// What a system whose conventions were taken over refuses to compute. scikit-learn's are those of `log_loss`, of a
+/// whole batch or stream in host memory: what is left out is not looked at, and
+/// [`Invalid::Propagate`](crate::Invalid::Propagate) lets all of it through.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
     /// LightGBM: label weights (`is_unbalance`) and `pos_weight` (`scale_pos_weight`) at the same time.
     #[error("label weights (is_unbalance) and pos_weight (scale_pos_weight) at the same time, which LightGBM refuses")]
     BalancedTwice,
+    /// scikit-learn: nothing is counted.
+    #[error("there are no samples, and scikit-learn's log_loss needs one at least")]
+    NoSamples,
+    /// scikit-learn: every label is the same.
+    #[error("every label is {label}, and scikit-learn's log_loss needs both 0 and 1 to be there")]
+    OneLabel {
+        /// The label.
+        label: u8,
+    },
+    /// scikit-learn: a target between 0 and 1, where the predictions are probabilities.
+    #[error("targets[{index}] is {value}, and scikit-learn's log_loss takes labels of 0 and 1")]
+    SoftLabel {
+        /// The index of the first.
+        index: u64,
+        /// The target.
+        value: f64,
+    },
+    /// scikit-learn: no weight is above 0.
+    #[error("every weight is 0, and scikit-learn's log_loss needs one that is not")]
+    ZeroWeights,
 }
 
 fn invalid_message(array: Array, index: u64, value: f64) -> String {

@@ -15,6 +15,7 @@ pub mod oracle;
 mod outputs;
 mod partials;
 mod plan;
+mod refusal;
 mod selftest;
 
 pub use batch::{Array, Batch, Floats, Form, Targets, WeightShape, Weights};
@@ -31,8 +32,8 @@ pub use gpu::{
     result::ResultBlock,
 };
 pub use half;
-pub use objective::{Focal, Ignore, Invalid, Objective, Reduction, Totals};
+pub use objective::{Focal, Ignore, Invalid, Objective, Reduction};
 pub use outputs::{FloatsMut, Outputs, Sink};
-pub use partials::{BLOCK, ClassPartials, Partials};
+pub use partials::{BLOCK, ClassPartials, Partials, Totals};
 pub use selftest::{SelfTest, SelfTestRow};
 pub use wgpu;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Compat, Error, Form, Partials, Refusal, Result, Targets, compat::Conventions};
+use crate::{Compat, Error, Form, Partials, Refusal, Result, Targets, Totals, compat::Conventions};
 
 /// How the losses become one value, or several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -29,7 +29,7 @@ pub enum Reduction {
 /// weight that is negative or infinite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Invalid {
-    /// The evaluation fails and names the first one.
+    /// The evaluation fails and names the first one. What the system in [`Compat`] refuses is an error too.
     #[default]
     Error,
     /// Its loss, gradient and hessian are NaN, and so are the sum and the mean.
@@ -37,7 +37,8 @@ pub enum Invalid {
 }
 
 /// Which targets say that an element is to be left out: it adds to nothing, its loss, gradient and hessian are 0,
-/// and its prediction and weight are not looked at.
+/// and its prediction and weight are not looked at. (In files, that the command line reads, a prediction or weight that
+/// is missing altogether, a null, is an error all the same: there is no value to leave out.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ignore {
     /// This value, of targets that are bytes or floats.
@@ -103,6 +104,10 @@ impl Focal {
 /// other systems define otherwise.
 ///
 /// Gradient and hessian are those of the reduced value, times [`scale`](Self::with_scale).
+///
+/// Each weight is checked, their product is not: where it leaves f32 it is infinite, and so may loss, derivatives and
+/// sums be, or NaN where 0 meets it. That is no invalid value, and nothing is reported as the
+/// [first](crate::Partials::first_invalid) one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objective {
     reduction: Reduction,
@@ -346,8 +351,11 @@ impl Objective {
             && Conventions::of(self.compat, form).is_none()
     }
 
-    /// Whether the gradient's denominator is known only after a look at targets, mask and weights.
-    pub(crate) fn needs_totals(&self, mask: bool) -> bool {
+    /// Whether what gradient and hessian are divided by is known only after a look at targets, mask and weights, of
+    /// batches with or without a mask: for a stream then, take [`Engine::totals`](crate::Engine::totals) of every part
+    /// first and open it with [`Engine::stream_with_totals`](crate::Engine::stream_with_totals).
+    /// [`Engine::evaluate`](crate::Engine::evaluate) and resident batches see to it themselves.
+    pub fn needs_totals(&self, mask: bool) -> bool {
         match self.reduction() {
             Reduction::Mean => self.ignore.is_some() || mask,
             Reduction::WeightedMean => true,
@@ -361,7 +369,7 @@ impl Objective {
         let denominator = match self.reduction() {
             Reduction::None | Reduction::Sum | Reduction::PerClass | Reduction::PerRow => return self.scale,
             Reduction::Mean => totals.count as f64,
-            Reduction::WeightedMean => totals.weight,
+            Reduction::WeightedMean => totals.weight.value(),
         };
         // What nothing is counted of, or weighs nothing, has no gradient, and 0 times infinity is none.
         let denominator = if denominator == 0.0 { 1.0 } else { denominator };
@@ -383,15 +391,6 @@ impl Objective {
     pub(crate) fn scale(&self) -> f32 {
         self.scale
     }
-}
-
-/// What a mean divides by: found in a pass over targets, mask and weights.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Totals {
-    /// Elements counted.
-    pub count: u64,
-    /// The sum of their weights.
-    pub weight: f64,
 }
 
 fn parameter(name: &'static str, value: f32, valid: bool, must: &'static str) -> Result<()> {

@@ -34,6 +34,31 @@ pub struct ClassPartials {
     pub count: u64,
 }
 
+/// What a mean divides by, known before anything is evaluated: see [`Engine::totals`](crate::Engine::totals).
+///
+/// Those of the parts of a batch, cut at multiples of [`BLOCK`] values, merge to the bits of the whole, in any order.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Totals {
+    /// Elements counted.
+    pub count: u64,
+    /// The sum of their weights.
+    pub weight: ExactSum,
+}
+
+impl Totals {
+    /// Of that many elements, each of weight 1.
+    pub(crate) fn of_ones(count: u64) -> Self {
+        Self { count, weight: ExactSum::of([count as f64]) }
+    }
+
+    /// Adds those of another part.
+    pub fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.weight.merge(&other.weight);
+    }
+}
+
 impl Partials {
     /// Adds what `other` knows.
     ///

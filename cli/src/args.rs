@@ -60,7 +60,8 @@ pub struct EvalArgs {
     #[arg(long, value_enum, default_value_t, help_heading = INPUT)]
     pub from: From,
 
-    /// Leave out the elements whose label is this: an integer such as 255 or -100, or nan
+    /// Leave out the elements whose label is this: an integer such as 255 or -100, or nan. (A value that is missing, a
+    /// null, is an error, also beside such a label)
     #[arg(long, value_name = "LABEL", value_parser = ignore_label, allow_negative_numbers = true, help_heading = INPUT)]
     pub ignore_label: Option<IgnoreLabel>,
 
@@ -116,7 +117,7 @@ pub struct EvalArgs {
     pub class_weight: Option<Vec<f32>>,
 
     /// The weight of the positive term −z·log p: one, or one for each class (with --compat xgboost and lightgbm their
-    /// scale_pos_weight)
+    /// scale_pos_weight, which weighs gradient and hessian alone)
     #[arg(
         long, value_name = "Q|Q,R,…", value_delimiter = ',', value_parser = weight, allow_hyphen_values = true,
         help_heading = WEIGHTS
@@ -124,7 +125,7 @@ pub struct EvalArgs {
     pub pos_weight: Option<Vec<f32>>,
 
     /// Weights of the labels 0 and 1; or `balanced`: n/(2·n₀) and n/(2·n₁), counted in a pass before; with --compat
-    /// lightgbm also `is-unbalance`
+    /// lightgbm `is-unbalance`, or `balanced`: 1, and for the rarer label how many times rarer it is
     #[arg(
         long, value_name = "W0,W1|balanced", value_parser = label_weight, allow_hyphen_values = true,
         help_heading = WEIGHTS
@@ -158,6 +159,13 @@ pub struct EvalArgs {
 
     #[command(flatten)]
     pub device: DeviceArgs,
+}
+
+impl EvalArgs {
+    /// Whether any number is a label: positive above 0, else negative.
+    pub fn any_label(&self) -> bool {
+        self.compat == Some(System::Lightgbm)
+    }
 }
 
 const INPUT: &str = "Input";
@@ -354,16 +362,19 @@ impl Reduce {
 pub enum System {
     /// BCEWithLogitsLoss; of probabilities BCELoss, whose logarithms are at least −100
     Torch,
-    /// Probabilities clipped to [1e-7, 1 − 1e-7]; the mean of nothing is 0
+    /// Probabilities clipped to [1e-7, 1 − 1e-7]; the mean of nothing is 0. (Of shape [N, C] Keras takes the mean of
+    /// a row first: --reduction per-row has its losses, their sum and its gradients are 1/C of those here)
     Keras,
     /// weighted_cross_entropy_with_logits
     #[value(name = "tensorflow")]
     TensorFlow,
-    /// log_loss: a mean is weighted, probabilities are clipped by f32's epsilon, and a single label value is an error
+    /// log_loss: a mean is weighted, probabilities are clipped by f32's epsilon, and no labels, one alone, soft ones of
+    /// probabilities, or weights that are all 0 are errors (unless --non-finite propagate)
     Sklearn,
     /// binary:logistic: a mean is weighted, probabilities are clipped by 1e-16 and the hessian floored
     Xgboost,
-    /// binary: a mean is weighted, probabilities are clipped by 1e-15, and labels above 0 are positive
+    /// binary: a mean is weighted, probabilities are clipped by 1e-15, labels above 0 are positive and all others
+    /// negative; label weights weigh gradient and hessian alone
     Lightgbm,
 }
 

@@ -1287,7 +1287,7 @@ fn what_scikit_learn_refuses() {
         &eval,
         str![[r#"
 error: labels.npy: every label is 1, and scikit-learn's log_loss needs both 0 and 1 to be there
-  help: evaluate more of the data; or leave out --compat sklearn, which is log_loss(…, labels=[0, 1])
+  help: evaluate more of the data; or pass --non-finite propagate, which is log_loss(…, labels=[0, 1])
 
 "#]],
     );
@@ -1297,7 +1297,7 @@ error: labels.npy: every label is 1, and scikit-learn's log_loss needs both 0 an
         &eval,
         str![[r#"
 error: labels.npy: there are no labels, and scikit-learn's log_loss needs one at least
-  help: evaluate a file that has any; or leave out --compat sklearn, for a mean of NaN
+  help: evaluate a file that has any; or pass --non-finite propagate, for a mean of NaN
 
 "#]],
     );
@@ -1307,10 +1307,26 @@ error: labels.npy: there are no labels, and scikit-learn's log_loss needs one at
         &format!("{eval} --weight w.npy"),
         str![[r#"
 error: every weight is 0, and scikit-learn's log_loss needs one that is not
-  help: mend the weights; or leave out --compat sklearn, for a weighted mean of NaN
+  help: mend the weights; or pass --non-finite propagate, for a weighted mean of NaN
 
 "#]],
     );
+    folder.npy("logits.npy", "'<f4'", "(3,)", le(&[0.5f32, 0.25, 1.0], f32::to_le_bytes));
+    folder.npy("labels.npy", "'<f4'", "(3,)", le(&[1.0f32, 0.5, 0.0], f32::to_le_bytes));
+    folder.refuses(
+        1,
+        &format!("{eval} --from probabilities"),
+        str![[r#"
+error: labels.npy, index 1: the value is 0.5: scikit-learn's log_loss takes labels of 0 and 1
+  help: leave out --compat sklearn; or pass --non-finite propagate, for the loss of soft labels
+
+"#]],
+    );
+    // By rows nothing is refused for one of them; and on request nothing is refused at all.
+    folder.pair(&[1.0, 2.0], &[1, 0]);
+    assert!(folder.run(&format!("{eval} --reduction per-row")).status.success());
+    folder.pair(&[1.0, 2.0], &[1, 1]);
+    assert!(folder.run(&format!("{eval} --non-finite propagate")).status.success());
 }
 
 #[test]
@@ -1325,6 +1341,7 @@ fn options_that_make_no_sense() {
         "--value-out v.npy --reduction none",
         "--label-weight is-unbalance",
         "--label-weight is-unbalance --compat lightgbm --pos-weight 2",
+        "--label-weight 1,2 --compat lightgbm --pos-weight 2",
         "--label-weight 1",
         "--label-weight -1,1",
         "--pos-weight -1",
@@ -1368,7 +1385,7 @@ error: --value-out: nothing is reduced with --reduction none
         2,
         &format!("{EVAL} --compat lightgbm --label-weight is-unbalance --pos-weight 2"),
         str![[r#"
-error: --label-weight is-unbalance and --pos-weight at the same time, which LightGBM refuses too
+error: --label-weight and --pos-weight at the same time, which LightGBM refuses too
   help: leave one out: is_unbalance is a weight of the positives that is counted, scale_pos_weight one that is given
 
 "#]],

@@ -380,7 +380,7 @@ fn values_of_every_reduction() {
 
 #[test]
 fn rows_across_parts() {
-    // More than a part, so that each is evaluated on its own: the sums are those of one stream.
+    // More than a part: the rows are taken from the stream after each, and its sums go on.
     let folder = Folder::new();
     let made = folder.run("generate 2_100_000 --out x.npy --targets-out y.npy --noise 1 --dtype f16");
     assert!(made.status.success());
@@ -417,6 +417,7 @@ fn balanced_labels() {
     assert_eq!(json["base_rate_loss"], Value::Null);
     folder.pair(&LOGITS, &[1, 1, 1, 1, 0, 0]);
     same("--compat lightgbm --label-weight is-unbalance", "--compat lightgbm --label-weight 2,1");
+    same("--compat lightgbm --label-weight balanced", "--compat lightgbm --label-weight 2,1");
 }
 
 /// A case of a table in `tests/compat` as files and options: the values expected, and those found.
@@ -514,4 +515,59 @@ fn a_weighted_mean_by_convention() {
         assert_eq!((&json["reduction"], &json["compat"]), (&json!(reduction), &json!(system)));
         assert_eq!(json["value"] == weighted["value"], reduction == "weighted-mean", "{system}");
     }
+}
+
+/// LightGBM's labels: above 0 or not, in whatever file and type; the one to be ignored is found before.
+#[test]
+fn labels_of_any_number() {
+    let folder = Folder::new();
+    let labels = [-1i64, 2, 1, 1 << 40, 0, i64::MIN];
+    folder.pair(&LOGITS, &[0, 1, 1, 1, 0, 0]);
+    folder.npy("i8.npy", "'|i1'", "(6,)", [255, 2, 1, 4, 0, 128]);
+    folder.npy("i64.npy", "'<i8'", "(6,)", le(&labels, i64::to_le_bytes));
+    folder.npy("u8.npy", "'|u1'", "(6,)", [0, 2, 1, 255, 0, 0]);
+    let floats = [-1.0, 2.0, 1.0, 1e-300, -0.0, f64::NEG_INFINITY];
+    folder.npy("f64.npy", "'<f8'", "(6,)", le(&floats, f64::to_le_bytes));
+    folder.npy("f32.npy", "'<f4'", "(6,)", le(&[-1.0f32, 2.0, 1.0, 1e-45, -0.0, -1e-45], f32::to_le_bytes));
+    folder.npy("m.npy", "'|b1'", "(6,)", [1, 0, 1, 1, 1, 1]);
+    let mut csv = "x,y\n".to_owned();
+    LOGITS.iter().zip(floats).for_each(|(x, y)| writeln!(csv, "{x},{y}").unwrap());
+    folder.file("t.csv", csv);
+    let schema = Arc::new(parse_message_type("message m { required float x; required int64 y; }").unwrap());
+    let file = File::create(folder.path("t.parquet")).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<FloatType>().write_batch(&LOGITS, None, None).unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<Int64Type>().write_batch(&labels, None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+
+    let lightgbm = |args: &str| with_gradient(&folder, &format!("{args} --compat lightgbm --label-weight balanced"));
+    let wanted = lightgbm("logits.npy labels.npy");
+    assert_eq!(wanted.0[8], json!(0.5));
+    let ignoring = lightgbm("logits.npy labels.npy --mask m.npy");
+    for file in ["i8", "i64", "u8", "f64", "f32"].map(|name| format!("logits.npy {name}.npy")) {
+        assert_eq!(lightgbm(&file), wanted, "{file}");
+        assert_eq!(lightgbm(&format!("{file} --ignore-label 2")), ignoring, "{file}");
+    }
+    for file in ["t.csv --pred x --target y", "t.parquet --pred x --target y"] {
+        assert_eq!(lightgbm(file), wanted, "{file}");
+        assert_eq!(lightgbm(&format!("{file} --ignore-label 2")), ignoring, "{file}");
+    }
+
+    // NaN alone is none, unless it is what is ignored.
+    let spoiled = floats.map(|z| if z == 2.0 { f64::NAN } else { z });
+    folder.npy("f64.npy", "'<f8'", "(6,)", le(&spoiled, f64::to_le_bytes));
+    assert_eq!(lightgbm("logits.npy f64.npy --ignore-label nan"), ignoring);
+    for options in ["", "--ignore-label 7", "--label-weight balanced"] {
+        let output = folder.run(&format!("eval logits.npy f64.npy --compat lightgbm {options}"));
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.starts_with("error: f64.npy, index 1: the value is NaN: labels must not be NaN"), "{message}");
+    }
+    let json = folder.eval("logits.npy f64.npy --compat lightgbm --ignore-label 7 --non-finite propagate");
+    assert_eq!((&json["value"], &json["count"]), (&Value::Null, &json!(6)));
 }

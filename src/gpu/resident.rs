@@ -272,7 +272,7 @@ impl Gpu {
         let divide = (derivatives && objective.needs_totals(mask)).then(|| objective.scale());
         let coefficient = match divide {
             Some(scale) => scale,
-            None => objective.coefficient(&Totals { count: batch.len, weight: batch.len as f64 }),
+            None => objective.coefficient(&Totals::of_ones(batch.len)),
         };
         let work = Work::new(objective, batch.form, batch.weights.is_some(), mask, coefficient);
         let sums = work.sums;

@@ -231,7 +231,7 @@ fn totals() {
             let found = all(engine, &batch, &objective);
             let totals = engine.totals(&batch, &objective).expect("it fits");
             assert_eq!(totals.count, found.count);
-            let off = (found.partials.weight.value() / totals.weight - 1.0).abs();
+            let off = (found.partials.weight.value() / totals.weight.value() - 1.0).abs();
             // On a GPU the weights are added up by the GPU; the totals by the CPU.
             assert!(off <= if engine.wgpu().is_some() { 1e-7 } else { 0.0 }, "{off:e}, {compat:?}");
         }

@@ -11,27 +11,33 @@ const RUN: usize = 1 << 16;
 #[derive(Debug)]
 pub struct Facts {
     all_in_unit_interval: bool,
+    /// Whether any number is a label: positive above 0, else negative.
+    any_number: bool,
     target_sum: f64,
     count: u64,
 }
 
 impl Facts {
     /// Nothing seen yet.
-    pub fn new(form: Form) -> Self {
+    pub fn new(form: Form, any_number: bool) -> Self {
         // Probabilities had better lie there: nothing to find out.
-        Self { all_in_unit_interval: form == Form::Logits, target_sum: 0.0, count: 0 }
+        Self { all_in_unit_interval: form == Form::Logits, any_number, target_sum: 0.0, count: 0 }
     }
 
     /// Takes in a part, less what the mask and the targets leave out.
     pub fn look_at(&mut self, part: &Part<'_>, mask: Option<&[u8]>, ignore: Option<Ignore>) {
         self.all_in_unit_interval = self.all_in_unit_interval && all_in_unit_interval(part.predictions);
-        if mask.is_none() && ignore.is_none() {
+        if mask.is_none() && ignore.is_none() && !self.any_number {
             self.target_sum += target_sum(part.targets);
             self.count += part.predictions.len() as u64;
         } else {
             let (mut sum, mut count) = (0.0, 0);
             for_each_counted(part, mask, ignore, |_, z| {
-                sum += if (0.0..=1.0).contains(&z) { z } else { f64::NAN };
+                sum += match z {
+                    z if self.any_number && !z.is_nan() => f64::from(u8::from(z > 0.0)),
+                    0.0..=1.0 => z,
+                    _ => f64::NAN,
+                };
                 count += 1;
             });
             self.target_sum += sum;
@@ -66,20 +72,21 @@ pub struct NoLabel {
 }
 
 impl LabelCounts {
-    /// Takes in a part, less what is left out. Targets between 0 and 1 are positive if `binarize` says so. The first
-    /// target that is no label, if there is one: it is not counted.
+    /// Takes in a part, less what is left out. If `any_number` is a label, it is positive above 0, else negative. The
+    /// first target that is no label, if there is one: it is not counted.
     pub fn add(
         &mut self,
         part: &Part<'_>,
         mask: Option<&[u8]>,
         ignore: Option<Ignore>,
-        binarize: bool,
+        any_number: bool,
     ) -> Option<NoLabel> {
         let mut first = None;
         for_each_counted(part, mask, ignore, |index, value| match value {
             0.0 => self.negatives += 1,
             1.0 => self.positives += 1,
-            value if binarize && value > 0.0 && value < 1.0 => self.positives += 1,
+            value if any_number && value > 0.0 => self.positives += 1,
+            value if any_number && value < 0.0 => self.negatives += 1,
             value => {
                 first.get_or_insert(NoLabel { index, value });
             }
@@ -101,8 +108,12 @@ fn for_each_counted(part: &Part<'_>, mask: Option<&[u8]>, ignore: Option<Ignore>
             targets.for_each(|(index, &z)| visit(index, z.into()));
         }
         Targets::F32(values) => {
-            let nan = ignore == Some(Ignore::Nan);
-            let targets = values.iter().enumerate().filter(|(index, z)| !(nan && z.is_nan()) && counts(*index));
+            let ignored = |z: f32| match ignore {
+                None => false,
+                Some(Ignore::Label(label)) => z == f32::from(label),
+                Some(Ignore::Nan) => z.is_nan(),
+            };
+            let targets = values.iter().enumerate().filter(|(index, z)| !ignored(**z) && counts(*index));
             targets.for_each(|(index, &z)| visit(index, z.into()));
         }
         targets => {
@@ -176,7 +187,7 @@ mod tests {
     #[test]
     fn what_is_left_out_is_not_looked_at() {
         let predictions = [2.0; 5];
-        let mut facts = Facts::new(Form::Logits);
+        let mut facts = Facts::new(Form::Logits, false);
         let hard = part(&predictions, Targets::U8(&[0, 1, 255, 1, 7]));
         facts.look_at(&hard, Some(&[0b01111]), Some(Ignore::Label(255)));
         assert_eq!(facts.base_rate(), Some(2.0 / 3.0));
@@ -197,9 +208,29 @@ mod tests {
     }
 
     #[test]
+    fn any_number_is_a_label() {
+        let predictions = [2.0; 5];
+        for (targets, ignore, rate) in [
+            (Targets::F32(&[-1.0, 2.0, 0.5, 0.0, -0.0]), None, Some(2.0 / 5.0)),
+            (Targets::F32(&[-1.0, 2.0, 255.0, 0.0, 1.0]), Some(Ignore::Label(255)), Some(2.0 / 4.0)),
+            (Targets::F32(&[-1.0, 2.0, f32::NAN, 0.0, 1.0]), None, None),
+            (Targets::U8(&[0, 1, 2, 255, 0]), None, Some(3.0 / 5.0)),
+        ] {
+            let part = part(&predictions, targets);
+            let mut facts = Facts::new(Form::Logits, true);
+            facts.look_at(&part, None, ignore);
+            assert_eq!(facts.base_rate(), rate);
+            let mut counts = LabelCounts::default();
+            assert_eq!(counts.add(&part, None, ignore, true).is_some(), rate.is_none());
+            let share = counts.positives as f64 / (counts.positives + counts.negatives) as f64;
+            assert_eq!(rate.unwrap_or(0.5), share);
+        }
+    }
+
+    #[test]
     fn base_rates() {
         let seen = |targets: Targets<'_>, len: usize| {
-            let mut facts = Facts::new(Form::Logits);
+            let mut facts = Facts::new(Form::Logits, false);
             let predictions = vec![2.0f32; len];
             facts.look_at(&part(&predictions, targets), None, None);
             facts.base_rate()

@@ -1,7 +1,7 @@
 //! What is read, in the parts that it is evaluated in: the source, and the mask beside it.
 
 use anyhow::Result;
-use logloss::{Array, BLOCK, Batch, Engine, Error, ExactSum, Form, Invalid, Objective, Reduction, Totals, WeightShape};
+use logloss::{Array, BLOCK, Batch, Engine, Error, Form, Invalid, Objective, Totals, WeightShape};
 
 use super::{
     explain::explain,
@@ -67,7 +67,9 @@ impl Input {
     pub fn open(args: &EvalArgs, mapped_part: usize) -> Result<Self> {
         let form = args.from.form();
         let every_odd = args.ignore_label.is_some() || args.mask.is_some();
-        let mut source = source::open(args, Wish { form, ignore: args.ignore_label, every_odd, mapped_part })?;
+        let any_number = args.any_label();
+        let wish = Wish { form, ignore: args.ignore_label, any_number, every_odd, mapped_part };
+        let mut source = source::open(args, wish)?;
         let mask = source::open_mask(args)?;
         let shape = source.shape();
         if let Some(mask) = &mask {
@@ -85,9 +87,9 @@ impl Input {
         self.source.notes().into_iter().chain(mask).collect()
     }
 
-    /// Whether elements may be left out.
-    pub fn leaves_out(&self) -> bool {
-        self.mask.is_some() || self.source.ignore().is_some()
+    /// Whether there is a mask.
+    pub fn has_mask(&self) -> bool {
+        self.mask.is_some()
     }
 
     /// The next part. None after the last.
@@ -110,14 +112,14 @@ impl Input {
     }
 
     /// A pass over everything, counting the labels.
-    pub fn count_labels(&mut self, args: &EvalArgs, binarize: bool, progress: &mut Progress) -> Result<LabelCounts> {
+    pub fn count_labels(&mut self, args: &EvalArgs, progress: &mut Progress) -> Result<LabelCounts> {
         let ignore = self.source.ignore();
         let mut counts = LabelCounts::default();
         let mut first = 0;
         loop {
             interrupt::check()?;
             let Some(Read { part, mask, .. }) = self.next()? else { break };
-            let no_label = counts.add(&part, mask, ignore, binarize);
+            let no_label = counts.add(&part, mask, ignore, args.any_label());
             let len = part.predictions.len() as u64;
             if let Some(no_label) = no_label {
                 let odd = part.odds.find(Array::Targets, no_label.index).cloned();
@@ -146,7 +148,8 @@ impl Input {
         match args.non_finite.invalid() {
             Invalid::Propagate => Ok(()),
             Invalid::Error => {
-                Err(explain(Error::InvalidValue { array: Array::Targets, index, value }, self.source.as_ref(), odd))
+                let error = Error::InvalidValue { array: Array::Targets, index, value };
+                Err(explain(error, args, self.source.as_ref(), odd))
             }
         }
     }
@@ -158,28 +161,17 @@ impl Input {
 
     /// A pass over everything, adding up what the gradient is divided by.
     pub fn totals(&mut self, engine: &Engine, objective: &Objective, progress: &mut Progress) -> Result<Totals> {
-        let (mut count, mut weight) = (0, ExactSum::default());
+        let mut totals = Totals::default();
         let mut first = 0;
         loop {
             interrupt::check()?;
             let Some(read) = self.next()? else { break };
-            let totals = engine.totals(&read.batch()?, objective)?;
-            count += totals.count;
-            weight.merge(&ExactSum::of([totals.weight]));
+            totals.merge(&engine.totals(&read.batch()?, objective)?);
             first += read.part.predictions.len() as u64;
             progress.show(self.source.position(), first);
         }
         self.rewind()?;
-        Ok(Totals { count, weight: weight.value() })
-    }
-}
-
-/// Whether the gradient is divided by what only a look at the values tells.
-pub fn needs_totals(objective: &Objective, input: &Input) -> bool {
-    match objective.reduction() {
-        Reduction::WeightedMean => true,
-        Reduction::Mean => input.leaves_out(),
-        _ => false,
+        Ok(totals)
     }
 }
 

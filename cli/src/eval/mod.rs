@@ -8,7 +8,6 @@ mod outputs;
 mod values;
 
 use std::{
-    mem,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -16,15 +15,14 @@ use std::{
 use anyhow::Result;
 use explain::explain;
 use facts::Facts;
-use input::{Input, needs_totals, odd};
-use logloss::{BLOCK, Engine, Error, Evaluation, Form, Objective, Reduction, Stream, Totals, Value};
+use input::{Input, odd};
+use logloss::{BLOCK, Engine, Evaluation, Form, Objective, Reduction, Stream, Totals, Value};
 use outputs::OutputFiles;
+use values::Rows;
 pub use values::Values;
-use values::{Rows, add_up};
 
 use crate::{
-    args::{EvalArgs, Reduce, System},
-    failure::fault,
+    args::{EvalArgs, Reduce},
     interrupt,
     progress::Progress,
     report::Report,
@@ -77,9 +75,6 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
 
     let started = Instant::now();
     let mut found = measure(args, &engine, &mut input, &mut outputs, &mut times)?;
-    if args.compat == Some(System::Sklearn) {
-        check_as_sklearn(&input, &found)?;
-    }
     let outputs = outputs.finish(found.len)?;
     times.elapsed = started.elapsed();
 
@@ -113,7 +108,7 @@ fn measure(
     outputs: &mut OutputFiles,
     times: &mut Times,
 ) -> Result<Found> {
-    let mut facts = Facts::new(args.from.form());
+    let mut facts = Facts::new(args.from.form(), args.any_label());
     let mut progress = Progress::new();
     let mut notes = Vec::new();
 
@@ -125,7 +120,8 @@ fn measure(
     let ignore = input.source.ignore();
     let by_row = args.reduction == Reduce::PerRow;
     let mut rows = Rows::default();
-    let (mut stream, mut whole, mut len) = (divisor.open(engine, &objective), None, 0);
+    let mut stream = divisor.open(engine, &objective);
+    let mut len = 0;
     loop {
         interrupt::check()?;
         let clock = Instant::now();
@@ -134,29 +130,17 @@ fn measure(
         times.read += clock.elapsed();
 
         let batch = read.batch()?;
-        // The index of the first value that the stream knows of.
-        let begun = len - stream.pushed();
         if let Err(error) = stream.push(&batch, outputs.sinks(batch.len())) {
-            let error = match error {
-                Error::InvalidValue { array, index, value } => {
-                    Error::InvalidValue { array, index: begun + index, value }
-                }
-                error => error,
-            };
             let odd = odd(&error, &read.part, len);
-            return Err(explain(error, input.source.as_ref(), odd));
+            return Err(explain(error, args, input.source.as_ref(), odd));
         }
         len += batch.len() as u64;
 
         let clock = Instant::now();
         if by_row {
-            // A stream holds the value of every row until it ends: each part is one of its own.
-            let part = mem::replace(&mut stream, divisor.open(engine, &objective)).finish()?;
-            if let Value::Vector(values) = &part.value {
-                rows.add(args, values)?;
-                outputs.write_values(values)?;
-            }
-            add_up(&mut whole, part);
+            let values = stream.take_rows();
+            rows.add(args, &values)?;
+            outputs.write_values(&values)?;
         }
         outputs.write()?;
         if outputs.any() {
@@ -164,8 +148,7 @@ fn measure(
         }
         progress.show(input.source.position(), len);
     }
-    add_up(&mut whole, stream.finish()?);
-    let Some(evaluation) = whole else { anyhow::bail!("there is nothing to report") };
+    let evaluation = stream.finish().map_err(|error| explain(error, args, input.source.as_ref(), None))?;
     let values = match (&evaluation.value, evaluation.partials.classes.as_slice()) {
         _ if by_row => Values::Rows(rows),
         (Value::Scalar(value), _) => Values::Scalar(*value),
@@ -185,7 +168,7 @@ fn measure(
 }
 
 /// What is known before of what a gradient is divided by.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Divisor {
     /// Nothing, or the number of values.
     Len(Option<u64>),
@@ -201,7 +184,7 @@ impl Divisor {
         derivatives: bool,
         progress: &mut Progress,
     ) -> Result<Self> {
-        Ok(if derivatives && needs_totals(objective, input) {
+        Ok(if derivatives && objective.needs_totals(input.has_mask()) {
             Divisor::Totals(input.totals(engine, objective, progress)?)
         } else if derivatives && objective.reduction() == Reduction::Mean {
             Divisor::Len(Some(input.count()?))
@@ -216,32 +199,6 @@ impl Divisor {
             Divisor::Totals(totals) => engine.stream_with_totals(objective, totals),
         }
     }
-}
-
-/// What scikit-learn's `log_loss` refuses.
-fn check_as_sklearn(input: &Input, found: &Found) -> Result<()> {
-    let targets = input.source.targets();
-    if found.evaluation.count == 0 {
-        return Err(fault(
-            format_args!("{targets}: there are no labels, and scikit-learn's log_loss needs one at least"),
-            "evaluate a file that has any; or leave out --compat sklearn, for a mean of NaN",
-        ));
-    }
-    if let Some(rate) = found.facts.base_rate().filter(|rate| [0.0, 1.0].contains(rate)) {
-        return Err(fault(
-            format_args!(
-                "{targets}: every label is {rate}, and scikit-learn's log_loss needs both 0 and 1 to be there"
-            ),
-            "evaluate more of the data; or leave out --compat sklearn, which is log_loss(…, labels=[0, 1])",
-        ));
-    }
-    if found.evaluation.partials.weight.value() == 0.0 {
-        return Err(fault(
-            "every weight is 0, and scikit-learn's log_loss needs one that is not",
-            "mend the weights; or leave out --compat sklearn, for a weighted mean of NaN",
-        ));
-    }
-    Ok(())
 }
 
 /// What a reader of the result should know.

@@ -1,7 +1,7 @@
 //! What is to be computed, from what the command line says of it.
 
 use anyhow::Result;
-use logloss::{Compat, Focal, Objective};
+use logloss::{Focal, Objective};
 
 use super::{facts::LabelCounts, input::Input};
 use crate::{
@@ -29,19 +29,17 @@ pub fn check(args: &EvalArgs) -> Result<()> {
             }
         }
     }
-    if args.label_weight == Some(LabelWeight::IsUnbalance) {
-        if args.compat != Some(System::Lightgbm) {
-            return Err(usage(
-                "--label-weight is-unbalance is a convention of LightGBM's",
-                "pass --compat lightgbm too; or --label-weight balanced, which is scikit-learn's",
-            ));
-        }
-        if args.pos_weight.is_some() {
-            return Err(usage(
-                "--label-weight is-unbalance and --pos-weight at the same time, which LightGBM refuses too",
-                "leave one out: is_unbalance is a weight of the positives that is counted, scale_pos_weight one that is given",
-            ));
-        }
+    if args.label_weight == Some(LabelWeight::IsUnbalance) && args.compat != Some(System::Lightgbm) {
+        return Err(usage(
+            "--label-weight is-unbalance is a convention of LightGBM's",
+            "pass --compat lightgbm too; or --label-weight balanced, which is scikit-learn's",
+        ));
+    }
+    if args.compat == Some(System::Lightgbm) && args.label_weight.is_some() && args.pos_weight.is_some() {
+        return Err(usage(
+            "--label-weight and --pos-weight at the same time, which LightGBM refuses too",
+            "leave one out: is_unbalance is a weight of the positives that is counted, scale_pos_weight one that is given",
+        ));
     }
     Ok(())
 }
@@ -84,8 +82,7 @@ pub fn objective(
     if let LabelWeight::Given([negative, positive]) = weight {
         return Ok(objective.with_label_weights(negative, positive)?);
     }
-    let counts = input.count_labels(args, compat == Some(Compat::Lightgbm), progress)?;
-    let LabelCounts { negatives, positives } = counts;
+    let LabelCounts { negatives, positives } = input.count_labels(args, progress)?;
     if negatives == 0 || positives == 0 {
         return Err(fault(
             format_args!(
@@ -95,15 +92,11 @@ pub fn objective(
             "say what the labels weigh: --label-weight W0,W1",
         ));
     }
-    let objective = if weight == LabelWeight::Balanced {
-        objective.with_balanced_labels(negatives, positives)?
-    } else {
-        // The one that is in the minority is made to weigh as much as the other.
-        let ratio = |of: u64, to: u64| (of as f64 / to as f64).max(1.0) as f32;
-        objective.with_label_weights(ratio(positives, negatives), ratio(negatives, positives))?
-    };
+    // With --compat lightgbm, which is-unbalance needs, the library makes this LightGBM's.
+    let objective = objective.with_balanced_labels(negatives, positives)?;
     if let Some([w0, w1]) = objective.label_weights() {
-        notes.push(format!("{negatives} labels are 0 and weigh {w0}, {positives} are 1 and weigh {w1}"));
+        let [zero, one] = if args.any_label() { ["negative", "positive"] } else { ["0", "1"] };
+        notes.push(format!("{negatives} labels are {zero} and weigh {w0}, {positives} are {one} and weigh {w1}"));
     }
     Ok(objective)
 }

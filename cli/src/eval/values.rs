@@ -3,7 +3,6 @@
 use std::mem;
 
 use anyhow::Result;
-use logloss::Evaluation;
 
 use crate::{args::EvalArgs, failure::usage, source::Shape};
 
@@ -90,27 +89,6 @@ fn too_many(args: &EvalArgs) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-/// Adds the evaluation of a part to that of those before, where each was one of its own.
-pub fn add_up(whole: &mut Option<Evaluation>, part: Evaluation) {
-    let Some(whole) = whole else {
-        *whole = Some(part);
-        return;
-    };
-    whole.partials.merge(&part.partials);
-    whole.sum = whole.partials.sum.value();
-    whole.count = whole.partials.count;
-    // The mean of nothing is what the objective says it is.
-    whole.mean = if whole.count == 0 { part.mean } else { whole.partials.mean() };
-    whole.run.chunks += part.run.chunks;
-    whole.run.bytes += part.run.bytes;
-    let (phases, added) = (&mut whole.run.phases, part.run.phases);
-    phases.upload += added.upload;
-    phases.kernel += added.kernel;
-    phases.readback += added.readback;
-    phases.elapsed += added.elapsed;
-    phases.timestamps &= added.timestamps;
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ pub fn open(path: &Path, named: Named<'_>, wish: Wish) -> Result<Box<dyn Source>
         unit: BLOCK,
         rows: Rows { reader, record: ByteRecord::new(), read: 0, file: shown, bytes },
         predictions: Predictions::new(wish.form, Number::F32, wish.every_odd),
-        labels: Labels::new(wish.ignore, true, wish.every_odd),
+        labels: Labels::new(wish, true),
         weights: Weights::new(Number::F32, wish.every_odd),
     }))
 }

@@ -5,14 +5,17 @@
 //! just above 1 is not 1. What would change so is passed on as another invalid value and remembered as it was, and
 //! the library finds the first of all invalid values as always.
 
-use std::num::ParseFloatError;
+use std::{mem, num::ParseFloatError};
 
 use logloss::{
     Floats, Form, Ignore, Targets,
     half::{bf16, f16},
 };
 
-use super::number::{Number, Stored};
+use super::{
+    Wish,
+    number::{Number, Stored},
+};
 use crate::args::IgnoreLabel;
 
 /// An invalid value that could not be passed on as it was.
@@ -109,8 +112,8 @@ impl Predictions {
         self.odds.join(columns.iter().map(|column| &column.odds));
         for column in columns {
             self.narrowed |= column.narrowed;
-            self.overflowed += std::mem::take(&mut column.overflowed);
-            self.saturated += std::mem::take(&mut column.saturated);
+            self.overflowed += mem::take(&mut column.overflowed);
+            self.saturated += mem::take(&mut column.saturated);
         }
     }
 
@@ -242,6 +245,8 @@ pub struct Labels {
     soft: Vec<f32>,
     is_soft: bool,
     ignore: Option<IgnoreLabel>,
+    /// Whether any number is a label: positive above 0, else negative.
+    any_number: bool,
     /// Whether they are soft from the start: floats, where NaN is what is ignored.
     always_soft: bool,
     odds: Odds,
@@ -251,7 +256,7 @@ pub struct Labels {
 /// What stands in for an integer that is no label.
 const NO_LABEL: u8 = 254;
 /// What stands in for the label that is to be ignored.
-pub const IGNORED: u8 = 255;
+const IGNORED: u8 = 255;
 /// What stands in for a float that is no label, where NaN is what is ignored.
 const NO_SOFT_LABEL: f32 = 2.0;
 
@@ -261,6 +266,8 @@ pub trait Label: Copy + ToString {
     fn hard(self) -> (u8, bool);
     /// Its value as a probability, for a type that has any other than 0 and 1.
     fn soft(self) -> Option<f64>;
+    /// Whether it is above 0, if it is a number.
+    fn positive(self) -> Option<bool>;
     /// Whether it is the one to be ignored.
     fn is(self, label: IgnoreLabel) -> bool;
 }
@@ -273,6 +280,9 @@ macro_rules! integers {
             }
             fn soft(self) -> Option<f64> {
                 None
+            }
+            fn positive(self) -> Option<bool> {
+                Some(self > 0)
             }
             fn is(self, label: IgnoreLabel) -> bool {
                 label == IgnoreLabel::Integer(self.into())
@@ -289,6 +299,9 @@ impl Label for f64 {
     fn soft(self) -> Option<f64> {
         Some(self)
     }
+    fn positive(self) -> Option<bool> {
+        (!self.is_nan()).then_some(self > 0.0)
+    }
     fn is(self, label: IgnoreLabel) -> bool {
         match label {
             IgnoreLabel::Integer(label) => self == label as f64,
@@ -298,10 +311,27 @@ impl Label for f64 {
 }
 
 impl Labels {
-    /// For labels one of which may be ignored. Where some of the columns that make up a part are floats, all are to be.
-    pub fn new(ignore: Option<IgnoreLabel>, floats: bool, every_odd: bool) -> Self {
-        let always_soft = floats && ignore.is_some();
-        Self { ignore, always_soft, is_soft: always_soft, odds: Odds::new(every_odd), ..Self::default() }
+    /// For labels that are to be read so. Where some of the columns that make up a part are floats, all are to be.
+    pub fn new(wish: Wish, floats: bool) -> Self {
+        let Wish { ignore, any_number, every_odd, .. } = wish;
+        // Where any number is a label, it is NaN that is none: it cannot stand for another that is ignored.
+        let always_soft = floats
+            && match ignore {
+                None => false,
+                Some(IgnoreLabel::Integer(_)) => !any_number,
+                Some(IgnoreLabel::Nan) => true,
+            };
+        let odds = Odds::new(every_odd);
+        Self { ignore, any_number, always_soft, is_soft: always_soft, odds, ..Self::default() }
+    }
+
+    /// 0 or 1, and whether that is what it is, or is taken for.
+    fn hard<T: Label>(&self, value: T) -> (u8, bool) {
+        match (self.any_number, value.positive()) {
+            (false, _) => value.hard(),
+            (true, Some(positive)) => (positive.into(), true),
+            (true, None) => (NO_LABEL, false),
+        }
     }
 
     /// How those that are to be ignored are told from the others.
@@ -374,11 +404,13 @@ impl Labels {
             // Nearly always all there is to do, without a branch.
             let before = self.hard.len();
             let mut all_hard = true;
-            self.hard.extend(values.clone().map(|value| {
-                let (byte, is_hard) = value.hard();
+            let mut hard = mem::take(&mut self.hard);
+            hard.extend(values.clone().map(|value| {
+                let (byte, is_hard) = self.hard(value);
                 all_hard &= is_hard;
                 byte
             }));
+            self.hard = hard;
             if all_hard {
                 return;
             }
@@ -392,14 +424,14 @@ impl Labels {
         let index = self.len();
         if self.ignore.is_some_and(|label| value.is(label)) {
             if self.is_soft {
-                self.soft.push(f32::NAN)
+                self.soft.push(if self.always_soft { f32::NAN } else { IGNORED.into() })
             } else {
                 self.hard.push(IGNORED)
             }
             return;
         }
-        let no_label = if self.ignore.is_some() { NO_SOFT_LABEL } else { f32::NAN };
-        match (value.hard(), value.soft()) {
+        let no_label = if self.always_soft { NO_SOFT_LABEL } else { f32::NAN };
+        match (self.hard(value), value.soft()) {
             ((byte, true), _) if self.is_soft => self.soft.push(byte.into()),
             ((byte, true), _) => self.hard.push(byte),
             (_, None) => {
@@ -563,6 +595,10 @@ fn interleave<C, T: Copy>(columns: &[C], values: impl Fn(&C) -> &Vec<T>, into: &
 mod tests {
     use super::*;
 
+    fn wish(ignore: Option<IgnoreLabel>, any_number: bool) -> Wish {
+        Wish { form: Form::Logits, ignore, any_number, every_odd: true, mapped_part: 0 }
+    }
+
     fn gathered(values: &[i64]) -> Labels {
         let mut labels = Labels::default();
         labels.extend(values.iter().copied());
@@ -614,7 +650,7 @@ mod tests {
     #[test]
     fn the_label_to_ignore_is_told_from_invalid_ones() {
         for label in [-100, 255, 254, 1 << 40] {
-            let mut labels = Labels::new(Some(IgnoreLabel::Integer(label.into())), false, true);
+            let mut labels = Labels::new(wish(Some(IgnoreLabel::Integer(label.into())), false), false);
             labels.extend([0i64, label, 1, 255, 254, -1].into_iter());
             let Targets::U8(seen) = labels.view() else { panic!("integers stay hard") };
             let expected = [0, label, 1, 255, 254, -1].map(|value| match value {
@@ -625,10 +661,39 @@ mod tests {
             assert_eq!(seen, expected);
             assert_eq!(labels.odds().find(5).expect("every odd one").shown, "-1");
         }
-        let mut labels = Labels::new(Some(IgnoreLabel::Integer(-1)), true, true);
+        let mut labels = Labels::new(wish(Some(IgnoreLabel::Integer(-1)), false), true);
         labels.extend([0.0, -1.0, f64::NAN, 0.5].into_iter());
         assert_eq!(labels.ignore(), Some(Ignore::Nan));
         assert!(matches!(labels.view(), Targets::F32([0.0, ignored, NO_SOFT_LABEL, 0.5]) if ignored.is_nan()));
+    }
+
+    #[test]
+    fn any_number_is_a_label() {
+        let integers = [0, 1, -1, 2, i64::MIN, 1 << 32, 256];
+        let mut labels = Labels::new(wish(None, true), false);
+        labels.extend(integers.into_iter());
+        assert!(matches!(labels.view(), Targets::U8([0, 1, 0, 1, 0, 1, 1])));
+        assert!(labels.odds().list.is_empty());
+        let mut labels = Labels::new(wish(Some(IgnoreLabel::Integer(2)), true), false);
+        labels.extend(integers.into_iter());
+        assert!(matches!(labels.view(), Targets::U8([0, 1, 0, IGNORED, 0, 1, 1])));
+
+        let floats = [-0.0, 1e-300, -1e-300, 2.0, f64::NAN, f64::NEG_INFINITY, f64::INFINITY];
+        let seen = |ignore: Option<IgnoreLabel>| {
+            let mut labels = Labels::new(wish(ignore, true), true);
+            labels.extend(floats.into_iter());
+            let Targets::F32(seen) = labels.view() else { panic!("NaN is soft") };
+            let nan = labels.odds().find(4).map(|odd| odd.shown.clone());
+            (seen.iter().map(|z| if z.is_nan() { -1.0 } else { *z }).collect::<Vec<_>>(), labels.ignore(), nan)
+        };
+        let nan = Some("NaN".to_owned());
+        assert_eq!(seen(None), (vec![0.0, 1.0, 0.0, 1.0, -1.0, 0.0, 1.0], None, nan.clone()));
+        assert_eq!(
+            seen(Some(IgnoreLabel::Integer(2))),
+            (vec![0.0, 1.0, 0.0, 255.0, -1.0, 0.0, 1.0], Some(Ignore::Label(IGNORED)), nan)
+        );
+        let ignoring_nan = (vec![0.0, 1.0, 0.0, 1.0, -1.0, 0.0, 1.0], Some(Ignore::Nan), None);
+        assert_eq!(seen(Some(IgnoreLabel::Nan)), ignoring_nan);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use memmap2::Mmap;
 
 use super::{
     AllOdds, COPIED_PART, Column, Part, Shape, Source, Wish,
-    gather::{self, IGNORED, Labels, Predictions},
+    gather::{self, Labels, Predictions},
     number::Number,
     part_len, weight_shape,
 };
@@ -169,12 +169,12 @@ impl Pair {
             },
         };
         let len = predictions.len();
-        let (ignore, convert_targets) = ignored(&targets, wish.ignore)?;
-        let is_float = targets.number.is_float();
+        let converted_targets = Labels::new(wish, targets.number.is_float());
+        let (ignore, convert_targets) = ignored(&targets, wish.ignore, &converted_targets)?;
         let weight_number = weights.as_ref().map_or(Number::F32, |(weights, _)| weights.number);
         Ok(Self {
             converted_predictions: Predictions::new(wish.form, predictions.number, wish.every_odd),
-            converted_targets: Labels::new(wish.ignore, is_float, wish.every_odd),
+            converted_targets,
             converted_weights: gather::Weights::new(weight_number, wish.every_odd),
             predictions,
             targets,
@@ -226,7 +226,7 @@ impl Pair {
 }
 
 /// How the targets to be ignored are told from the others, and whether targets are converted for that or otherwise.
-fn ignored(targets: &Array, label: Option<IgnoreLabel>) -> Result<(Option<Ignore>, bool)> {
+fn ignored(targets: &Array, label: Option<IgnoreLabel>, converted: &Labels) -> Result<(Option<Ignore>, bool)> {
     let converts = targets.targets(0, targets.len()).is_none();
     Ok(match (label, targets.number) {
         (None, _) => (None, converts),
@@ -237,8 +237,7 @@ fn ignored(targets: &Array, label: Option<IgnoreLabel>) -> Result<(Option<Ignore
         }
         (Some(IgnoreLabel::Nan), number) if !number.is_float() => return no_nan(&targets.column, number),
         (Some(IgnoreLabel::Nan), _) => (Some(Ignore::Nan), converts),
-        (Some(IgnoreLabel::Integer(_)), number) if number.is_float() => (Some(Ignore::Nan), true),
-        (Some(IgnoreLabel::Integer(_)), _) => (Some(Ignore::Label(IGNORED)), true),
+        (Some(IgnoreLabel::Integer(_)), _) => (converted.ignore(), true),
     })
 }
 

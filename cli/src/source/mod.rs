@@ -100,6 +100,8 @@ pub struct Wish {
     pub form: Form,
     /// The label that leaves its element out.
     pub ignore: Option<IgnoreLabel>,
+    /// Whether any number is a label: positive above 0, else negative.
+    pub any_number: bool,
     /// Whether an invalid value may be left out, so that it is not the first one that counts.
     pub every_odd: bool,
     /// Values a part where they are evaluated in the file's own memory.

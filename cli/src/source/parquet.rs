@@ -108,7 +108,7 @@ pub fn open(path: &Path, named: Named<'_>, wish: Wish) -> Result<Box<dyn Source>
     }
     let floats = target.iter().any(|target| target.number.is_float());
     let rows = u64::try_from(metadata.num_rows()).with_context(|| format!("{shown}: has a negative number of rows"))?;
-    let labels = || Labels::new(wish.ignore, floats, wish.every_odd);
+    let labels = || Labels::new(wish, floats);
     Ok(Box::new(Parquet {
         predictions: pred.iter().map(|pred| Predictions::new(wish.form, pred.number, wish.every_odd)).collect(),
         labels: target.iter().map(|_| labels()).collect(),
