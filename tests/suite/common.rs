@@ -58,6 +58,15 @@ pub fn each(mut test: impl FnMut(&Engine)) {
     }
 }
 
+/// A seed of its own for every run, which is printed; `LOGLOSS_SEED` repeats one.
+#[expect(clippy::print_stderr, reason = "shown when the test fails")]
+pub fn seed() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
+    let seed = std::env::var("LOGLOSS_SEED").map_or(now, |seed| seed.parse().expect("LOGLOSS_SEED is a number"));
+    eprintln!("LOGLOSS_SEED={seed}");
+    seed
+}
+
 /// SplitMix64: small, seedable, and the same everywhere.
 #[derive(Clone)]
 pub struct Random(pub u64);

@@ -4,13 +4,16 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use logloss::{
-    Batch, Compat, Engine, Evaluation, Focal, Form, Ignore, Objective, Outputs, Reduction, Targets, contract,
+    Array, BLOCK, Batch, Compat, Engine, Error, Evaluation, Focal, Form, Ignore, Invalid, Objective, Outputs,
+    Reduction, Refusal, Targets, Totals, contract,
 };
 use serde_json::Value as Json;
 
 use crate::{
-    common::{each, results},
-    scenes::element,
+    common::{FORMS, Random, all, assert_same, batch, each, engines, pack, results, seed},
+    options::{judge, resident},
+    resident::every_output,
+    scenes::{Labels, REDUCTIONS, Recipe, Weighing, element, pick},
 };
 
 const TABLES: [(&str, Option<Compat>); 7] = [
@@ -29,11 +32,6 @@ const DEPARTURES: &[(&str, &str, &str)] = &[
     ("sklearn", "clip_p1_y0_float64", "the ε is that of f32"),
     ("sklearn", "clip_below_eps_y1_float64", "the ε is that of f32"),
     ("sklearn", "clip_above_one_less_eps_y0_float64", "the ε is that of f32"),
-    ("sklearn", "empty", "NaN, no error"),
-    ("sklearn", "zero_weights", "NaN, no error"),
-    ("sklearn", "zero_weights_sum", "0, no error"),
-    ("sklearn", "one_label_present", "a loss, no error: a shard may well hold one label"),
-    ("sklearn", "soft_label", "a loss, no error"),
 ];
 
 fn table(name: &str) -> Json {
@@ -67,6 +65,8 @@ struct Case<'a> {
     targets: Vec<f32>,
     labels: Vec<u8>,
     weights: Vec<f32>,
+    /// Where the weights are not 0, if only those elements count.
+    mask: Option<Vec<u8>>,
     classes: usize,
     form: Form,
 }
@@ -74,14 +74,21 @@ struct Case<'a> {
 impl<'a> Case<'a> {
     fn new(json: &'a Json) -> Self {
         let targets = floats(&json["targets"]);
+        let weights = floats(&json["weights"]);
+        let classes = json["classes"].as_u64().expect("a number") as usize;
+        let nonzero = || {
+            let each = if json["weights_shape"].as_str() == Some("N") { classes } else { 1 };
+            pack(&(0..targets.len()).map(|i| u8::from(weights[i / each] != 0.0)).collect::<Vec<_>>())
+        };
         Self {
+            mask: (json["options"]["reduction"].as_str() == Some("sum-by-nonzero-weights")).then(nonzero),
             name: json["name"].as_str().expect("a name"),
             json,
             predictions: floats(&json["predictions"]),
             labels: targets.iter().map(|&z| z as u8).collect(),
             targets,
-            weights: floats(&json["weights"]),
-            classes: json["classes"].as_u64().expect("a number") as usize,
+            weights,
+            classes,
             form: match json["options"]["form"].as_str() {
                 Some("logits") => Form::Logits,
                 _ => Form::Probabilities,
@@ -93,9 +100,13 @@ impl<'a> Case<'a> {
         let ignores = !self.json["options"]["ignore_label"].is_null();
         let targets = if ignores { Targets::U8(&self.labels) } else { Targets::F32(&self.targets) };
         let batch = Batch::new(self.form, &self.predictions, targets)?.with_classes(self.classes)?;
-        match self.json["weights_shape"].as_str() {
-            Some("N") => batch.with_sample_weights(&self.weights),
-            Some(_) => batch.with_weights(&self.weights),
+        let batch = match self.json["weights_shape"].as_str() {
+            Some("N") => batch.with_sample_weights(&self.weights)?,
+            Some(_) => batch.with_weights(&self.weights)?,
+            None => batch,
+        };
+        match &self.mask {
+            Some(mask) => batch.with_mask(mask),
             None => Ok(batch),
         }
     }
@@ -105,7 +116,7 @@ impl<'a> Case<'a> {
         let mut objective = Objective::default().with_reduction(match options["reduction"].as_str() {
             Some("none") => Reduction::None,
             Some("sum") => Reduction::Sum,
-            Some("mean") => Reduction::Mean,
+            Some("mean" | "sum-by-nonzero-weights") => Reduction::Mean,
             Some("weighted-mean") => Reduction::WeightedMean,
             other => panic!("reduction {other:?}"),
         });
@@ -117,14 +128,15 @@ impl<'a> Case<'a> {
             objective = objective.with_class_weights(floats(&options["class_weights"]))?;
         }
         let counts = [0.0, 1.0].map(|label| self.targets.iter().filter(|&&z| z == label).count() as u64);
-        match options["label_weights"].as_str() {
-            Some("balanced" | "is_unbalance") => objective = objective.with_balanced_labels(counts[0], counts[1])?,
-            _ => {}
+        if options["label_weights"].is_string() {
+            objective = objective.with_balanced_labels(counts[0], counts[1])?;
         }
         // The metric is computed by a booster that has them.
         match self.name {
             "metric_ignores_scale_pos_weight" => objective = objective.with_pos_weight([5.0])?,
             "metric_ignores_is_unbalance" => objective = objective.with_balanced_labels(counts[0], counts[1])?,
+            // It is given both labels by name.
+            "one_label_present_but_both_named" => objective = objective.with_invalid(Invalid::Propagate),
             _ => {}
         }
         if !options["focal_gamma"].is_null() || !options["focal_alpha"].is_null() {
@@ -257,6 +269,276 @@ fn as_the_libraries_compute() {
         assert!(found.is_empty(), "{}: of {compared} cases {} depart: {found:#?}", engine.device().name, found.len());
         assert!(gone.is_empty(), "no longer departs: {gone:#?}");
     });
+}
+
+/// The losses of TensorFlow 1, all of which can be said: those of Keras of logits, where the mean of nothing is 0. Its
+/// `SUM_BY_NONZERO_WEIGHTS` is a mean with a mask of the weights that are not 0.
+#[test]
+fn as_tensorflow_1_computes() {
+    let file = table("tensorflow");
+    let cases = file["extra_cases"].as_array().expect("cases");
+    assert!(cases.len() >= 12);
+    each(|engine| {
+        for json in cases {
+            let case = Case::new(json);
+            if let Err(why) = case.compare(&file, engine, Some(Compat::Keras)) {
+                panic!("{}: {}: {why}", engine.device().name, case.name);
+            }
+        }
+    });
+}
+
+const SYSTEMS: [Compat; 6] =
+    [Compat::Torch, Compat::Keras, Compat::TensorFlow, Compat::Sklearn, Compat::Xgboost, Compat::Lightgbm];
+
+/// Any system's conventions with any reduction, on predictions of every size there is. `LOGLOSS_SEED` repeats a run.
+#[test]
+fn far_out_by_convention() {
+    let mut random = Random(seed());
+    for compat in SYSTEMS {
+        for form in FORMS {
+            for reduction in REDUCTIONS {
+                let mut recipe = Recipe::plain(form);
+                (recipe.compat, recipe.reduction, recipe.weighing) = (Some(compat), reduction, Weighing::Elements);
+                recipe.labels = pick(&mut random, &[Labels::Soft, Labels::Hard]);
+                recipe.smoothing = pick(&mut random, &[0.0, 0.1, 1e-3]);
+                recipe.pos_weight = pick(&mut random, &[0, 1, 2]);
+                // (LightGBM does not take both.)
+                recipe.label_weights = (compat != Compat::Lightgbm || recipe.pos_weight == 0) && random.below(2) == 0;
+                recipe.class_weights = random.below(2) == 0;
+                let mut scene = recipe.scene(&mut random, 700, 3);
+                scene.objective = scene.objective.with_invalid(Invalid::Propagate);
+                // With weights so small that neither a product nor the sum of 64 losses leaves f32; and with infinite
+                // losses, beside which no sum tells anything, now and then.
+                scene.weights.iter_mut().for_each(|w| *w *= 0.5f32.powi(12));
+                let infinite = random.below(4) == 0;
+                for x in &mut scene.predictions {
+                    *x = far_out(&mut random, form);
+                    if x.is_infinite() && !infinite {
+                        *x = x.signum() * 8e37;
+                    }
+                }
+                if compat == Compat::Lightgbm {
+                    for z in &mut scene.soft {
+                        let any = [-1.0, 2.0, 7.5, -1e38, f32::INFINITY, f32::NEG_INFINITY, 1e-20, -0.0];
+                        *z = if random.below(3) == 0 { pick(&mut random, &any) } else { *z };
+                    }
+                }
+                each(|engine| {
+                    judge(engine, &scene, 1.0, &format!("{recipe:?}"));
+                });
+            }
+        }
+    }
+}
+
+/// From the middle to the ends, the ends among them.
+fn far_out(random: &mut Random, form: Form) -> f32 {
+    let ends: &[f32] = match form {
+        Form::Logits => &[0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, 1e-45, -1e-40, 8e37, -8e37],
+        Form::Probabilities => {
+            &[0.0, -0.0, 1.0, 1.0 - 0.5 * f32::EPSILON, f32::EPSILON, f32::MIN_POSITIVE, 1e-45, 1e-40]
+        }
+    };
+    match (random.below(4), form) {
+        (0, _) => pick(random, ends),
+        (1, _) => random.prediction(form),
+        (2, Form::Logits) => (200.0 * random.uniform() - 100.0) as f32,
+        (_, Form::Logits) => (10f64.powf(83.0 * random.uniform() - 45.0) * (random.uniform() - 0.5)) as f32,
+        (2, Form::Probabilities) => 0.5f32.powf(149.0 * random.uniform() as f32),
+        (_, Form::Probabilities) => 1.0 - 0.5f32.powf(24.0 * random.uniform() as f32),
+    }
+}
+
+/// LightGBM's labels are signs, however they are stored, and are found to be ignored as they are.
+#[test]
+fn labels_of_any_number() {
+    let mut random = Random(401);
+    let len = BLOCK + 77;
+    let x = random.predictions(Form::Logits, len);
+    let z: Vec<f32> = (0..len)
+        .map(|_| {
+            pick(
+                &mut random,
+                &[-1.0, 0.0, 1.0, 2.0, 0.25, 255.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, 1e-45, -1e-45],
+            )
+        })
+        .collect();
+    let bytes: Vec<u8> = (0..len).map(|_| pick(&mut random, &[0, 0, 0, 1, 2, 7, 255])).collect();
+    let signs: Vec<f32> = z.iter().map(|&z| f32::from(u8::from(z > 0.0))).collect();
+    let ones: Vec<u8> = bytes.iter().map(|&z| u8::from(z > 0)).collect();
+    let keep = |ignored: &dyn Fn(usize) -> bool| pack(&(0..len).map(|i| u8::from(!ignored(i))).collect::<Vec<_>>());
+    let (floats_kept, bytes_kept) = (keep(&|i| z[i] == 255.0), keep(&|i| bytes[i] == 255));
+    let plain = Objective::mean().with_compat(Compat::Lightgbm).with_balanced_labels(1000, 10).expect("both");
+    let ignoring = plain.clone().with_ignore(Ignore::Label(255));
+    each(|engine| {
+        let same = |signed: &Batch<'_>, hard: &Batch<'_>, objective: &Objective| {
+            let wanted = all(engine, hard, &plain);
+            assert_same(&all(engine, signed, objective), &wanted, "signs");
+            let [got, wanted] = [(signed, objective), (hard, &plain)].map(|(batch, o)| engine.totals(batch, o));
+            assert_eq!(got.expect("it fits"), wanted.expect("it fits"));
+            if engine.wgpu().is_some() {
+                let [got, wanted] = [(signed, objective), (hard, &plain)].map(|(batch, o)| resident(engine, batch, o));
+                assert_same(&got, &wanted, "signs on the device");
+            }
+        };
+        same(&batch(Form::Logits, &x, &z), &batch(Form::Logits, &x, &signs), &plain);
+        same(&batch(Form::Logits, &x, &bytes), &batch(Form::Logits, &x, &ones), &plain);
+        let masked = batch(Form::Logits, &x, &signs).with_mask(&floats_kept).expect("as many");
+        same(&batch(Form::Logits, &x, &z), &masked, &ignoring);
+        let masked = batch(Form::Logits, &x, &ones).with_mask(&bytes_kept).expect("as many");
+        same(&batch(Form::Logits, &x, &bytes), &masked, &ignoring);
+
+        // NaN alone is none.
+        let mut spoiled = z.clone();
+        spoiled[BLOCK + 3] = f32::NAN;
+        let spoiled = batch(Form::Logits, &x, &spoiled);
+        let named = |error: Error| {
+            assert!(error.to_string().ends_with("is NaN: targets must not be NaN"), "{error}");
+            assert!(
+                matches!(error, Error::InvalidValue { array: Array::Targets, index, .. } if index == BLOCK as u64 + 3)
+            );
+        };
+        named(engine.evaluate(&spoiled, &plain, Outputs::none()).expect_err("NaN"));
+        if engine.wgpu().is_some() {
+            let there = engine.upload(&spoiled).expect("it fits");
+            let prepared = engine.prepare(&there, &plain, every_output()).expect("valid");
+            named(prepared.evaluate().expect_err("NaN"));
+        }
+        let through = all(engine, &spoiled, &plain.clone().with_invalid(Invalid::Propagate));
+        assert!(results(&through).iter().all(|output| output[BLOCK + 3].is_nan() && !output[BLOCK + 2].is_nan()));
+        assert!(through.mean.is_nan() && through.count == len as u64);
+        // And nobody else takes them.
+        let other = Objective::mean().with_compat(Compat::Xgboost);
+        assert!(engine.evaluate(&batch(Form::Logits, &x, &z), &other, Outputs::none()).is_err());
+    });
+}
+
+#[test]
+fn balanced_labels() {
+    let weights = |negatives, positives, compat: Option<Compat>| {
+        let objective = Objective::mean().with_balanced_labels(negatives, positives).expect("both are there");
+        match compat {
+            Some(compat) => objective.with_compat(compat).label_weights(),
+            None => objective.label_weights(),
+        }
+    };
+    assert_eq!(weights(6, 2, None), Some([8.0 / 12.0, 8.0 / 4.0]));
+    assert_eq!(weights(6, 2, Some(Compat::Sklearn)), Some([8.0 / 12.0, 8.0 / 4.0]));
+    assert_eq!(weights(6, 2, Some(Compat::Lightgbm)), Some([1.0, 3.0]));
+    assert_eq!(weights(2, 5, Some(Compat::Lightgbm)), Some([2.5, 1.0]));
+    let both = Objective::mean().with_balanced_labels(6, 2).and_then(|objective| objective.with_pos_weight([2.0]));
+    let both = both.expect("valid").with_compat(Compat::Lightgbm);
+    let batch = batch(Form::Logits, &[0.5f32, 1.0], &[0u8, 1]);
+    each(|engine| {
+        let refused = |error: Error| assert!(matches!(error, Error::Refused(Refusal::BalancedTwice)), "{error}");
+        refused(engine.evaluate(&batch, &both, Outputs::none()).expect_err("both"));
+        refused(engine.totals(&batch, &both).expect_err("both"));
+        if engine.wgpu().is_some() {
+            let there = engine.upload(&batch).expect("it fits");
+            refused(engine.prepare(&there, &both, every_output()).expect_err("both"));
+        }
+    });
+}
+
+/// What scikit-learn refuses, of a batch and of a stream; and what it does not.
+#[test]
+fn refused_by_scikit_learn() {
+    let len = 3 * BLOCK;
+    let (x, mut z) = (vec![0.25f32; len], vec![1.0f32; len]);
+    let refusal = |engine: &Engine, batch: &Batch<'_>, objective: &Objective| {
+        let whole = engine.evaluate(batch, objective, Outputs::all());
+        let through = objective.clone().with_invalid(Invalid::Propagate);
+        engine.evaluate(batch, &through, Outputs::all()).expect("let through");
+        if engine.wgpu().is_some() && !batch.is_empty() {
+            let there = engine.upload(batch).expect("it fits");
+            let prepared = engine.prepare(&there, objective, every_output()).expect("valid");
+            prepared.evaluate().expect("nobody looks at targets on the device");
+        }
+        match whole {
+            Ok(_) => None,
+            Err(Error::Refused(refusal)) => Some(refusal),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let sklearn = |reduction| Objective::default().with_reduction(reduction).with_compat(Compat::Sklearn);
+    let last = len - 1;
+    each(|engine| {
+        for form in FORMS {
+            for reduction in REDUCTIONS {
+                let objective = sklearn(reduction);
+                let of = |batch: Batch<'_>, objective: &Objective| refusal(engine, &batch, objective);
+                let nothing: [f32; 0] = [];
+                assert_eq!(of(batch(form, &nothing, &nothing), &objective), Some(Refusal::NoSamples));
+                let one = Some(Refusal::OneLabel { label: 1 });
+                assert_eq!(of(batch(form, &x, &z), &objective), one);
+                let bytes = vec![0u8; len];
+                assert_eq!(of(batch(form, &x, &bytes), &objective), Some(Refusal::OneLabel { label: 0 }));
+                z[last] = 0.0;
+                assert_eq!(of(batch(form, &x, &z), &objective), None);
+                let zeros = vec![0.0f32; len];
+                let weightless = batch(form, &x, &z).with_weights(&zeros).expect("as many");
+                assert_eq!(of(weightless, &objective), Some(Refusal::ZeroWeights));
+                let only = |bit: usize| {
+                    let mut mask = vec![0; len / 8];
+                    mask[bit / 8] = 1 << (bit % 8);
+                    mask
+                };
+                let mask = only(last);
+                let masked = batch(form, &x, &z).with_mask(&mask).expect("as many");
+                assert_eq!(of(masked, &objective), Some(Refusal::OneLabel { label: 0 }));
+                let ignoring = objective.clone().with_ignore(Ignore::Label(0));
+                assert_eq!(of(batch(form, &x, &z), &ignoring), one);
+                z[last - 1] = 0.5;
+                let soft = Refusal::SoftLabel { index: last as u64 - 1, value: 0.5 };
+                let wanted = (form == Form::Probabilities).then_some(soft);
+                assert_eq!(of(batch(form, &x, &z), &objective), wanted);
+                let mask = only(last);
+                let masked = batch(form, &x, &z).with_mask(&mask).expect("as many");
+                assert_eq!(of(masked, &objective), Some(Refusal::OneLabel { label: 0 }));
+                (z[last - 1], z[last]) = (1.0, 1.0);
+            }
+            // Over all parts of a stream, each of which has one label.
+            let parts = [vec![1u8; BLOCK], vec![0u8; BLOCK]];
+            let streamed = |parts: &[Vec<u8>]| {
+                let mut stream = engine.stream(&sklearn(Reduction::Sum), None);
+                for part in parts {
+                    stream.push(&batch(form, &x[..BLOCK], part), Outputs::none()).expect("valid");
+                }
+                stream.finish()
+            };
+            assert!(streamed(&parts).is_ok());
+            assert!(matches!(streamed(&parts[..1]), Err(Error::Refused(Refusal::OneLabel { label: 1 }))));
+            assert!(matches!(streamed(&[]), Err(Error::Refused(Refusal::NoSamples))));
+        }
+    });
+}
+
+/// Totals of parts merge to the bits of the whole, in any order.
+#[test]
+fn totals_of_parts() {
+    let mut random = Random(402);
+    let len = 40 * BLOCK + 5;
+    let (x, labels) = (random.predictions(Form::Logits, len), random.labels(len));
+    let weights: Vec<f32> = (0..len).map(|_| 10f64.powf(40.0 * random.uniform() - 20.0) as f32).collect();
+    let objective = Objective::default().with_reduction(Reduction::WeightedMean);
+    assert!(
+        objective.needs_totals(false) && !Objective::mean().needs_totals(false) && Objective::mean().needs_totals(true)
+    );
+    let part = |range: std::ops::Range<usize>| {
+        let batch = batch(Form::Logits, &x[range.clone()], &labels[range.clone()]);
+        batch.with_weights(&weights[range]).expect("as many")
+    };
+    for engine in engines() {
+        let totals = |range| engine.totals(&part(range), &objective).expect("it fits");
+        let whole = totals(0..len);
+        let mut merged = Totals::default();
+        for (from, to) in [(7, 31), (31, 41), (0, 1), (1, 7)] {
+            merged.merge(&totals(from * BLOCK..(to * BLOCK).min(len)));
+        }
+        assert_eq!(merged, whole);
+        assert!(whole.weight.terms().len() > 1, "not just one f64");
+    }
 }
 
 /// Every number of the tables that is changed is found.

@@ -1,6 +1,6 @@
 //! What is left out, and what is left of nothing.
 
-use logloss::{Compat, Form, Ignore, Objective, Outputs, Reduction, Value};
+use logloss::{Compat, Form, Ignore, Invalid, Objective, Outputs, Reduction, Value};
 
 use crate::{
     common::{FORMS, Random, all, batch, each, pack, results},
@@ -121,7 +121,8 @@ fn nothing_counted() {
                 let zero = matches!(compat, Some(Compat::Keras | Compat::Xgboost));
                 let is_mean = |mean: f64| if zero { mean == 0.0 } else { mean.is_nan() };
                 for reduction in REDUCTIONS {
-                    let mut objective = Objective::default().with_reduction(reduction);
+                    // (What scikit-learn refuses is let through.)
+                    let mut objective = Objective::default().with_reduction(reduction).with_invalid(Invalid::Propagate);
                     if let Some(compat) = compat {
                         objective = objective.with_compat(compat);
                     }
@@ -163,6 +164,7 @@ fn nothing_counted() {
                 let x = [0.5f32, 0.25, 0.75];
                 let weightless = batch(form, &x, &[0u8, 1, 1]).with_weights(&[0.0f32; 3]).expect("as many");
                 let mut objective = Objective::default().with_reduction(Reduction::WeightedMean);
+                objective = objective.with_invalid(Invalid::Propagate);
                 if let Some(compat) = compat {
                     objective = objective.with_compat(compat);
                 }
@@ -199,7 +201,7 @@ fn a_class_and_a_row() {
                     _ => assert!(found.mean.is_finite()),
                 }
                 if engine.wgpu().is_some() {
-                    let there = resident(engine, &scene);
+                    let there = resident(engine, &scene.batch(), &scene.objective);
                     crate::scenes::judge_scene(engine, &scene.batch(), &scene.objective, 1.0, &there);
                 }
             });

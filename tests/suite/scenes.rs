@@ -379,6 +379,8 @@ pub struct Worst {
     pub sum: f64,
     pub weight: f64,
     pub value: f64,
+    /// How many results were compared: losses, gradients, hessians, values, and the sum of the weights with the count.
+    pub compared: [u64; 5],
 }
 
 impl Worst {
@@ -390,6 +392,9 @@ impl Worst {
         self.sum = self.sum.max(other.sum);
         self.weight = self.weight.max(other.weight);
         self.value = self.value.max(other.value);
+        for o in 0..5 {
+            self.compared[o] += other.compared[o];
+        }
     }
 }
 
@@ -439,6 +444,7 @@ pub fn judge_scene(engine: &Engine, batch: &Batch<'_>, objective: &Objective, sc
                 outputs[o][i],
                 row.unit
             );
+            worst.compared[o] += 1;
             worst.of_ceiling[o] = worst.of_ceiling[o].max(error / ceiling);
             let wanted = [truth.loss(), truth.gradient(), truth.hessian()][o] * k;
             let off = (f64::from(outputs[o][i]) - wanted).abs() / contract::ulp(sizes[o] * k.abs());
@@ -457,6 +463,12 @@ pub fn judge_scene(engine: &Engine, batch: &Batch<'_>, objective: &Objective, sc
     assert!(worst.sum <= bound(whole.count), "{name}: sum {}, not {}", got.sum, whole.sum);
     worst.weight = apart(got.partials.weight.value(), whole.weight);
     assert!(worst.weight <= bound(whole.count), "{name}: weight {:?}, not {}", got.partials.weight, whole.weight);
+    worst.compared[4] += 1;
+    // Where nothing is reduced the value is the losses.
+    worst.compared[3] += match &whole.value {
+        Value::Elements => worst.compared[0],
+        value => value.vector().map_or(1, |values| values.len() as u64),
+    };
     worst.value = match (&got.value, &whole.value) {
         (Value::Elements, Value::Elements) => 0.0,
         (Value::Scalar(got), Value::Scalar(wanted)) => {

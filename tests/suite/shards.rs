@@ -105,10 +105,10 @@ fn small_bindings() {
                 let what = format!("{reduction:?}, {rows} × {classes}");
                 let whole = all(engine, &scene.batch(), &scene.objective);
                 assert_same(&all(&restricted, &scene.batch(), &scene.objective), &whole, &what);
-                let there = resident(&restricted, &scene);
+                let there = resident(&restricted, &scene.batch(), &scene.objective);
                 assert!(there.run.chunks > 1, "{what}");
                 judge_scene(&restricted, &scene.batch(), &scene.objective, 1.0, &there);
-                let unrestricted = resident(engine, &scene);
+                let unrestricted = resident(engine, &scene.batch(), &scene.objective);
                 assert_same(&there, &unrestricted, &what);
             }
         }
