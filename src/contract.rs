@@ -321,11 +321,11 @@ impl Row {
         if overflows && got.is_infinite() && f64::from(got) * truth > 0.0 {
             return 0.0;
         }
-        // What is flushed is multiplied by weights yet, and by what the focal factor's derivatives have of the loss.
+        // What is flushed is multiplied by weights yet, or by the coefficient alone, and by what the focal factor's derivatives have of the loss.
         let gamma = element.focal.map_or(0.0, |focal| f64::from(focal.gamma()));
         let steep = 1.0 + gamma * (gamma + 2.0) * alone.sizes()[0].clamp(1.0, 128.0);
         let weight = if self.output == Output::Loss { element.total_weight() } else { element.derivative_weight() };
-        let weights = weight * (1.0 + element.pos_weight) * k.abs();
+        let weights = (weight * (1.0 + element.pos_weight)).max(1.0) * k.abs();
         let flushed = SMALLEST * (1.0 + 8.0 * 2f64.powi(-23)) * weights.max(1.0) * steep;
         let apart = distance(got, [truth, 0.0]);
         let apart = if apart.is_finite() { (apart - flushed).max(0.0) } else { apart };

@@ -52,14 +52,14 @@ impl Work {
 ///
 /// ```text
 /// z ← 1 where z > 0, else 0                              if `binarize`
-/// w = u = v·class_weight[c]·(w₀·(1 − z) + w₁·z)
-/// u ← u·pos_weight[c] where z = 1, q = 1                 if `weigh_positives`; else q = pos_weight[c]
+/// w = v·class_weight[c]·(w₀·(1 − z) + w₁·z), pull = w
+/// pull ← pull·pos_weight[c] where z = 1, q = 1           if `weigh_positives`; else q = pos_weight[c]
 /// w ← v·class_weight[c]                                  if `unlabelled_loss`
 /// A = (1 − z)·(1 − a) + a/2        B = q·(z·(1 − a) + a/2)
 /// ℓ = w·(A·t₀ + B·t₁)·(focal factor)                     t₀ = −log(1 − p), t₁ = −log p, clipped
 /// ```
 ///
-/// in this order of operations, each rounded to f32. u takes the place of w in gradient and hessian: a booster's
+/// in this order of operations, each rounded to f32. The pull takes the place of w in gradient and hessian: a booster's
 /// metric does not know of the weights that its objective balances the labels with.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Family {

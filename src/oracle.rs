@@ -485,9 +485,23 @@ mod tests {
         close(at(Compat::Xgboost, Form::Logits, 100.0, 0.0).loss(), 36.8414);
         assert_eq!(at(Compat::Xgboost, Form::Logits, 100.0, 0.0).hessian(), 1e-16);
         close(at(Compat::Lightgbm, Form::Logits, -100.0, 0.5).loss(), 34.5388);
-        let xgboost = Element { pos_weight: 3.0, ..Element::new(Form::Logits, 0.0, 1.0) };
-        assert_eq!(Element { compat: Some(Compat::Xgboost), ..xgboost }.total_weight(), 3.0);
-        assert_eq!(xgboost.total_weight(), 1.0);
+        let plain = Element { pos_weight: 3.0, label_weights: [1.0, 5.0], ..Element::new(Form::Logits, 0.0, 1.0) };
+        let [xgboost, lightgbm] =
+            [Compat::Xgboost, Compat::Lightgbm].map(|compat| Element { compat: Some(compat), ..plain });
+        let weights = |element: Element| [element.total_weight(), element.derivative_weight()];
+        assert_eq!(weights(plain), [5.0, 5.0]);
+        assert_eq!(weights(xgboost), [5.0, 15.0]);
+        assert_eq!(weights(lightgbm), [1.0, 15.0]);
+        let ln_2 = 2f64.ln();
+        assert_eq!([lightgbm.truth().loss(), lightgbm.truth().gradient()], [ln_2, -7.5]);
+        // Any number is a label, and the sign tells which.
+        for (target, label) in [(-1.0, 0.0), (0.0, 0.0), (1e-300, 1.0), (7.0, 1.0), (f64::NEG_INFINITY, 0.0)] {
+            assert_eq!(Element { target, ..lightgbm }.label(), label);
+        }
+        assert!(Element { target: f64::NAN, ..lightgbm }.truth().loss().is_nan());
+        // What weighs nothing is invalid all the same.
+        let weightless = Element { weight: 0.0, prediction: f64::NAN, ..lightgbm };
+        assert!(weightless.truth().loss().is_nan() && weightless.truth().hessian().is_nan());
     }
 
     #[test]
