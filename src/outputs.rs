@@ -152,8 +152,6 @@ pub(crate) struct Slices<'a> {
     pub rows: Option<&'a mut [f64]>,
     /// Values a row.
     pub classes: usize,
-    /// Whether a CPU writes them around its caches.
-    pub streaming: bool,
 }
 
 /// The vectors made for the sinks that wanted new ones.
@@ -233,7 +231,7 @@ impl<'a> Views<'a> {
             };
         }
         let [loss, gradient, hessian] = slices;
-        Slices { loss, gradient, hessian, rows: None, classes: 1, streaming: false }
+        Slices { loss, gradient, hessian, rows: None, classes: 1 }
     }
 
     /// Narrows what was computed into `scratch`, and goes on behind the first `len` values.
@@ -281,7 +279,6 @@ impl<'a> Slices<'a> {
             hessian: split_off(&mut self.hessian, len),
             rows: split_off(&mut self.rows, len / self.classes.max(1)),
             classes: self.classes,
-            streaming: self.streaming,
         }
     }
 }

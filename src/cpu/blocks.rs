@@ -3,7 +3,7 @@
 use fearless_simd::prelude::*;
 
 use super::{
-    decode, streaming,
+    decode,
     tile::{Formula, LANES, Logits, Probabilities, TILE, Tile, add_losses, sum_lanes},
 };
 use crate::{Batch, Form, Partials, batch::invalid, exact_sum::Adder, outputs::Slices, partials::BLOCK};
@@ -86,13 +86,13 @@ fn run<S: Simd, F: Formula, const GRADIENT: bool, const HESSIAN: bool>(
                         decode::short(len, |i| targets.get(start + i), &mut buffers.z),
                     )
                 };
-                let direct = len == TILE && !outputs.streaming;
+                // Straight into the caller's memory, except for what is not wanted and for a tile cut short.
                 let mut tile = Tile {
                     x,
                     z,
-                    loss: destination(&mut outputs.loss, start, direct, &mut buffers.loss),
-                    gradient: destination(&mut outputs.gradient, start, direct, &mut buffers.gradient),
-                    hessian: destination(&mut outputs.hessian, start, direct, &mut buffers.hessian),
+                    loss: destination(&mut outputs.loss, start, &mut buffers.loss),
+                    gradient: destination(&mut outputs.gradient, start, &mut buffers.gradient),
+                    hessian: destination(&mut outputs.hessian, start, &mut buffers.hessian),
                     e: &mut buffers.e,
                 };
                 if F::compute::<S, GRADIENT, HESSIAN>(simd, &mut tile, coefficient) {
@@ -103,54 +103,38 @@ fn run<S: Simd, F: Formula, const GRADIENT: bool, const HESSIAN: bool>(
                     tile.loss[len..].fill(0.0);
                 }
                 add_losses(simd, tile.loss, &mut lanes);
-                if !direct {
-                    outputs.hand_out(start, [&buffers.loss, &buffers.gradient, &buffers.hessian]);
+                if len < TILE {
+                    copy_back(&mut outputs.loss, start, &buffers.loss);
+                    copy_back(&mut outputs.gradient, start, &buffers.gradient);
+                    copy_back(&mut outputs.hessian, start, &buffers.hessian);
                 }
                 if (start + TILE).is_multiple_of(BLOCK) || start + TILE >= part.len() {
                     adder.add(sum_lanes(&lanes));
                     lanes = [0.0; LANES];
                 }
             }
-            outputs.settle();
             Partials { sum: adder.finish(), count: part.len() as u64, first_invalid, ..Partials::default() }
         },
     )
 }
 
-/// Where a tile of `output` is computed: in the caller's memory if that is to be so, and the output wanted.
+/// The whole tile of `output` at `start`, or `buffer`.
 #[inline(always)]
 pub(crate) fn destination<'a>(
     output: &'a mut Option<&mut [f32]>,
     start: usize,
-    direct: bool,
     buffer: &'a mut [f32; TILE],
 ) -> &'a mut [f32; TILE] {
-    match output {
-        Some(values) if direct => values[start..].first_chunk_mut().unwrap_or(buffer),
-        _ => buffer,
-    }
+    output.as_mut().and_then(|values| values[start..].first_chunk_mut()).unwrap_or(buffer)
 }
 
-impl Slices<'_> {
-    /// Hands out the tile at `start`, or as much of it as there is, which was computed elsewhere.
-    pub(crate) fn hand_out(&mut self, start: usize, tile: [&[f32; TILE]; 3]) {
-        for (output, tile) in [&mut self.loss, &mut self.gradient, &mut self.hessian].into_iter().zip(tile) {
-            let Some(values) = output else { continue };
-            let rest = &mut values[start..];
-            let len = rest.len().min(TILE);
-            if self.streaming {
-                streaming::copy(&tile[..len], &mut rest[..len]);
-            } else {
-                rest[..len].copy_from_slice(&tile[..len]);
-            }
-        }
-    }
-
-    /// Ends what was handed out.
-    pub(crate) fn settle(&self) {
-        if self.streaming {
-            streaming::fence();
-        }
+/// Hands out what a tile cut short left in its buffer.
+#[cold]
+#[inline(never)]
+pub(crate) fn copy_back(output: &mut Option<&mut [f32]>, start: usize, buffer: &[f32; TILE]) {
+    if let Some(values) = output {
+        let rest = &mut values[start..];
+        rest.copy_from_slice(&buffer[..rest.len()]);
     }
 }
 

@@ -7,7 +7,7 @@
 use fearless_simd::prelude::*;
 
 use super::{
-    blocks::destination,
+    blocks::{copy_back, destination},
     decode,
     family::{Weight, element_weight, family_element, label},
     lanes::{F32s, K, Mask},
@@ -317,11 +317,10 @@ pub(crate) fn evaluate<S: Simd>(
         let len = TILE.min(part.len() - start);
         let (values, ignored) = staging.tile(simd, part, family, start, len, true);
         partials.count += (TILE - ignored.count()) as u64;
-        let direct = len == TILE && !outputs.streaming;
         let mut results = Results {
-            loss: destination(&mut outputs.loss, start, direct, &mut loss),
-            gradient: destination(&mut outputs.gradient, start, direct, &mut gradient),
-            hessian: destination(&mut outputs.hessian, start, direct, &mut hessian),
+            loss: destination(&mut outputs.loss, start, &mut loss),
+            gradient: destination(&mut outputs.gradient, start, &mut gradient),
+            hessian: destination(&mut outputs.hessian, start, &mut hessian),
             weight: &mut weight,
         };
         let suspicious = kernel(simd, &values, &mut results, family, work.coefficient);
@@ -342,8 +341,10 @@ pub(crate) fn evaluate<S: Simd>(
         if let Some(rows) = &mut rows {
             rows.add(&results.loss[..len], &ignored);
         }
-        if !direct {
-            outputs.hand_out(start, [&loss, &gradient, &hessian]);
+        if len < TILE {
+            copy_back(&mut outputs.loss, start, &loss);
+            copy_back(&mut outputs.gradient, start, &gradient);
+            copy_back(&mut outputs.hessian, start, &hessian);
         }
         if (start + TILE).is_multiple_of(BLOCK) || start + TILE >= part.len() {
             for (adder, lanes) in adders.iter_mut().zip(&lanes) {
@@ -356,7 +357,6 @@ pub(crate) fn evaluate<S: Simd>(
             }
         }
     }
-    outputs.settle();
     let [sum, weight] = adders.map(Adder::finish);
     Partials { sum, weight, classes: classes.map_or_else(Vec::new, ClassSums::finish), ..partials }
 }

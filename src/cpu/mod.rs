@@ -2,8 +2,7 @@
 //!
 //! Threads take runs of blocks off a part until none is left ([`threads`]); a run goes through its blocks tile by tile
 //! ([`blocks`]; [`general`] where more than the plain loss is in use); a tile is decoded to f32 ([`decode`]), computed
-//! on and summed ([`tile`]) while it lies in the first-level cache, and what the caches would not hold is written
-//! around them ([`streaming`]). The arithmetic of one element is in [`element`] and [`family`], on [`lanes`], twins of `shaders/element.wgsl` and `shaders/family.wgsl`.
+//! on and summed ([`tile`]) while it lies in the first-level cache. The arithmetic of one element is in [`element`] and [`family`], on [`lanes`], twins of `shaders/element.wgsl` and `shaders/family.wgsl`.
 //!
 //! # Determinism
 //! The result is a function of the values and of whether the instruction set fuses multiply-adds. It does not
@@ -29,7 +28,6 @@ mod family;
 mod family_tests;
 mod general;
 mod lanes;
-mod streaming;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -40,14 +38,12 @@ mod tile;
 pub(crate) struct Cpu {
     level: Level,
     threads: threads::Threads,
-    /// Bytes in the largest cache. What is written by a call that touches more goes around it.
-    cache: usize,
 }
 
 impl Cpu {
     /// The best level there is, on rayon's global pool.
     pub(crate) fn global() -> Self {
-        Self { level: Level::new(), threads: threads::Threads::Global, cache: streaming::cache_bytes() }
+        Self { level: Level::new(), threads: threads::Threads::Global }
     }
 
     /// The best level there is, on `threads` threads, or rayon's global pool if that is not said.
@@ -57,7 +53,7 @@ impl Cpu {
 
     /// As [`Cpu::new`], on a given level.
     pub(crate) fn with_level(level: Level, threads: Option<NonZeroUsize>) -> Result<Self> {
-        Ok(Self { level, threads: threads::Threads::new(threads)?, cache: streaming::cache_bytes() })
+        Ok(Self { level, threads: threads::Threads::new(threads)? })
     }
 
     /// The instruction set and the number of threads.
@@ -75,9 +71,7 @@ impl Cpu {
     /// whole batch. Each output wanted is as long as `part`; the loss is not scaled, gradient and hessian are
     /// multiplied by the coefficient. An invalid value has NaN in each of its outputs. Where the means of rows are
     /// wanted, `part` starts and ends with a row.
-    pub(crate) fn evaluate(&self, part: &Batch<'_>, work: &Work, first: u64, mut outputs: Slices<'_>) -> Partials {
-        let written = size_of::<f32>() * part.len() * outputs.count();
-        outputs.streaming = written > 0 && part.bytes() as usize + written > self.cache;
+    pub(crate) fn evaluate(&self, part: &Batch<'_>, work: &Work, first: u64, outputs: Slices<'_>) -> Partials {
         let Some(family) = &work.family else {
             return match work.sums {
                 Sums::All => self.plain(part, work.coefficient, first, outputs),

@@ -363,38 +363,6 @@ fn any_length() {
     }
 }
 
-/// Stores around the caches write what ordinary ones do, wherever an output starts, and nothing beside it.
-#[test]
-fn streaming_stores_change_nothing() {
-    for len in [1, TILE - 1, TILE, BLOCK + 5, 40 * BLOCK + 13] {
-        let x: Vec<f32> = (0..len).map(|i| (i as f32 * 0.37).sin() * 20.0).collect();
-        let z: Vec<u8> = (0..len).map(|i| (i % 3 == 0).into()).collect();
-        let batch = Batch::logits(&x, &z).unwrap();
-        for (threads, offset) in [(1, 0), (1, 1), (1, 3), (3, 2)] {
-            let evaluate = |cache: usize| {
-                let cpu = Cpu { cache, ..cpu(Level::new(), threads) };
-                let mut outputs = [(); 3].map(|()| vec![-7.0f32; len + 8]);
-                let [loss, gradient, hessian] = &mut outputs;
-                let inside = |values| Some(&mut <[f32]>::split_at_mut(values, offset).1[..len]);
-                let slices = Slices {
-                    loss: inside(loss),
-                    gradient: inside(gradient),
-                    hessian: inside(hessian),
-                    ..Slices::default()
-                };
-                (cpu.evaluate(&batch, &plain(0.5), 0, slices), outputs)
-            };
-            let (partials, outputs) = evaluate(0);
-            assert_eq!((&partials, &outputs), (&evaluate(usize::MAX).0, &evaluate(usize::MAX).1), "{len}, {offset}");
-            for output in outputs {
-                let outside = output[..offset].iter().chain(&output[offset + len..]);
-                assert!(outside.into_iter().all(|v| *v == -7.0), "{len}, {offset}");
-                assert!(output[offset..offset + len].iter().all(|v| *v != -7.0), "{len}, {offset}");
-            }
-        }
-    }
-}
-
 #[test]
 fn outputs_not_wanted_change_nothing() {
     let len = BLOCK + 100;
