@@ -266,11 +266,6 @@ impl<'a> Slices<'a> {
         [self.loss.is_some(), self.gradient.is_some(), self.hessian.is_some()]
     }
 
-    /// How many are wanted.
-    pub fn count(&self) -> usize {
-        self.wanted().into_iter().filter(|on| *on).count()
-    }
-
     /// Splits off the first `len` values of each.
     pub fn split_off(&mut self, len: usize) -> Slices<'a> {
         Slices {

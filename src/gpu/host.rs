@@ -1,5 +1,5 @@
 //! Batches in host memory: chunks stream through a ring of slots, so that copying in, computing and copying out
-//! overlap.
+//! overlap. Where the device shares the host's memory it computes on the memory that is mapped.
 
 use std::{
     collections::VecDeque,
@@ -14,7 +14,7 @@ use crate::{
         Gpu,
         buffers::{self, BufferRegion},
         pass::{Arrays, CLASS_SUM, Pass, Task},
-        pipelines::{FamilySpec, OutputType, Spec, TargetType},
+        pipelines::{FamilySpec, OutputType, Spec, TargetType, WeightType},
         result::{self, ResultBlock},
     },
     outputs::Slices,
@@ -35,6 +35,9 @@ const VALUE_BYTES: u64 = 13;
 /// Rings kept warm: a training loop and its evaluation.
 const RINGS: usize = 2;
 
+/// Offsets that any device binds at.
+const ALIGNMENT: u64 = 256;
+
 /// Bytes of a readback buffer before the outputs: the result block, two timestamps, and up to an alignment.
 const HEAD: u64 = 512;
 
@@ -49,15 +52,19 @@ pub(crate) struct Ring {
     slots: Vec<Slot>,
 }
 
-/// Memory for one chunk in flight, on both sides.
+/// Memory for one chunk in flight, on both sides. Where host and device share it there is one side: the device
+/// computes on what the host maps, and nothing is copied in between.
 #[derive(Debug)]
 struct Slot {
     pass: Pass,
     /// Where the host writes inputs, one behind the other; mapped whenever the slot is free.
     staging: wgpu::Buffer,
-    /// Predictions, targets, weights, mask: where each lies on the device, and where in the staging buffer.
-    inputs: Vec<(wgpu::Buffer, u64)>,
-    outputs: [Option<wgpu::Buffer>; 3],
+    /// Predictions, targets, weights, mask: where each lies in the staging buffer, and on the device if that is elsewhere.
+    inputs: Vec<(u64, Option<wgpu::Buffer>)>,
+    /// Loss, gradient, hessian: where each that is wanted lies in the readback buffer, and on the device if elsewhere.
+    outputs: Vec<(u64, Option<wgpu::Buffer>)>,
+    /// Where sums by class or row lie in the readback buffer.
+    values_at: u64,
     /// Where the host reads results; mapped only while it does.
     readback: wgpu::Buffer,
     timer: Option<Timer>,
@@ -190,44 +197,49 @@ impl Gpu {
         let len = chunk.len() as u64;
         let slot = &mut ring.slots[index];
         let arrays = arrays_of(chunk);
-        for ((_, at), bytes) in slot.inputs.iter().zip(&arrays) {
+        for ((at, _), bytes) in slot.inputs.iter().zip(&arrays) {
             copy_in(&slot.staging, *at, bytes)?;
         }
         phases.upload += started.elapsed();
-        let (submission, at) = buffers::scoped(&self.device, || self.submit(slot, chunk, task, ring.spec.sums)).await?;
+        let (submission, end) =
+            buffers::scoped(&self.device, || self.submit(slot, chunk, task, ring.spec.sums)).await?;
         let mapped: [std::pin::Pin<Box<dyn buffers::Ready>>; 2] = [
-            Box::pin(buffers::map(slot.readback.slice(..at), wgpu::MapMode::Read)),
+            Box::pin(buffers::map(slot.readback.slice(..end), wgpu::MapMode::Read)),
             Box::pin(buffers::map(slot.staging.slice(..), wgpu::MapMode::Write)),
         ];
         Ok(InFlight { slot: index, first, len, outputs, submission, submitted: Instant::now(), mapped })
     }
 
-    /// Submits the evaluation of a chunk that is staged. Returns also how many bytes there will be to read back.
+    /// Submits the evaluation of a chunk that is staged. Returns also where what is read back will end.
     fn submit(&self, slot: &mut Slot, chunk: &Batch<'_>, task: &Task, sums: Sums) -> (wgpu::SubmissionIndex, u64) {
         let (len, arrays) = (chunk.len() as u64, arrays_of(chunk));
         slot.staging.unmap();
         slot.pass.set_work(&self.queue, len, Some(chunk.phase() as u32), task);
         let mut encoder = self.device.create_command_encoder(&Default::default());
-        for ((buffer, at), bytes) in slot.inputs.iter().zip(&arrays) {
-            let size = (bytes.len() as u64).next_multiple_of(4);
-            encoder.copy_buffer_to_buffer(&slot.staging, *at, buffer, 0, size);
+        for ((at, buffer), bytes) in slot.inputs.iter().zip(&arrays) {
+            if let Some(buffer) = buffer {
+                let size = (bytes.len() as u64).next_multiple_of(4);
+                encoder.copy_buffer_to_buffer(&slot.staging, *at, buffer, 0, size);
+            }
         }
         slot.pass.record(&mut encoder, slot.timer.as_ref().map(Timer::writes));
         encoder.copy_buffer_to_buffer(slot.pass.result(), 0, &slot.readback, 0, ResultBlock::SIZE);
         if let Some(timer) = &slot.timer {
             timer.resolve(&mut encoder, &slot.readback, ResultBlock::SIZE);
         }
-        let mut at = HEAD;
-        for output in slot.outputs.iter().flatten() {
-            encoder.copy_buffer_to_buffer(output, 0, &slot.readback, at, len * 4);
-            at += len * 4;
+        let mut end = HEAD;
+        for (at, buffer) in &slot.outputs {
+            if let Some(buffer) = buffer {
+                encoder.copy_buffer_to_buffer(buffer, 0, &slot.readback, *at, len * 4);
+            }
+            end = at + len * 4;
         }
         if let Some(values) = &slot.pass.values {
             let bytes = values_bytes(sums, len, chunk.classes() as u64);
-            encoder.copy_buffer_to_buffer(values, 0, &slot.readback, at, bytes);
-            at += bytes;
+            encoder.copy_buffer_to_buffer(values, 0, &slot.readback, slot.values_at, bytes);
+            end = slot.values_at + bytes;
         }
-        (self.queue.submit([encoder.finish()]), at)
+        (self.queue.submit([encoder.finish()]), end)
     }
 
     /// Waits for a chunk and copies its results out.
@@ -239,20 +251,20 @@ impl Gpu {
         let waited = chunk.submitted.elapsed();
         let started = Instant::now();
         let slot = &ring.slots[chunk.slot];
-        let values = values_bytes(ring.spec.sums, chunk.len, ring.classes);
         {
-            let bytes = view(&slot.readback, HEAD + chunk.outputs.count() as u64 * chunk.len * 4 + values)?;
-            let (head, mut rest) = bytes.split_at(HEAD as usize);
-            let (block, ticks) = head.split_at(ResultBlock::SIZE as usize);
+            let values = values_bytes(ring.spec.sums, chunk.len, ring.classes);
+            let end = slot.outputs.last().map_or(HEAD, |(at, _)| at + chunk.len * 4);
+            let bytes = view(&slot.readback, if values > 0 { slot.values_at + values } else { end })?;
+            let (block, ticks) = bytes[..HEAD as usize].split_at(ResultBlock::SIZE as usize);
             let mut found = bytemuck::pod_read_unaligned::<ResultBlock>(block).partials();
             found.first_invalid = found.first_invalid.map(|index| chunk.first + index);
             phases.kernel += self.kernel_time(ticks).unwrap_or(waited);
             let (outputs, rows) = chunk.outputs.into_each();
-            for output in outputs.into_iter().flatten() {
-                let (values, next) = rest.split_at(size_of_val(output));
+            for (output, (at, _)) in outputs.into_iter().flatten().zip(&slot.outputs) {
+                let values = &bytes[*at as usize..][..size_of_val(output)];
                 bytemuck::cast_slice_mut(output).copy_from_slice(values);
-                rest = next;
             }
+            let rest = &bytes[bytes.len() - values as usize..];
             if ring.spec.sums == Sums::EachClass {
                 found.classes = class_partials(rest, found.first_invalid.is_some());
             }
@@ -281,31 +293,59 @@ impl Slot {
         use wgpu::BufferUsages as Usage;
         let device = &gpu.device;
         let classes = part.classes() as u64;
-        let mut staged = 0;
-        let mut inputs = Vec::new();
-        let mut input = |bytes: u64| {
-            let buffer = buffers::make(device, "logloss chunk", bytes, Usage::STORAGE | Usage::COPY_DST);
-            inputs.push((buffer.clone(), staged));
-            // A mapped range starts at a multiple of 8.
-            staged += bytes.next_multiple_of(8);
-            BufferRegion::from(buffer)
-        };
-        let predictions = input(spec.prediction.bytes(capacity));
-        let targets = input(spec.target.bytes(capacity));
+        let wanted = spec.outputs.iter().flatten().count() as u64;
+        let values_at = HEAD + wanted * capacity * 4;
         let weight = spec.family.and_then(|family| family.weight);
-        let weights = weight.map(|(ty, shape)| {
-            let count = match shape {
+        let weights_bytes = |(ty, shape): (WeightType, WeightShape)| {
+            ty.bytes(match shape {
                 WeightShape::Elements => capacity,
                 // A chunk may start and end inside a row.
                 WeightShape::Samples => capacity / classes + 2,
-            };
-            (ty, shape, input(ty.bytes(count)))
-        });
-        let mask = part.mask().map(|_| input(TargetType::Bits.bytes(capacity)));
-        let output = |ty: Option<OutputType>| {
-            let usage = Usage::STORAGE | Usage::COPY_SRC;
-            ty.map(|ty| (ty, buffers::make(device, "logloss chunk", ty.bytes(capacity), usage).into()))
+            })
         };
+        let bytes = [
+            Some(spec.prediction.bytes(capacity)),
+            Some(spec.target.bytes(capacity)),
+            weight.map(weights_bytes),
+            part.mask().map(|_| TargetType::Bits.bytes(capacity)),
+        ];
+        let on_both = if gpu.shares_memory { Usage::STORAGE } else { Usage::empty() };
+        let staging = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("logloss staging"),
+            size: bytes.iter().flatten().map(|bytes| bytes.next_multiple_of(ALIGNMENT)).sum(),
+            usage: Usage::MAP_WRITE | Usage::COPY_SRC | on_both,
+            mapped_at_creation: true,
+        });
+        let usage = Usage::MAP_READ | Usage::COPY_DST | on_both;
+        let size = values_at + values_bytes(spec.sums, capacity, classes);
+        let readback = buffers::make(device, "logloss readback", size, usage);
+        // A region of the buffer that the host maps, or a buffer of the device's own.
+        let place = |mapped: &wgpu::Buffer, at: u64, bytes: u64, usage: Usage| {
+            if gpu.shares_memory {
+                return (BufferRegion::new(mapped.clone(), at), None);
+            }
+            let buffer = buffers::make(device, "logloss chunk", bytes, Usage::STORAGE | usage);
+            (BufferRegion::from(buffer.clone()), Some(buffer))
+        };
+        let (mut inputs, mut staged) = (Vec::new(), 0);
+        let regions = bytes.map(|bytes| {
+            let bytes = bytes?;
+            let (region, buffer) = place(&staging, staged, bytes, Usage::COPY_DST);
+            inputs.push((staged, buffer));
+            staged += bytes.next_multiple_of(ALIGNMENT);
+            Some(region)
+        });
+        let [Some(predictions), Some(targets), weights, mask] = regions else {
+            unreachable!("every batch has predictions and targets");
+        };
+        let mut outputs = Vec::new();
+        let output_regions = spec.outputs.map(|ty| {
+            let ty = ty?;
+            let at = HEAD + outputs.len() as u64 * capacity * 4;
+            let (region, buffer) = place(&readback, at, ty.bytes(capacity), Usage::COPY_SRC);
+            outputs.push((at, buffer));
+            Some((ty, region))
+        });
         let arrays = Arrays {
             form: spec.form,
             len: capacity,
@@ -314,23 +354,17 @@ impl Slot {
             predictions,
             target: spec.target,
             targets,
-            weights,
+            weights: weight.zip(weights).map(|((ty, shape), region)| (ty, shape, region)),
             mask,
-            outputs: spec.outputs.map(output),
+            outputs: output_regions,
         };
-        let wanted = spec.outputs.iter().flatten().count() as u64;
-        let readback = HEAD + wanted * capacity * 4 + values_bytes(spec.sums, capacity, classes);
         Ok(Self {
             pass: Pass::new(gpu, &arrays, task)?,
-            staging: device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("logloss staging"),
-                size: staged,
-                usage: Usage::MAP_WRITE | Usage::COPY_SRC,
-                mapped_at_creation: true,
-            }),
+            staging,
             inputs,
-            outputs: arrays.outputs.map(|output| output.map(|(_, region)| region.buffer)),
-            readback: buffers::make(device, "logloss readback", readback, Usage::MAP_READ | Usage::COPY_DST),
+            outputs,
+            values_at,
+            readback,
             timer: gpu.timestamp_period.map(|_| Timer::new(device)),
         })
     }

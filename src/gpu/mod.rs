@@ -27,6 +27,8 @@ pub(crate) struct Gpu {
     /// Bound in place of what is not in use: three outputs, for a binding that is written must be bound once, and
     /// inputs.
     pub unused: [wgpu::Buffer; 4],
+    /// Whether the device computes on memory that the host maps: what is copied in need not be copied again.
+    pub shares_memory: bool,
     /// Nanoseconds a tick of the device's clock, where it has one.
     pub timestamp_period: Option<f32>,
     /// Staging buffers kept warm between evaluations of host memory.
@@ -36,9 +38,14 @@ pub(crate) struct Gpu {
 impl Gpu {
     /// Opens an adapter, with `limits` or the best it has.
     pub async fn open(adapter: &wgpu::Adapter, limits: Option<wgpu::Limits>) -> Result<Self> {
+        let mut wanted = wgpu::Features::TIMESTAMP_QUERY;
+        // A card with memory of its own would compute across the bus.
+        if matches!(adapters::describe(&adapter.get_info()).kind, DeviceKind::IntegratedGpu | DeviceKind::Software) {
+            wanted |= wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("logloss"),
-            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_features: adapter.features() & wanted,
             required_limits: limits.unwrap_or_else(|| adapter.limits()),
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
@@ -62,7 +69,9 @@ impl Gpu {
         });
         let (pipelines, unused) = made.await?;
         let info = Arc::new(adapters::describe(&device.adapter_info()));
+        let mappable = device.features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS);
         Ok(Self {
+            shares_memory: mappable && matches!(info.kind, DeviceKind::IntegratedGpu | DeviceKind::Software),
             info,
             timestamp_period: device
                 .features()
