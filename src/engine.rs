@@ -273,8 +273,8 @@ impl Engine {
                 &global
             }
         };
-        let family = Family::new(batch.form(), batch.weights().is_some(), batch.mask().is_some(), objective);
-        let (count, weight) = cpu.totals(batch, &family.unwrap_or_else(Family::plain));
+        let family = Family::of(batch.form(), batch.weights().is_some(), batch.mask().is_some(), objective);
+        let (count, weight) = cpu.totals(batch, &family);
         Ok(Totals { count, weight })
     }
 

@@ -81,7 +81,7 @@ impl Adder {
             (Some(sum), _) => sum.add(value),
             (None, None) => self.first = Some(value),
             (None, Some(first)) => {
-                let sum = self.sum.insert(SPARE.take().unwrap_or_default());
+                let sum = self.sum.insert(SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default());
                 sum.add(first);
                 sum.add(value);
             }
@@ -99,7 +99,7 @@ impl Adder {
             let mut term = sum.sum();
             if term == 0.0 {
                 // Nothing is left in it.
-                SPARE.set(Some(sum));
+                let _ = SPARE.try_with(|spare| spare.set(Some(sum)));
                 return ExactSum { terms };
             }
             if !term.is_finite() {
@@ -107,10 +107,20 @@ impl Adder {
                 return ExactSum { terms };
             }
             sum.add(-term);
-            // xsum 0.1 rounds a negative sum away from 0 even where it is a number of 53 bits.
-            let nearest = term + sum.sum();
-            sum.add(term - nearest);
-            term = nearest;
+            if term < 0.0 {
+                // xsum 0.1 rounds a negative sum away from 0 also where it is a number of 53 bits.
+                let rest = sum.sum();
+                let whole = term + rest;
+                if whole - term == rest {
+                    sum.add(-rest);
+                    let exact = sum.sum() == 0.0;
+                    if exact {
+                        term = whole;
+                    } else {
+                        sum.add(rest);
+                    }
+                }
+            }
             terms.push(term);
         }
     }
@@ -138,6 +148,13 @@ mod tests {
             assert_eq!(ExactSum::of([1.0, value, -1.0]).terms(), [value]);
         }
         assert_eq!(ExactSum::of([-1e300, -1.0, 1e-300]).terms(), [-1e300, -1.0, 1e-300]);
+    }
+
+    #[test]
+    fn ties_are_told_by_what_is_far_below() {
+        let above = 1.0 + f64::EPSILON;
+        assert_eq!(ExactSum::of([above, f64::EPSILON / 2.0, -1e-60]).value(), above);
+        assert_eq!(ExactSum::of([f64::MAX, 2f64.powi(970), -1.0]).value(), f64::MAX);
     }
 
     #[test]

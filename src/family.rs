@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Focal, Form, Ignore, Objective, Reduction, compat::Conventions};
+use crate::{Focal, Form, Ignore, Invalid, Objective, Reduction, compat::Conventions};
 
 /// What the sums are taken over, beside everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -37,11 +37,12 @@ impl Work {
             Reduction::PerRow => Sums::EachRow,
             _ => Sums::All,
         };
-        let mut family = Family::new(form, weights, mask, objective);
-        if sums != Sums::All || objective.reduction() == Reduction::WeightedMean {
-            // Classes and rows count, and weights are summed, as they are in the family.
-            family = Some(family.unwrap_or_else(Family::plain));
-        }
+        // Classes and rows count, and weights are summed, as they are in the family.
+        let family = if sums != Sums::All || objective.reduction() == Reduction::WeightedMean {
+            Some(Family::of(form, weights, mask, objective))
+        } else {
+            Family::new(form, weights, mask, objective)
+        };
         Self { coefficient, family, sums, empty: objective.empty_mean() }
     }
 }
@@ -76,6 +77,8 @@ pub(crate) struct Family {
     pub alpha: [f32; 2],
     /// What is clipped and floored.
     pub conventions: Conventions,
+    /// Whether invalid values are let through: then one with an invalid target is counted, and weighs nothing.
+    pub propagate: bool,
     /// Which parts of the above are not at their neutral value: what code is specialised by.
     pub uses: Uses,
 }
@@ -102,8 +105,15 @@ impl Family {
             gamma: 0.0,
             alpha: [1.0, 1.0],
             conventions: Conventions::PLAIN,
+            propagate: false,
             uses: Uses::default(),
         }
+    }
+
+    /// What `objective` asks of a batch of predictions of that form, the plain loss too.
+    pub fn of(form: Form, weights: bool, mask: bool, objective: &Objective) -> Self {
+        let propagate = objective.invalid() == Invalid::Propagate;
+        Self::new(form, weights, mask, objective).unwrap_or_else(|| Self { propagate, ..Self::plain() })
     }
 
     /// What `objective` asks of a batch of predictions of that form, or none if that is the plain loss.
@@ -130,6 +140,7 @@ impl Family {
             gamma: focal.as_ref().map_or(0.0, Focal::gamma),
             alpha: focal.and_then(|focal| focal.alpha()).map_or([1.0, 1.0], |alpha| [1.0 - alpha, alpha]),
             conventions: conventions.unwrap_or(Conventions::PLAIN),
+            propagate: objective.invalid() == Invalid::Propagate,
             uses: Uses { classes: entries > 1, focal: focal.is_some(), conventions: conventions.is_some() },
         })
     }

@@ -332,7 +332,8 @@ impl Objective {
             (Some(Ignore::Nan), Targets::F32(_)) | (None, _) => {}
             (Some(ignore), _) => return Err(Error::IgnoreType { ignore }),
         }
-        if self.compat == Some(Compat::Lightgbm) && self.label_weights.is_some() && self.pos_weight.is_some() {
+        let weighs_positives = self.pos_weight().is_some_and(|weights| weights.iter().any(|weight| *weight != 1.0));
+        if self.compat == Some(Compat::Lightgbm) && self.label_weights.is_some() && weighs_positives {
             return Err(Refusal::BalancedTwice.into());
         }
         Ok(())

@@ -419,7 +419,7 @@ fn tile_weights<S: Simd, const CONVENTIONS: bool>(
 }
 
 /// Gradients and hessians where the coefficient is not finite: a mean over weights whose sum is next to nothing. What
-/// is 0 stays 0, and 0 times infinity is the only NaN there is before invalid values become it.
+/// is 0 stays 0: 0 times infinity is the NaN that is meant (products of weights that overflow aside).
 #[cold]
 #[inline(never)]
 fn settle(results: &mut Results<'_>) {

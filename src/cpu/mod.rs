@@ -13,7 +13,7 @@ use std::num::NonZeroUsize;
 use fearless_simd::{Level, dispatch};
 
 use crate::{
-    Batch, DeviceInfo, DeviceKind, Partials, Result,
+    Batch, DeviceInfo, DeviceKind, Partials, Result, Targets,
     exact_sum::ExactSum,
     family::{Family, Sums, Work},
     outputs::Slices,
@@ -130,7 +130,9 @@ impl Cpu {
 
 /// Whether every value that counts weighs 1.
 fn all_ones(part: &Batch<'_>, family: &Family) -> bool {
-    part.weights().is_none()
+    let valid = !family.propagate || matches!(part.targets(), Targets::Bool(_) | Targets::Bits(_));
+    valid
+        && part.weights().is_none()
         && (family.conventions.unlabelled_loss || family.label_weights == [1.0, 1.0])
         && family.classes.iter().all(|[class_weight, _]| *class_weight == 1.0)
 }

@@ -54,7 +54,7 @@ impl Threads {
     }
 
     /// Evaluates `part` by runs that are multiples of `unit`, itself one of [`BLOCK`]. The thread that asks takes runs
-    /// like the others, and so never waits for one that has not woken yet to begin.
+    /// like the others: what they do is added to what it does, however late they wake.
     pub(crate) fn split(
         &self,
         part: &Batch<'_>,
@@ -63,10 +63,11 @@ impl Threads {
         unit: usize,
         run: &Run<'_>,
     ) -> Partials {
-        let threads = self.count();
-        if part.len() <= INLINE || threads == 1 {
+        // (In this order: counting the threads of rayon's global pool starts them.)
+        if part.len() <= INLINE || self.count() == 1 {
             return run(part, first, outputs);
         }
+        let threads = self.count();
         let grain = (part.len() / (threads * RUNS_PER_THREAD)).clamp(GRAIN_MIN, GRAIN_MAX);
         let grain = grain.checked_next_multiple_of(unit).unwrap_or(usize::MAX);
         let runs = Mutex::new(Runs { part, done: 0, first, outputs, grain });

@@ -1,7 +1,7 @@
 //! Bad input: named by array, index and value before a result is handed out, or let through on request.
 
 use logloss::{
-    Array, BLOCK, Batch, Engine, Error, Floats, Form, Invalid, Objective, Outputs, Targets,
+    Array, BLOCK, Batch, DeviceOutputs, Engine, Error, Floats, Form, Invalid, Objective, Outputs, Reduction, Targets,
     half::{bf16, f16},
 };
 
@@ -268,5 +268,30 @@ fn messages_name_the_place() {
             message(&batch(Form::Logits, &[0.0f32, 1.5], Targets::U8(&[0, 2]))),
             "targets[1] is 2: targets must lie in [0, 1]"
         );
+    });
+}
+
+/// Let through, a value with an invalid target is counted and weighs nothing: with and without weights, from the host
+/// and on the device.
+#[test]
+fn an_invalid_target_weighs_nothing() {
+    let (logits, targets, ones) = ([0.0f32; 2], [f32::NAN, 1.0], [1.0f32; 2]);
+    let plain = batch(Form::Logits, &logits, &targets);
+    let objective = Objective::mean().with_reduction(Reduction::WeightedMean).with_invalid(Invalid::Propagate);
+    each(|engine| {
+        for batch in [plain, plain.with_weights(&ones).expect("as many")] {
+            let evaluation = engine.evaluate(&batch, &objective, Outputs::gradient()).expect("let through");
+            assert_eq!((evaluation.count, evaluation.partials.weight.value()), (2, 1.0));
+            assert_eq!(evaluation.gradient.expect("asked for")[1], -0.5);
+            if engine.wgpu().is_none() {
+                continue;
+            }
+            let resident = engine.upload(&batch).expect("room");
+            let prepared = engine.prepare(&resident, &objective, DeviceOutputs::gradient()).expect("fits");
+            assert_eq!(prepared.evaluate().expect("let through").partials.weight.value(), 1.0);
+            let mut gradient = [0.0f32; 2];
+            engine.download(prepared.gradient().expect("asked for"), &mut gradient).expect("there");
+            assert_eq!(gradient[1], -0.5);
+        }
     });
 }
