@@ -110,11 +110,14 @@ impl Predictions {
             self.f32.extend((0..rows).flat_map(|row| columns.iter().map(move |column| column.widened(row))));
         }
         self.odds.join(columns.iter().map(|column| &column.odds));
-        for column in columns {
-            self.narrowed |= column.narrowed;
-            self.overflowed += mem::take(&mut column.overflowed);
-            self.saturated += mem::take(&mut column.saturated);
-        }
+        columns.iter_mut().for_each(|column| self.note(column));
+    }
+
+    /// Takes over what is to be said of others, and leaves their values.
+    pub fn note(&mut self, others: &mut Self) {
+        self.narrowed |= others.narrowed;
+        self.overflowed += mem::take(&mut others.overflowed);
+        self.saturated += mem::take(&mut others.saturated);
     }
 
     fn widened(&self, row: usize) -> f32 {
@@ -358,7 +361,12 @@ impl Labels {
             interleave(columns, |column| &column.hard, &mut self.hard);
         }
         self.odds.join(columns.iter().map(|column| &column.odds));
-        self.narrowed |= columns.iter().any(|column| column.narrowed);
+        columns.iter().for_each(|column| self.note(column));
+    }
+
+    /// Takes over what is to be said of others.
+    pub fn note(&mut self, others: &Self) {
+        self.narrowed |= others.narrowed;
     }
 
     fn softened(&self, row: usize) -> f32 {
@@ -495,7 +503,12 @@ impl Weights {
             self.f32.extend((0..rows).flat_map(|row| columns.iter().map(move |column| column.widened(row))));
         }
         self.odds.join(columns.iter().map(|column| &column.odds));
-        self.narrowed |= columns.iter().any(|column| column.narrowed);
+        columns.iter().for_each(|column| self.note(column));
+    }
+
+    /// Takes over what is to be said of others.
+    pub fn note(&mut self, others: &Self) {
+        self.narrowed |= others.narrowed;
     }
 
     fn widened(&self, row: usize) -> f32 {

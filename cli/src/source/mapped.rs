@@ -22,13 +22,13 @@ use crate::{
 };
 
 /// Maps a whole file.
-pub fn map(path: &Path, file: &File) -> Result<Arc<Mmap>> {
+pub fn map(path: &Path, file: &File) -> Result<Mmap> {
     // SAFETY: the mapping is read-only, and every type that is read from it is valid for any bits. Should another
     // process change the file, the values read are as unspecified as with any read; should it cut the file short,
     // the process dies of SIGBUS: there is no way to read a file through memory without that.
     let map = unsafe { Mmap::map(file) }.with_context(|| format!("{}: cannot be mapped", path.display()))?;
     advise(&map).with_context(|| format!("{}: cannot be mapped", path.display()))?;
-    Ok(Arc::new(map))
+    Ok(map)
 }
 
 #[cfg(unix)]

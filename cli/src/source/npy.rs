@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{BufReader, ErrorKind, Seek},
     path::Path,
+    sync::Arc,
 };
 
 use anyhow::Result;
@@ -73,7 +74,8 @@ pub fn array(path: &Path, notes: &mut Vec<String>) -> Result<Array> {
         }
         _ => return Err(mapped::too_short(&column, dimensions, number, there)),
     }
-    Ok(Array { column, map: mapped::map(path, &file)?, start: start as usize, number, big_endian, shape })
+    let map = Arc::new(mapped::map(path, &file)?);
+    Ok(Array { column, map, start: start as usize, number, big_endian, shape })
 }
 
 /// The type of an array's values, and whether they are big-endian.

@@ -23,7 +23,7 @@ pub fn open(path: &Path, named: Named<'_>, wish: Wish) -> Result<Box<dyn Source>
     let shown = path.display();
     let file = File::open(path)
         .map_err(|error| fault(format_args!("{shown}: cannot be read: {error}"), "check its permissions"))?;
-    let map = mapped::map(path, &file)?;
+    let map = Arc::new(mapped::map(path, &file)?);
     let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|error| unreadable(path, error))?;
 
     let mut names = metadata.offset_keys();
