@@ -1,4 +1,4 @@
-//! More values than 32 bits can index, in files of which the disk holds nothing.
+//! More values than 32 bits can index, in files of which the disk holds nothing; and as many as memory must not grow with.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -26,4 +26,48 @@ fn more_than_two_to_the_31st() {
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(message.starts_with(&format!("error: y.npy, index {}: the value is 9: ", len - 2)), "{message}");
     assert_eq!(output.status.code(), Some(1));
+}
+
+/// What a process may hold at any time beside the pages of files that it maps.
+#[cfg(target_os = "linux")]
+const MOST_MEMORY: u64 = 256 << 20;
+
+/// Evaluates, and looks at the process all the while: what it printed, and the most memory that was its own.
+#[cfg(target_os = "linux")]
+fn eval_and_watch(folder: &Folder, args: &str) -> (serde_json::Value, u64) {
+    use std::{fs, process::Stdio, thread, time::Duration};
+    let mut command = folder.command(&format!("eval --json --device cpu {args}"));
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut most = 0;
+    while child.try_wait().unwrap().is_none() {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let kib = |line: &str| line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap();
+        let own = status.lines().filter(|line| line.starts_with("RssAnon:") || line.starts_with("RssShmem:"));
+        most = most.max(own.map(kib).sum::<u64>() << 10);
+        thread::sleep(Duration::from_millis(1));
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{args}");
+    assert!(most > 0, "{args}: nothing was seen of it");
+    (serde_json::from_slice(&output.stdout).unwrap(), most)
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+#[cfg_attr(debug_assertions, ignore = "slow without optimisation: cargo test --release")]
+fn memory_does_not_grow_with_the_input() {
+    let folder = Folder::new();
+    let len = 1 << 30;
+    folder.sparse("x.npy", "'<f4'", len, 4).sparse("y.npy", "'|u1'", len, 1);
+    // Converted on the way, too.
+    folder.sparse("wide.npy", "'<f8'", len >> 3, 8).sparse("few.npy", "'<i8'", len >> 3, 8);
+    assert!(folder.run("generate 2e7 --out d.parquet --dtype f64 --target-dtype i64").status.success());
+    for (args, len) in
+        [("x.npy y.npy", len), ("wide.npy few.npy", len >> 3), ("d.parquet --pred logit --target label", 20_000_000)]
+    {
+        let (json, most) = eval_and_watch(&folder, args);
+        assert_eq!(json["count"], len, "{args}");
+        assert!(most < MOST_MEMORY, "{args}: {} MiB", most >> 20);
+        println!("{args}: {} MiB", most >> 20);
+    }
 }
