@@ -68,6 +68,5 @@ fn memory_does_not_grow_with_the_input() {
         let (json, most) = eval_and_watch(&folder, args);
         assert_eq!(json["count"], len, "{args}");
         assert!(most < MOST_MEMORY, "{args}: {} MiB", most >> 20);
-        println!("{args}: {} MiB", most >> 20);
     }
 }
