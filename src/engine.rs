@@ -11,11 +11,12 @@ use std::{
 
 use crate::{
     Batch, BufferRegion, Compat, DeviceBatch, DeviceInfo, DeviceOutputs, Devices, Error, Evaluation, FloatsMut,
-    Invalid, Objective, Outputs, Partials, Phases, Prepared, Reduction, Result, Run, Totals, Value,
+    Invalid, Objective, Outputs, Prepared, Reduction, Result, Run, Totals, Value,
+    backend::{Backend, Done, Job},
     cpu::Cpu,
     family::{Family, Sums, Work},
     gpu::{Gpu, adapters, pass::Task},
-    outputs::{Made, Slices, Views},
+    outputs::{Made, Views},
     partials::BLOCK,
     plan,
     refusal::Labels,
@@ -79,22 +80,18 @@ impl EngineOptions {
     }
 }
 
-/// Evaluates batches on one device. Making one is costly (a device, pipelines); evaluating is not: keep it.
+/// Evaluates batches on one device, or on [several](Engine::multi) at once. Making one is costly (a device,
+/// pipelines); evaluating is not: keep it.
 ///
 /// # Determinism
 /// The same values on the same device give the same bits: run to run, for any number of threads, for any cut
-/// into parts, and whether they come from host memory or lie on the device.
+/// into parts, and whether they come from host memory or lie on the device. Devices differ: an engine of several
+/// gives bits that depend on which values went where, see [`Engine::multi`].
 #[derive(Debug)]
 pub struct Engine {
-    backend: Backend,
+    pub(crate) backend: Backend,
     /// Told with every result, and so made once.
     info: Arc<DeviceInfo>,
-}
-
-#[derive(Debug)]
-enum Backend {
-    Cpu(Cpu),
-    Gpu(Arc<Gpu>),
 }
 
 impl Engine {
@@ -167,15 +164,11 @@ impl Engine {
         Ok(Self::on_backend(Backend::Cpu(Cpu::new(threads)?)))
     }
 
-    fn on_backend(backend: Backend) -> Self {
-        let info = match &backend {
-            Backend::Cpu(cpu) => Arc::new(cpu.info()),
-            Backend::Gpu(gpu) => Arc::clone(&gpu.info),
-        };
-        Self { backend, info }
+    pub(crate) fn on_backend(backend: Backend) -> Self {
+        Self { info: backend.info(), backend }
     }
 
-    /// The device this engine runs on.
+    /// The device this engine runs on; of several the names, joined.
     pub fn device(&self) -> DeviceInfo {
         (*self.info).clone()
     }
@@ -183,7 +176,7 @@ impl Engine {
     /// The wgpu device and queue this engine runs on, if it runs on one.
     pub fn wgpu(&self) -> Option<(&wgpu::Device, &wgpu::Queue)> {
         match &self.backend {
-            Backend::Cpu(_) => None,
+            Backend::Cpu(_) | Backend::Multi(_) => None,
             Backend::Gpu(gpu) => Some((&gpu.device, &gpu.queue)),
         }
     }
@@ -247,11 +240,9 @@ impl Engine {
             totals,
             exact_totals: false,
             pushed: 0,
-            partials: Partials::default(),
+            done: Done::default(),
             rows: Vec::new(),
             labels: Labels::default(),
-            phases: Phases::default(),
-            chunks: 0,
             bytes: 0,
             started: Instant::now(),
         }
@@ -266,9 +257,9 @@ impl Engine {
     pub fn totals(&self, batch: &Batch<'_>, objective: &Objective) -> Result<Totals> {
         objective.check(batch.classes(), &batch.targets())?;
         let global;
-        let cpu = match &self.backend {
-            Backend::Cpu(cpu) => cpu,
-            Backend::Gpu(_) => {
+        let cpu = match self.backend.cpu() {
+            Some(cpu) => cpu,
+            None => {
                 global = Cpu::global();
                 &global
             }
@@ -281,7 +272,7 @@ impl Engine {
     /// Copies a batch to the device, to be evaluated there.
     ///
     /// # Errors
-    /// [`Error::NotOnGpu`] on a CPU, [`Error::Limit`] if an array is larger than the device's buffers can be,
+    /// [`Error::NotOnGpu`] on a CPU or several devices, [`Error::Limit`] if an array is larger than the device's buffers can be,
     /// [`Error::Device`] if the device failed.
     pub async fn upload_async(&self, batch: &Batch<'_>) -> Result<DeviceBatch> {
         self.on_gpu("upload")?.upload(batch).await
@@ -299,7 +290,7 @@ impl Engine {
     /// compiled yet, and makes what running or recording it needs.
     ///
     /// # Errors
-    /// [`Error::NotOnGpu`] on a CPU, [`Error::Buffer`] if a buffer is too small, lacks a usage, is misaligned, or is
+    /// [`Error::NotOnGpu`] on a CPU or several devices, [`Error::Buffer`] if a buffer is too small, lacks a usage, is misaligned, or is
     /// both read and written, [`Error::Limit`] if a new output would be larger than the device's buffers can be,
     /// [`Error::Device`] if the device failed.
     pub async fn prepare_async(
@@ -324,7 +315,7 @@ impl Engine {
     /// of 4 bytes.
     ///
     /// # Errors
-    /// [`Error::NotOnGpu`] on a CPU, [`Error::Buffer`] if the region is shorter or lacks the usage `COPY_SRC`,
+    /// [`Error::NotOnGpu`] on a CPU or several devices, [`Error::Buffer`] if the region is shorter or lacks the usage `COPY_SRC`,
     /// [`Error::Device`] if the device failed.
     pub async fn download_async<'v>(&self, region: &BufferRegion, values: impl Into<FloatsMut<'v>>) -> Result<()> {
         self.on_gpu("download")?.download(region, values.into()).await
@@ -341,13 +332,13 @@ impl Engine {
     fn on_gpu(&self, call: &'static str) -> Result<&Arc<Gpu>> {
         match &self.backend {
             Backend::Gpu(gpu) => Ok(gpu),
-            Backend::Cpu(_) => Err(Error::NotOnGpu { call }),
+            Backend::Cpu(_) | Backend::Multi(_) => Err(Error::NotOnGpu { call }),
         }
     }
 }
 
 /// Waits for a future. One that is ready at once, as every evaluation on a CPU is, costs nothing to wait for.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -365,10 +356,8 @@ pub fn devices() -> Devices {
     pollster::block_on(devices_async())
 }
 
-/// Values computed at a time where an output is narrower than f32: 16 MiB of each.
-const NARROW_STEP: u64 = 1 << 22;
-
-/// A batch that comes in parts, in order. The parts have the same bits as one call on the whole.
+/// A batch that comes in parts, in order. On one device the parts have the same bits as one call on the whole; of
+/// several, each takes its share of every part.
 #[derive(Debug)]
 pub struct Stream<'e> {
     engine: &'e Engine,
@@ -379,12 +368,10 @@ pub struct Stream<'e> {
     /// Whether the totals were counted, rather than taken from the length.
     exact_totals: bool,
     pushed: u64,
-    partials: Partials,
+    done: Done,
     /// The mean of each row, where the reduction asks for it.
     rows: Vec<f64>,
     labels: Labels,
-    phases: Phases,
-    chunks: u64,
     bytes: u64,
     started: Instant,
 }
@@ -414,7 +401,7 @@ impl Stream<'_> {
         block_on(self.push_async(part, outputs))
     }
 
-    async fn push_views(&mut self, part: &Batch<'_>, mut outputs: Views<'_>) -> Result<()> {
+    async fn push_views(&mut self, part: &Batch<'_>, outputs: Views<'_>) -> Result<()> {
         let len = part.len() as u64;
         let objective = &self.objective;
         objective.check(part.classes(), &part.targets())?;
@@ -435,58 +422,29 @@ impl Stream<'_> {
             _ => objective.scale(),
         };
         let work = Work::new(objective, part.form(), weights, mask, coefficient);
-        let block = if work.sums == Sums::All { BLOCK as u64 } else { plan::row_unit(part.classes() as u64) };
-        if !self.pushed.is_multiple_of(block) {
-            return Err(Error::Unaligned { len, block });
+        let unit = if work.sums == Sums::All { BLOCK as u64 } else { plan::row_unit(part.classes() as u64) };
+        let first = self.pushed;
+        if !first.is_multiple_of(unit) {
+            return Err(Error::Unaligned { len, block: unit });
         }
         self.bytes += part.bytes() + outputs.width() * len;
-        // Outputs narrower than f32 are computed a step at a time, and narrowed from there.
-        let step = if outputs.any_narrow() { NARROW_STEP.next_multiple_of(block) } else { len };
-        let mut scratch = Default::default();
-        for range in plan::windows(len, step) {
-            let step = part.part(range.start as usize..range.end as usize);
-            let slices = outputs.slices(&mut scratch, step.len());
-            self.evaluate_part(&step, &work, slices).await?;
-            outputs.advance(&scratch, step.len());
-        }
-        Ok(())
-    }
-
-    async fn evaluate_part(&mut self, part: &Batch<'_>, work: &Work, mut outputs: Slices<'_>) -> Result<()> {
-        let objective = &self.objective;
+        let rows = (work.sums == Sums::EachRow).then(|| {
+            let before = self.rows.len();
+            self.rows.resize(before + part.len() / part.classes(), 0.0);
+            &mut self.rows[before..]
+        });
+        let weighted = objective.reduction() == Reduction::WeightedMean;
         let stop_at_invalid = objective.invalid() == Invalid::Error;
         let any_number = objective.compat().is_some_and(Compat::binarizes);
-        let first = self.pushed;
-        outputs.classes = part.classes();
-        if work.sums == Sums::EachRow {
-            let done = self.rows.len();
-            self.rows.resize(done + part.len() / part.classes(), 0.0);
-            outputs.rows = Some(&mut self.rows[done..]);
-        }
-        let partials = match &self.engine.backend {
-            Backend::Cpu(cpu) => {
-                let started = Instant::now();
-                let partials = cpu.evaluate(part, work, first, outputs);
-                self.phases.kernel += started.elapsed();
-                self.chunks += 1;
-                partials
-            }
-            Backend::Gpu(gpu) => {
-                let weighted = objective.reduction() == Reduction::WeightedMean;
-                let task = Task { work: work.clone(), weighted, divide: None };
-                let (partials, chunks) =
-                    gpu.evaluate(part, &task, first, outputs, stop_at_invalid, &mut self.phases).await?;
-                self.chunks += chunks;
-                partials
-            }
-        };
-        if let (true, Some(index)) = (stop_at_invalid, partials.first_invalid)
+        let job = Job { task: Task { work, weighted, divide: None }, stop_at_invalid, unit };
+        let done = self.engine.backend.evaluate(part, &job, first, outputs, rows).await?;
+        if let (true, Some(index)) = (stop_at_invalid, done.partials.first_invalid)
             && let Some((array, value)) = part.offence((index - first) as usize, any_number)
         {
             return Err(Error::InvalidValue { array, index, value });
         }
-        self.partials.merge(&partials);
-        self.pushed += part.len() as u64;
+        self.done.merge(&done);
+        self.pushed += len;
         Ok(())
     }
 
@@ -506,17 +464,17 @@ impl Stream<'_> {
     /// # Errors
     /// [`Error::StreamLength`] if another total was announced, [`Error::Refused`] for what the system in [`Compat`]
     /// refuses.
-    pub fn finish(mut self) -> Result<Evaluation> {
+    pub fn finish(self) -> Result<Evaluation> {
         if let Some(expected) = self.len
             && expected != self.pushed
         {
             return Err(Error::StreamLength { expected, actual: self.pushed });
         }
-        if let Some(refusal) = self.labels.refusal(&self.objective, &self.partials) {
+        if let Some(refusal) = self.labels.refusal(&self.objective, &self.done.partials) {
             return Err(refusal.into());
         }
-        self.phases.elapsed = self.started.elapsed();
-        let partials = self.partials;
+        let Done { partials, mut phases, chunks } = self.done;
+        phases.elapsed = self.started.elapsed();
         Ok(Evaluation {
             value: Value::new(&self.objective, &partials, self.rows),
             sum: partials.sum.value(),
@@ -526,12 +484,7 @@ impl Stream<'_> {
             gradient: None,
             hessian: None,
             partials,
-            run: Run {
-                device: Arc::clone(&self.engine.info),
-                phases: self.phases,
-                chunks: self.chunks,
-                bytes: self.bytes,
-            },
+            run: Run { device: Arc::clone(&self.engine.info), phases, chunks, bytes: self.bytes },
         })
     }
 }

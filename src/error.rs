@@ -37,7 +37,7 @@ pub enum Error {
         /// The value, widened to f64 (NaN for NaN).
         value: f64,
     },
-    /// A parameter of the objective is outside its range.
+    /// A parameter, of the objective or an engine, is outside its range.
     #[error("{name} is {value}, it must be {must}")]
     Parameter {
         /// The parameter.
@@ -94,8 +94,8 @@ pub enum Error {
         /// The devices there are.
         found: String,
     },
-    /// A call that needs a GPU was made on an engine that runs on the CPU.
-    #[error("this engine runs on the CPU; {call} needs one made on a GPU (`Engine::gpu`, `Engine::from_wgpu`)")]
+    /// A call that needs a GPU was made on an engine that runs on the CPU, or on several devices.
+    #[error("this engine does not run on one GPU; {call} needs one that does (`Engine::gpu`, `Engine::from_wgpu`)")]
     NotOnGpu {
         /// The call.
         call: &'static str,

@@ -94,8 +94,8 @@ pub struct Run {
     pub bytes: u64,
 }
 
-/// How long each phase took. On a GPU chunks are in flight together, so the phases may add up to more than the
-/// whole.
+/// How long each phase took. On a GPU chunks are in flight together, and several devices run at once, so the phases
+/// may add up to more than the whole.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Phases {
@@ -108,8 +108,18 @@ pub struct Phases {
     pub readback: Duration,
     /// The whole call.
     pub elapsed: Duration,
-    /// Whether `kernel` was taken with timestamp queries.
+    /// Whether `kernel` was taken with timestamp queries; of several devices, on one at least.
     pub timestamps: bool,
+}
+
+impl Phases {
+    /// Adds those of another part; the whole call is not theirs.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.upload += other.upload;
+        self.kernel += other.kernel;
+        self.readback += other.readback;
+        self.timestamps |= other.timestamps;
+    }
 }
 
 /// A device that evaluations run on.
@@ -142,6 +152,8 @@ pub enum DeviceKind {
     Software,
     /// Not said by the driver.
     Other,
+    /// Several devices of different kinds, see [`Engine::multi`](crate::Engine::multi).
+    Several,
 }
 
 impl fmt::Display for DeviceKind {
@@ -153,6 +165,7 @@ impl fmt::Display for DeviceKind {
             DeviceKind::VirtualGpu => "virtual GPU",
             DeviceKind::Software => "software adapter",
             DeviceKind::Other => "unknown kind",
+            DeviceKind::Several => "several kinds",
         })
     }
 }

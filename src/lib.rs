@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+mod backend;
 mod batch;
 mod compat;
 pub mod contract;
+mod cost;
 mod cpu;
 mod engine;
 mod error;
@@ -10,6 +12,7 @@ mod evaluation;
 mod exact_sum;
 mod family;
 mod gpu;
+mod multi;
 mod objective;
 pub mod oracle;
 mod outputs;
@@ -20,6 +23,7 @@ mod selftest;
 
 pub use batch::{Array, Batch, Floats, Form, Targets, WeightShape, Weights};
 pub use compat::Compat;
+pub use cost::Cost;
 pub use engine::{Device, Engine, EngineOptions, Stream, devices, devices_async};
 pub use error::{Error, Refusal, Result};
 pub use evaluation::{DeviceInfo, DeviceKind, Evaluation, Phases, Run, Value};

@@ -56,6 +56,15 @@ impl<'a> FloatsMut<'a> {
         }
     }
 
+    /// Splits off the first `len` values.
+    pub(crate) fn split_off(&mut self, len: usize) -> Self {
+        match self {
+            FloatsMut::F32(v) => FloatsMut::F32(v.split_off_mut(..len).unwrap_or_default()),
+            FloatsMut::F16(v) => FloatsMut::F16(v.split_off_mut(..len).unwrap_or_default()),
+            FloatsMut::Bf16(v) => FloatsMut::Bf16(v.split_off_mut(..len).unwrap_or_default()),
+        }
+    }
+
     /// Bytes a value.
     pub(crate) fn width(&self) -> u64 {
         match self {
@@ -237,21 +246,17 @@ impl<'a> Views<'a> {
     /// Narrows what was computed into `scratch`, and goes on behind the first `len` values.
     pub fn advance(&mut self, scratch: &[Vec<f32>; 3], len: usize) {
         for (view, scratch) in self.0.iter_mut().zip(scratch) {
-            match view {
-                None => {}
-                Some(FloatsMut::F32(values)) => *values = &mut std::mem::take(values)[len..],
-                Some(FloatsMut::F16(values)) => {
-                    if let Some(done) = values.split_off_mut(..len) {
-                        done.convert_from_f32_slice(&scratch[..len]);
-                    }
-                }
-                Some(FloatsMut::Bf16(values)) => {
-                    if let Some(done) = values.split_off_mut(..len) {
-                        done.convert_from_f32_slice(&scratch[..len]);
-                    }
-                }
+            match view.as_mut().map(|view| view.split_off(len)) {
+                None | Some(FloatsMut::F32(_)) => {}
+                Some(FloatsMut::F16(done)) => done.convert_from_f32_slice(&scratch[..len]),
+                Some(FloatsMut::Bf16(done)) => done.convert_from_f32_slice(&scratch[..len]),
             }
         }
+    }
+
+    /// Splits off the first `len` values of each.
+    pub fn split_off(&mut self, len: usize) -> Self {
+        Self(self.0.each_mut().map(|view| view.as_mut().map(|view| view.split_off(len))))
     }
 }
 
@@ -278,6 +283,7 @@ impl<'a> Slices<'a> {
     }
 }
 
-fn split_off<'a, T>(slice: &mut Option<&'a mut [T]>, len: usize) -> Option<&'a mut [T]> {
+/// Splits off the first `len` values, where there are any.
+pub(crate) fn split_off<'a, T>(slice: &mut Option<&'a mut [T]>, len: usize) -> Option<&'a mut [T]> {
     slice.as_mut()?.split_off_mut(..len)
 }

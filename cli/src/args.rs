@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::{ArgAction, Args as ArgGroup, Parser, Subcommand, ValueEnum};
 use logloss::{Compat, Device, Engine, EngineOptions, Error, Form, Invalid, Reduction};
 
-use crate::failure::fault;
+use crate::failure::{fault, usage};
 
 /// Binary cross-entropy over very large batches: loss, gradient and hessian in one pass, on any GPU and on the CPU.
 #[derive(Debug, Parser)]
@@ -284,9 +284,20 @@ pub struct GenerateArgs {
 #[derive(Debug, ArgGroup)]
 pub struct DeviceArgs {
     /// auto, cpu, gpu, an index from `logloss devices`, or part of an adapter's name (which may be a software
-    /// adapter: llvmpipe)
-    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = device, help_heading = DEVICE)]
-    pub device: Device,
+    /// adapter: llvmpipe); several, as in cpu,0,1, share the work
+    #[arg(
+        long, value_name = "DEVICE,…", default_value = "auto", value_delimiter = ',', value_parser = device,
+        help_heading = DEVICE
+    )]
+    pub device: Vec<Device>,
+
+    /// What each of several devices takes: 1,3 is a quarter and three quarters; by default what their speed says, which
+    /// is measured at the start. Other shares give other last bits
+    #[arg(
+        long, value_name = "A,B,…", value_delimiter = ',', value_parser = share_of_work, allow_hyphen_values = true,
+        help_heading = DEVICE
+    )]
+    pub shares: Option<Vec<f64>>,
 
     /// Threads of the CPU backend; by default one for each core
     #[arg(long, value_name = "N", help_heading = DEVICE)]
@@ -296,7 +307,24 @@ pub struct DeviceArgs {
 impl DeviceArgs {
     /// The engine asked for.
     pub fn engine(&self) -> anyhow::Result<Engine> {
-        let mut options = EngineOptions::new(self.device.clone());
+        if let Some(shares) = self.shares.as_ref().filter(|shares| shares.len() != self.device.len()) {
+            return Err(usage(
+                format_args!("--shares has {} for {} devices", shares.len(), self.device.len()),
+                "name as many shares as devices, as in `--device cpu,0 --shares 1,3`",
+            ));
+        }
+        if let [device] = self.device.as_slice() {
+            return self.open(device);
+        }
+        let engines = self.device.iter().map(|device| self.open(device)).collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(match &self.shares {
+            Some(shares) => Engine::multi_with_shares(engines.into_iter().zip(shares.iter().copied()))?,
+            None => Engine::multi(engines)?,
+        })
+    }
+
+    fn open(&self, device: &Device) -> anyhow::Result<Engine> {
+        let mut options = EngineOptions::new(device.clone());
         if let Some(threads) = self.threads {
             options = options.threads(threads);
         }
@@ -447,6 +475,12 @@ pub enum LabelType {
     I64,
     F32,
     F64,
+}
+
+/// A part of the work, in proportion to others.
+fn share_of_work(word: &str) -> Result<f64, String> {
+    let share = word.trim().parse().ok().filter(|share| *share > 0.0 && *share < f64::INFINITY);
+    share.ok_or_else(|| "say a number above 0".into())
 }
 
 /// The device that a word names.

@@ -147,7 +147,7 @@ fn best(infos: &[DeviceInfo], allow_software: bool) -> Option<usize> {
         DeviceKind::VirtualGpu => Some(2),
         DeviceKind::Other => Some(3),
         DeviceKind::Software => allow_software.then_some(4),
-        DeviceKind::Cpu => None,
+        DeviceKind::Cpu | DeviceKind::Several => None,
     };
     let ranked = infos.iter().enumerate().filter_map(|(index, info)| Some((rank(info.kind)?, index)));
     ranked.min().map(|(_, index)| index)

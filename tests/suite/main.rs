@@ -16,6 +16,7 @@ mod devices;
 mod ignored;
 mod invalid;
 mod lengths;
+mod multi;
 mod narrow;
 mod options;
 mod outputs;

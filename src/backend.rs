@@ -1,0 +1,123 @@
+//! What evaluates a part of a batch that lies in host memory: one device, or several.
+
+use std::{sync::Arc, time::Instant};
+
+use crate::{
+    Batch, DeviceInfo, Partials, Phases, Result,
+    cpu::Cpu,
+    gpu::{Gpu, pass::Task},
+    multi::Multi,
+    outputs::{Slices, Views, split_off},
+    plan,
+};
+
+/// What an engine runs on.
+#[derive(Debug)]
+pub(crate) enum Backend {
+    Cpu(Cpu),
+    Gpu(Arc<Gpu>),
+    Multi(Multi),
+}
+
+/// What is to be done with a part, wherever it runs.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub task: Task,
+    /// Whether what comes after an invalid value matters to nobody.
+    pub stop_at_invalid: bool,
+    /// Values that a cut must be a multiple of.
+    pub unit: u64,
+}
+
+/// What came of a part.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    pub partials: Partials,
+    pub phases: Phases,
+    pub chunks: u64,
+}
+
+/// Values computed at a time where an output is narrower than f32: 16 MiB of each.
+const NARROW_STEP: u64 = 1 << 22;
+
+impl Backend {
+    /// The device, or the devices.
+    pub fn info(&self) -> Arc<DeviceInfo> {
+        match self {
+            Backend::Cpu(cpu) => Arc::new(cpu.info()),
+            Backend::Gpu(gpu) => Arc::clone(&gpu.info),
+            Backend::Multi(multi) => Arc::new(multi.info()),
+        }
+    }
+
+    /// The CPU that is in it.
+    pub fn cpu(&self) -> Option<&Cpu> {
+        match self {
+            Backend::Cpu(cpu) => Some(cpu),
+            Backend::Gpu(_) => None,
+            Backend::Multi(multi) => multi.cpu(),
+        }
+    }
+
+    /// Evaluates a part whose first value has index `first` in the whole. `rows` has a place for the mean of each of
+    /// its rows where those are wanted.
+    ///
+    /// An invalid value may end it early: the partials then name it, and are of no other use.
+    pub async fn evaluate(
+        &self,
+        part: &Batch<'_>,
+        job: &Job,
+        first: u64,
+        mut outputs: Views<'_>,
+        mut rows: Option<&mut [f64]>,
+    ) -> Result<Done> {
+        if let Backend::Multi(multi) = self {
+            return multi.evaluate(part, job, first, outputs, rows);
+        }
+        // Outputs narrower than f32 are computed a step at a time, and narrowed from there.
+        let len = part.len() as u64;
+        let step = if outputs.any_narrow() { NARROW_STEP.next_multiple_of(job.unit) } else { len };
+        let (mut scratch, mut done) = (Default::default(), Done::default());
+        for range in plan::windows(len, step) {
+            let step = part.part(range.start as usize..range.end as usize);
+            let slices = Slices {
+                rows: split_off(&mut rows, step.len() / part.classes()),
+                classes: part.classes(),
+                ..outputs.slices(&mut scratch, step.len())
+            };
+            self.step(&step, job, first + range.start, slices, &mut done).await?;
+            outputs.advance(&scratch, step.len());
+            if job.stop_at_invalid && done.partials.first_invalid.is_some() {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    async fn step(&self, part: &Batch<'_>, job: &Job, first: u64, outputs: Slices<'_>, done: &mut Done) -> Result<()> {
+        let (partials, chunks) = match self {
+            Backend::Cpu(cpu) => {
+                let started = Instant::now();
+                let partials = cpu.evaluate(part, &job.task.work, first, outputs);
+                done.phases.kernel += started.elapsed();
+                (partials, 1)
+            }
+            Backend::Gpu(gpu) => {
+                gpu.evaluate(part, &job.task, first, outputs, job.stop_at_invalid, &mut done.phases).await?
+            }
+            Backend::Multi(_) => unreachable!("cut before"),
+        };
+        done.partials.merge(&partials);
+        done.chunks += chunks;
+        Ok(())
+    }
+}
+
+impl Done {
+    /// Adds what came of another part.
+    pub fn merge(&mut self, other: &Self) {
+        self.partials.merge(&other.partials);
+        self.phases.add(&other.phases);
+        self.chunks += other.chunks;
+    }
+}
