@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Instant};
 
 use crate::{
-    Batch, DeviceInfo, Partials, Phases, Result,
+    Batch, Costs, DeviceInfo, Engine, Partials, Phases, Result,
+    auto::Auto,
     cpu::Cpu,
     gpu::{Gpu, pass::Task},
     multi::Multi,
@@ -17,6 +18,7 @@ pub(crate) enum Backend {
     Cpu(Cpu),
     Gpu(Arc<Gpu>),
     Multi(Multi),
+    Auto(Box<Auto>),
 }
 
 /// What is to be done with a part, wherever it runs.
@@ -47,6 +49,8 @@ impl Backend {
             Backend::Cpu(cpu) => Arc::new(cpu.info()),
             Backend::Gpu(gpu) => Arc::clone(&gpu.info),
             Backend::Multi(multi) => Arc::new(multi.info()),
+            // Where resident batches are.
+            Backend::Auto(auto) => Arc::new(auto.gpu.0.device()),
         }
     }
 
@@ -56,6 +60,34 @@ impl Backend {
             Backend::Cpu(cpu) => Some(cpu),
             Backend::Gpu(_) => None,
             Backend::Multi(multi) => multi.cpu(),
+            Backend::Auto(auto) => auto.cpu.0.backend.cpu(),
+        }
+    }
+
+    /// The GPU that resident batches are on.
+    pub fn gpu(&self) -> Option<&Arc<Gpu>> {
+        match self {
+            Backend::Cpu(_) | Backend::Multi(_) => None,
+            Backend::Gpu(gpu) => Some(gpu),
+            Backend::Auto(auto) => auto.gpu.0.backend.gpu(),
+        }
+    }
+
+    /// The engines in it whose cost was measured.
+    pub fn measured(&self) -> Vec<&(Engine, Costs)> {
+        match self {
+            Backend::Multi(multi) if multi.measured => multi.parts.iter().collect(),
+            Backend::Auto(auto) => vec![&auto.gpu, &auto.cpu],
+            _ => Vec::new(),
+        }
+    }
+
+    /// As [`Backend::measured`], to be measured again.
+    pub fn measured_mut(&mut self) -> Vec<&mut (Engine, Costs)> {
+        match self {
+            Backend::Multi(multi) if multi.measured => multi.parts.iter_mut().collect(),
+            Backend::Auto(auto) => vec![&mut auto.gpu, &mut auto.cpu],
+            _ => Vec::new(),
         }
     }
 
@@ -105,7 +137,7 @@ impl Backend {
             Backend::Gpu(gpu) => {
                 gpu.evaluate(part, &job.task, first, outputs, job.stop_at_invalid, &mut done.phases).await?
             }
-            Backend::Multi(_) => unreachable!("cut before"),
+            Backend::Multi(_) | Backend::Auto(_) => unreachable!("cut, and picked, before"),
         };
         done.partials.merge(&partials);
         done.chunks += chunks;

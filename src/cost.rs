@@ -20,6 +20,13 @@ impl Cost {
         self.fixed + self.per_value * len as f64
     }
 
+    /// The number of values from which on this is cheaper than `other`; none if it never is, however many.
+    pub fn crossover(&self, other: &Self) -> Option<u64> {
+        let gained = other.per_value - self.per_value;
+        let lost = (self.fixed - other.fixed).max(0.0);
+        (gained > 0.0).then(|| (lost / gained) as u64 + 1)
+    }
+
     /// The cost of a device that takes this share of a batch, whatever its size.
     pub(crate) fn of_share(share: f64) -> Self {
         Self { fixed: 0.0, per_value: 1.0 / share }
@@ -34,6 +41,23 @@ impl Cost {
     }
 }
 
+/// What evaluations of host memory cost on a device.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Costs {
+    /// Where nothing is written: the sum, the mean.
+    pub mean: Cost,
+    /// The same, and the gradient of each value; also taken for what any other outputs cost.
+    pub gradient: Cost,
+}
+
+impl Costs {
+    /// As [`Cost::of_share`].
+    pub(crate) fn of_share(share: f64) -> Self {
+        Self { mean: Cost::of_share(share), gradient: Cost::of_share(share) }
+    }
+}
+
 /// What is measured, in values: one call each.
 const SMALL: usize = 1 << 14;
 const LARGE: usize = 1 << 22;
@@ -42,35 +66,43 @@ const LARGE: usize = 1 << 22;
 const RUNS: usize = 3;
 
 impl Engine {
-    /// Measures what an evaluation of host memory costs on this engine: the mean and the gradient of f32 logits with
+    /// Measures what evaluations of host memory cost on this engine: the mean, and mean and gradient, of f32 logits with
     /// labels of a byte, 2¹⁴ and 2²² of them. Takes some tens of milliseconds on a fast device, and 36 MiB.
     ///
     /// # Errors
     /// [`Error::Device`](crate::Error::Device) if the device failed.
-    pub async fn measure_async(&self) -> Result<Cost> {
+    pub async fn measure_async(&self) -> Result<Costs> {
         let logits: Vec<f32> = (0..LARGE).map(|i| (i % 4099) as f32 / 256.0 - 8.0).collect();
         let labels: Vec<u8> = (0..LARGE).map(|i| (i % 3 == 0).into()).collect();
         let mut gradient = vec![0.0; LARGE];
-        let mut seconds = [f64::INFINITY; 2];
-        for (len, seconds) in [SMALL, LARGE].into_iter().zip(&mut seconds) {
+        // Without and with the gradient, in seconds, for the small size and the large one.
+        let mut seconds = [[f64::INFINITY; 2]; 2];
+        for (s, len) in [SMALL, LARGE].into_iter().enumerate() {
             let batch = Batch::logits(&logits[..len], &labels[..len])?;
             for run in 0..=RUNS {
-                let started = Instant::now();
-                let outputs = Outputs::none().with_gradient(&mut gradient[..len]);
-                self.evaluate_async(&batch, &Objective::mean(), outputs).await?;
-                if run > 0 {
-                    *seconds = seconds.min(started.elapsed().as_secs_f64());
+                for (o, seconds) in seconds.iter_mut().enumerate() {
+                    let outputs = match o {
+                        0 => Outputs::none(),
+                        _ => Outputs::none().with_gradient(&mut gradient[..len]),
+                    };
+                    let started = Instant::now();
+                    self.evaluate_async(&batch, &Objective::mean(), outputs).await?;
+                    if run > 0 {
+                        seconds[s] = seconds[s].min(started.elapsed().as_secs_f64());
+                    }
                 }
             }
         }
-        Ok(Cost::through((SMALL as u64, seconds[0]), (LARGE as u64, seconds[1])))
+        let [mean, gradient] =
+            seconds.map(|[small, large]| Cost::through((SMALL as u64, small), (LARGE as u64, large)));
+        Ok(Costs { mean, gradient })
     }
 
     /// [`Engine::measure_async`], blocking.
     ///
     /// # Errors
     /// As [`Engine::measure_async`].
-    pub fn measure(&self) -> Result<Cost> {
+    pub fn measure(&self) -> Result<Costs> {
         pollster::block_on(self.measure_async())
     }
 }
@@ -84,6 +116,17 @@ mod tests {
         let cost = Cost::through((100, 3.0), (300, 5.0));
         assert!((cost.per_value - 0.01).abs() < 1e-12 && (cost.fixed - 2.0).abs() < 1e-12);
         assert!((cost.of(300) - 5.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn crossover() {
+        let cpu = Cost { fixed: 1e-6, per_value: 2e-9 };
+        let gpu = Cost { fixed: 1.001e-3, per_value: 1e-9 };
+        let from = gpu.crossover(&cpu).expect("it is faster");
+        assert!(from.abs_diff(1_000_000) <= 1 && gpu.of(from + 1) < cpu.of(from + 1), "{from}");
+        assert_eq!(cpu.crossover(&gpu), None);
+        assert_eq!(cpu.crossover(&cpu), None);
+        assert_eq!(Cost { fixed: 0.0, ..gpu }.crossover(&cpu), Some(1));
     }
 
     #[test]

@@ -26,7 +26,8 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Device {
-    /// A GPU if there is one, else the CPU. Never a software adapter, unless allowed.
+    /// The CPU or the best GPU, for each batch in host memory the one that is faster, as measured when the engine is
+    /// made; the CPU, without measuring, where there is no GPU. Never a software adapter, unless allowed.
     #[default]
     Auto,
     /// The SIMD backend.
@@ -86,7 +87,10 @@ impl EngineOptions {
 /// # Determinism
 /// The same values on the same device give the same bits: run to run, for any number of threads, for any cut
 /// into parts, and whether they come from host memory or lie on the device. Devices differ: an engine of several
-/// gives bits that depend on which values went where, see [`Engine::multi`].
+/// gives bits that depend on which values went where, see [`Engine::multi`]; and one of [`Device::Auto`] where there is a
+/// GPU gives those of the device it takes. Which it takes follows from the number of values, from whether there are
+/// per-element outputs, and from what was measured when the engine was made, and so may differ between engines: name a
+/// device for the same bits always.
 #[derive(Debug)]
 pub struct Engine {
     pub(crate) backend: Backend,
@@ -110,10 +114,15 @@ impl Engine {
         let Some(index) = adapters::choose(&options.device, options.allow_software, &infos)? else {
             return Self::on_cpu(options.threads);
         };
-        match Gpu::open(&adapters[index], options.limits).await {
-            Ok(gpu) => Ok(Self::on_backend(Backend::Gpu(Arc::new(gpu)))),
-            Err(_) if options.device == Device::Auto => Self::on_cpu(options.threads),
-            Err(error) => Err(error),
+        let gpu = Gpu::open(&adapters[index], options.limits).await;
+        let gpu = gpu.map(|gpu| Self::on_backend(Backend::Gpu(Arc::new(gpu))));
+        if options.device != Device::Auto {
+            return gpu;
+        }
+        let Ok(gpu) = gpu else { return Self::on_cpu(options.threads) };
+        match Self::cheaper_of(gpu, Self::on_cpu(options.threads)?).await {
+            Ok(auto) => Ok(auto),
+            Err(_) => Self::on_cpu(options.threads),
         }
     }
 
@@ -125,7 +134,9 @@ impl Engine {
         pollster::block_on(Self::new(options))
     }
 
-    /// An engine on a GPU if there is one that opens, else on the CPU.
+    /// An engine on the CPU, and on a GPU where there is one that opens: batches in host memory go where they are
+    /// evaluated faster, as measured here ([`Engine::costs`] tells), those of a stream all to the same, and
+    /// [`Run::device`] says where. Batches are [uploaded](Engine::upload) to the GPU.
     pub fn auto() -> Self {
         Self::new_blocking(EngineOptions::new(Device::Auto)).unwrap_or_else(|_| Self::cpu())
     }
@@ -168,17 +179,14 @@ impl Engine {
         Self { info: backend.info(), backend }
     }
 
-    /// The device this engine runs on; of several the names, joined.
+    /// The device this engine runs on; of several the names, joined; the GPU where that is chosen for each batch.
     pub fn device(&self) -> DeviceInfo {
         (*self.info).clone()
     }
 
     /// The wgpu device and queue this engine runs on, if it runs on one.
     pub fn wgpu(&self) -> Option<(&wgpu::Device, &wgpu::Queue)> {
-        match &self.backend {
-            Backend::Cpu(_) | Backend::Multi(_) => None,
-            Backend::Gpu(gpu) => Some((&gpu.device, &gpu.queue)),
-        }
+        self.backend.gpu().map(|gpu| (&gpu.device, &gpu.queue))
     }
 
     /// Evaluates a batch in host memory. On a GPU it streams through in chunks, with a bounded amount of memory on
@@ -199,7 +207,8 @@ impl Engine {
         } else {
             Totals::of_ones(batch.len() as u64)
         };
-        let mut stream = self.open(objective, Some(batch.len() as u64), Some(totals));
+        let engine = self.pick(Some(batch.len() as u64), outputs.want_any());
+        let mut stream = engine.open(objective, Some(batch.len() as u64), Some(totals));
         let mut made = Made::default();
         stream.push_views(batch, outputs.open(&mut made, batch.len())?).await?;
         let mut evaluation = stream.finish()?;
@@ -222,14 +231,14 @@ impl Engine {
     /// divides by something else, see [`stream_with_totals`](Self::stream_with_totals).
     pub fn stream(&self, objective: &Objective, len: Option<u64>) -> Stream<'_> {
         let totals = len.filter(|_| objective.reduction() != Reduction::WeightedMean).map(Totals::of_ones);
-        self.open(objective, len, totals)
+        self.pick(len, true).open(objective, len, totals)
     }
 
     /// Opens a stream whose gradient is divided by what a pass before has found: with an ignored label, a mask or a
     /// weighted mean that is not the number of values. The totals are those of [`totals`](Self::totals), merged over
     /// all parts.
     pub fn stream_with_totals(&self, objective: &Objective, totals: Totals) -> Stream<'_> {
-        Stream { exact_totals: true, ..self.open(objective, None, Some(totals)) }
+        Stream { exact_totals: true, ..self.pick(None, true).open(objective, None, Some(totals)) }
     }
 
     fn open(&self, objective: &Objective, len: Option<u64>, totals: Option<Totals>) -> Stream<'_> {
@@ -330,10 +339,7 @@ impl Engine {
     }
 
     fn on_gpu(&self, call: &'static str) -> Result<&Arc<Gpu>> {
-        match &self.backend {
-            Backend::Gpu(gpu) => Ok(gpu),
-            Backend::Cpu(_) | Backend::Multi(_) => Err(Error::NotOnGpu { call }),
-        }
+        self.backend.gpu().ok_or(Error::NotOnGpu { call })
     }
 }
 
@@ -357,7 +363,8 @@ pub fn devices() -> Devices {
 }
 
 /// A batch that comes in parts, in order. On one device the parts have the same bits as one call on the whole; of
-/// several, each takes its share of every part.
+/// several, each takes its share of every part. Where a device is chosen for each batch, that is done when the stream
+/// is opened, by the length announced (for a large batch, if there is none) and as if outputs were wanted.
 #[derive(Debug)]
 pub struct Stream<'e> {
     engine: &'e Engine,

@@ -84,7 +84,7 @@ impl Value {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Run {
-    /// The device.
+    /// The device: the one chosen, where the engine had a choice.
     pub device: Arc<DeviceInfo>,
     /// How long each phase took.
     pub phases: Phases,

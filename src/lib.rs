@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod auto;
 mod backend;
 mod batch;
 mod compat;
@@ -23,7 +24,7 @@ mod selftest;
 
 pub use batch::{Array, Batch, Floats, Form, Targets, WeightShape, Weights};
 pub use compat::Compat;
-pub use cost::Cost;
+pub use cost::{Cost, Costs};
 pub use engine::{Device, Engine, EngineOptions, Stream, devices, devices_async};
 pub use error::{Error, Refusal, Result};
 pub use evaluation::{DeviceInfo, DeviceKind, Evaluation, Phases, Run, Value};

@@ -3,7 +3,7 @@
 use std::{panic, thread};
 
 use crate::{
-    Batch, Cost, DeviceInfo, DeviceKind, Engine, Error, Result,
+    Batch, Cost, Costs, DeviceInfo, DeviceKind, Engine, Error, Result,
     backend::{Backend, Done, Job},
     cpu::Cpu,
     engine::block_on,
@@ -13,13 +13,15 @@ use crate::{
 /// Engines, and what a batch costs on each: by this it is cut.
 #[derive(Debug)]
 pub(crate) struct Multi {
-    parts: Vec<(Engine, Cost)>,
+    pub parts: Vec<(Engine, Costs)>,
+    /// Whether the costs were measured, and do not stand for shares.
+    pub measured: bool,
 }
 
 impl Engine {
     /// An engine of several, the CPU may be one of them: a batch in host memory is cut in proportion to their speed,
     /// and evaluated on all at the same time. The speed of each is [measured](Engine::measure) here, one by one, and
-    /// kept. What takes a device long to begin counts too: a small batch may go to some of them, or to one.
+    /// kept until [`Engine::calibrate`]. What takes a device long to begin counts too: a small batch may go to some of them, or to one.
     ///
     /// # Determinism
     /// The same batch gives the same bits on the same engine, run to run. But devices differ in bits, and where a
@@ -32,10 +34,10 @@ impl Engine {
     pub async fn multi_async(engines: impl IntoIterator<Item = Engine>) -> Result<Self> {
         let mut parts = Vec::new();
         for engine in engines {
-            let cost = engine.measure_async().await?;
-            parts.push((engine, cost));
+            let costs = engine.measure_async().await?;
+            parts.push((engine, costs));
         }
-        Self::of_parts(parts)
+        Self::of_parts(parts, true)
     }
 
     /// [`Engine::multi_async`], blocking.
@@ -57,17 +59,17 @@ impl Engine {
     /// [`Error::Parameter`] if a share is negative, NaN or infinite, or none is above 0.
     pub fn multi_with_shares(engines: impl IntoIterator<Item = (Engine, f64)>) -> Result<Self> {
         let parts = engines.into_iter().map(|(engine, share)| match share {
-            0.0..f64::INFINITY => Ok((engine, Cost::of_share(share))),
+            0.0..f64::INFINITY => Ok((engine, Costs::of_share(share))),
             _ => Err(Error::Parameter { name: "share", value: share, must: "finite and at least 0" }),
         });
-        Self::of_parts(parts.collect::<Result<_>>()?)
+        Self::of_parts(parts.collect::<Result<_>>()?, false)
     }
 
-    fn of_parts(parts: Vec<(Engine, Cost)>) -> Result<Self> {
-        if !parts.iter().any(|(_, cost)| cost.per_value.is_finite()) {
+    fn of_parts(parts: Vec<(Engine, Costs)>, measured: bool) -> Result<Self> {
+        if !parts.iter().any(|(_, costs)| costs.gradient.per_value.is_finite()) {
             return Err(Error::Parameter { name: "number of engines with a share", value: 0.0, must: "at least 1" });
         }
-        Ok(Self::on_backend(Backend::Multi(Multi { parts })))
+        Ok(Self::on_backend(Backend::Multi(Multi { parts, measured })))
     }
 }
 
@@ -103,7 +105,8 @@ impl Multi {
         mut outputs: Views<'_>,
         mut rows: Option<&mut [f64]>,
     ) -> Result<Done> {
-        let costs: Vec<_> = self.parts.iter().map(|(_, cost)| *cost).collect();
+        // Those with a gradient, whatever is wanted: outputs change nothing in a sum.
+        let costs: Vec<_> = self.parts.iter().map(|(_, costs)| costs.gradient).collect();
         let mut at = 0;
         let mut runs = Vec::new();
         for ((engine, _), len) in self.parts.iter().zip(cut(&costs, part.len(), job.unit as usize)) {
@@ -112,6 +115,7 @@ impl Multi {
             at += len;
             if len > 0 {
                 runs.push(move || {
+                    let engine = engine.pick(Some(len as u64), true);
                     block_on(engine.backend.evaluate(&part, job, first, outputs, rows)).map_err(|error| match error {
                         Error::Device(message) => Error::Device(format!("{}: {message}", engine.device().name)),
                         error => error,

@@ -177,6 +177,11 @@ impl<'a> Outputs<'a> {
         [&self.loss, &self.gradient, &self.hessian].into_iter().any(|sink| matches!(sink, Sink::New))
     }
 
+    /// Whether any is wanted.
+    pub(crate) fn want_any(&self) -> bool {
+        self.want_derivatives() || !matches!(self.loss, Sink::Skip)
+    }
+
     /// Whether a gradient or hessian is wanted.
     pub(crate) fn want_derivatives(&self) -> bool {
         [&self.gradient, &self.hessian].into_iter().any(|sink| !matches!(sink, Sink::Skip))

@@ -50,22 +50,24 @@ impl Engine {
     /// Compares this engine's device with the [oracle](crate::oracle) over a fixed sweep of some two million
     /// elements (every exponent of f32 and every value of f16 and bf16 as logits and as probabilities, hard and
     /// soft targets in every type, the ends of each range), and reports the worst of each row of the
-    /// [contract](crate::contract). Takes about a second, on a software adapter too.
+    /// [contract](crate::contract). Takes about a second, on a software adapter too. Of an engine that chooses between
+    /// devices ([`Device::Auto`](crate::Device::Auto)) it tests the GPU.
     ///
     /// That the contract is broken is no error: see [`SelfTest::passed`].
     ///
     /// # Errors
     /// [`Error::Device`] if the device failed.
     pub async fn selftest_async(&self) -> Result<SelfTest> {
-        let device = self.device();
+        let engine = self.resident();
+        let device = engine.device();
         let mut report = Report::new(Class::of(&device));
-        hard(self, &mut report).await?;
-        soft(self, &mut report).await?;
-        weighted(self, &mut report).await?;
-        focal(self, &mut report).await?;
-        limits(self, &mut report).await?;
-        sums(self, &mut report).await?;
-        invalid(self, &mut report).await?;
+        hard(engine, &mut report).await?;
+        soft(engine, &mut report).await?;
+        weighted(engine, &mut report).await?;
+        focal(engine, &mut report).await?;
+        limits(engine, &mut report).await?;
+        sums(engine, &mut report).await?;
+        invalid(engine, &mut report).await?;
         Ok(SelfTest { device, rows: report.finish() })
     }
 

@@ -206,6 +206,11 @@ In JSON, `value` is a number, an array for per-class and per-row, and null for n
 /// List the devices there are, and which one `auto` takes
 #[derive(Debug, ArgGroup)]
 pub struct DevicesArgs {
+    /// Measure what data in host memory costs on each of them (some seconds), and from how many values on an adapter is
+    /// faster than the CPU
+    #[arg(long)]
+    pub measure: bool,
+
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

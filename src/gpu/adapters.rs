@@ -40,7 +40,7 @@ pub struct Adapter {
     pub mappable_primary_buffers: bool,
 }
 
-/// What [`Device::Auto`] takes, and why.
+/// What [`Device::Auto`] takes, beside the CPU, and why.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AutoChoice {
@@ -79,7 +79,9 @@ pub(crate) fn report(cpu: DeviceInfo, adapters: &[wgpu::Adapter]) -> Devices {
     let infos: Vec<_> = adapters.iter().map(|adapter| describe(&adapter.get_info())).collect();
     let auto = match best(&infos, false) {
         Some(index) => {
-            AutoChoice { info: infos[index].clone(), why: format!("it is the best GPU here, a {}", infos[index].kind) }
+            let why =
+                format!("the best GPU here, a {}; or the CPU, for batches that are faster there", infos[index].kind);
+            AutoChoice { info: infos[index].clone(), why }
         }
         None if infos.is_empty() => AutoChoice { info: cpu.clone(), why: "wgpu finds no adapter".into() },
         None => AutoChoice {

@@ -1,8 +1,8 @@
 //! Which device is taken, and what is said when there is none.
 
-use logloss::{Device, DeviceKind, Engine, EngineOptions, Error};
+use logloss::{Device, DeviceKind, Engine, EngineOptions, Error, Form, Objective, Outputs};
 
-use crate::common::{adapters, engines, gpu_engines, open};
+use crate::common::{Random, adapters, all, assert_same, batch, engines, gpu_engines, open};
 
 #[test]
 fn automatic_never_fails() {
@@ -50,4 +50,57 @@ fn a_gpu_is_no_software() {
     }
     assert_eq!(engines()[0].device().kind, DeviceKind::Cpu);
     assert_eq!(engines()[0].device().backend, "cpu");
+}
+
+/// Where there is a choice, the costs decide, and what comes of it is what the device chosen gives.
+#[test]
+fn automatic_takes_the_cheaper() {
+    if adapters().is_empty() {
+        return;
+    }
+    let mut engine = open(EngineOptions::new(Device::Auto).allow_software());
+    assert_ne!(engine.device().kind, DeviceKind::Cpu);
+    let mut random = Random(221);
+    for round in 0..2 {
+        let costs = engine.costs();
+        assert_eq!(costs.len(), 2);
+        for len in [1, 5000, 300_000] {
+            let cheaper = |outputs: bool| {
+                let seconds = |i: usize| {
+                    let (_, costs) = &costs[i];
+                    if outputs { costs.gradient.of(len) } else { costs.mean.of(len) }
+                };
+                costs[usize::from(seconds(0) >= seconds(1))].0.clone()
+            };
+            let (x, z) = (random.predictions(Form::Logits, len as usize), random.labels(len as usize));
+            let batch = batch(Form::Logits, &x, &z);
+            let got = all(&engine, &batch, &Objective::mean());
+            assert_eq!(*got.run.device, cheaper(true));
+            let alone = engines().iter().find(|one| one.device() == cheaper(true)).expect("one of them");
+            assert_same(&got, &all(alone, &batch, &Objective::mean()), "chosen");
+            let mean = engine.evaluate(&batch, &Objective::mean(), Outputs::none()).expect("valid");
+            assert_eq!(*mean.run.device, cheaper(false));
+            let mut stream = engine.stream(&Objective::mean(), Some(len));
+            stream.push(&batch, Outputs::none()).expect("valid");
+            assert_eq!(*stream.finish().expect("all of it").run.device, cheaper(true));
+        }
+        if round == 0 {
+            engine.calibrate().expect("both work");
+        }
+    }
+    // What is resident is on the GPU.
+    let (x, z) = (random.predictions(Form::Logits, 100), random.labels(100));
+    assert!(engine.wgpu().is_some() && engine.upload(&batch(Form::Logits, &x, &z)).is_ok());
+}
+
+#[test]
+fn nothing_to_choose_is_not_measured() {
+    for engine in engines() {
+        assert!(engine.costs().is_empty());
+    }
+    let fixed = Engine::multi_with_shares([(Engine::cpu(), 1.0), (Engine::cpu(), 2.0)]).expect("shares");
+    assert!(fixed.costs().is_empty());
+    let measured = Engine::multi([Engine::cpu(), Engine::cpu()]).expect("it works").costs();
+    assert!(measured.len() == 2 && measured[0].0 == engines()[0].device());
+    assert!(measured.iter().all(|(_, costs)| costs.mean.of(1 << 20) > 0.0 && costs.gradient.of(1 << 20) > 0.0));
 }

@@ -16,7 +16,7 @@ use anyhow::Result;
 use explain::explain;
 use facts::Facts;
 use input::{Input, odd};
-use logloss::{BLOCK, Engine, Evaluation, Form, Objective, Reduction, Stream, Totals, Value};
+use logloss::{BLOCK, Costs, DeviceInfo, Engine, Evaluation, Form, Objective, Reduction, Stream, Totals, Value};
 use outputs::OutputFiles;
 use values::Rows;
 pub use values::Values;
@@ -79,6 +79,7 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
     times.elapsed = started.elapsed();
 
     found.notes.splice(..0, input.notes());
+    found.notes.extend(choice(&engine, &found.evaluation));
     add_notes(args, form, &mut found);
     let report = Report {
         args,
@@ -199,6 +200,20 @@ impl Divisor {
             Divisor::Totals(totals) => engine.stream_with_totals(objective, totals),
         }
     }
+}
+
+/// Why `auto` took the device it took, where it had a choice.
+fn choice(engine: &Engine, evaluation: &Evaluation) -> Option<String> {
+    let costs = engine.costs();
+    let is_taken = |(info, _): &&(DeviceInfo, Costs)| *info == *evaluation.run.device;
+    let (taken, left) = (costs.iter().find(is_taken)?, costs.iter().find(|device| !is_taken(device))?);
+    Some(format!(
+        "auto took {}, where data in host memory costs {:.3} ns a value, not {}, where it costs {:.3}",
+        taken.0.name,
+        taken.1.gradient.per_value * 1e9,
+        left.0.name,
+        left.1.gradient.per_value * 1e9
+    ))
 }
 
 /// What a reader of the result should know.
