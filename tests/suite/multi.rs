@@ -63,7 +63,7 @@ fn by_hand(scene: &Scene) -> Evaluation {
             .with_loss(&mut loss[piece.clone()])
             .with_gradient(&mut gradient[piece.clone()])
             .with_hessian(&mut hessian[piece.clone()]);
-        let mut stream = engine.stream_with_totals(objective, totals);
+        let mut stream = engine.stream_with_totals(objective, totals.clone());
         stream.push(&scene.part(piece), sinks).expect("valid");
         let done = stream.finish().expect("all of it");
         partials.merge(&done.partials);
