@@ -12,13 +12,13 @@
 //! | any GPU adapter, probabilities, targets 0 or 1 | 2 ULP | 3 ULP | 4 ULP | 1e-7 relative |
 //! | any GPU adapter, probabilities, soft targets | 3 ULP | 4·2⁻²⁴ of the terms | 4 ULP | 1e-7 relative |
 //! | CPU, logits, weighted | 6 ULP | 8·2⁻²⁴ of the terms | 7 ULP | 4e-7 relative |
-//! | CPU, logits, focal | 8 + 1.5t ULP | (16 + 3t)·2⁻²⁴ of the terms | (16 + 3t)·2⁻²⁴ of the terms | 4e-7 relative |
+//! | CPU, logits, focal | 8 + 3t ULP | (16 + 6t)·2⁻²⁴ of the terms | (16 + 6t)·2⁻²⁴ of the terms | 4e-7 relative |
 //! | CPU, probabilities, weighted | 6 ULP | 8·2⁻²⁴ of the terms | 7 ULP | 4e-7 relative |
-//! | CPU, probabilities, focal | 8 + 1.5t ULP | (16 + 3t)·2⁻²⁴ of the terms | (16 + 3t)·2⁻²⁴ of the terms | 4e-7 relative |
+//! | CPU, probabilities, focal | 8 + 3t ULP | (16 + 6t)·2⁻²⁴ of the terms | (16 + 6t)·2⁻²⁴ of the terms | 4e-7 relative |
 //! | any GPU adapter, logits, weighted | 7 ULP | 10·2⁻²⁴ of the terms | 8 ULP | 4e-7 relative |
-//! | any GPU adapter, logits, focal | 9 + 1.5t ULP | (18 + 3t)·2⁻²⁴ of the terms | (18 + 3t)·2⁻²⁴ of the terms | 4e-7 relative |
+//! | any GPU adapter, logits, focal | 9 + 3t ULP | (18 + 6t)·2⁻²⁴ of the terms | (18 + 6t)·2⁻²⁴ of the terms | 4e-7 relative |
 //! | any GPU adapter, probabilities, weighted | 7 ULP | 10·2⁻²⁴ of the terms | 8 ULP | 4e-7 relative |
-//! | any GPU adapter, probabilities, focal | 9 + 1.5t ULP | (18 + 3t)·2⁻²⁴ of the terms | (18 + 3t)·2⁻²⁴ of the terms | 4e-7 relative |
+//! | any GPU adapter, probabilities, focal | 9 + 3t ULP | (18 + 6t)·2⁻²⁴ of the terms | (18 + 6t)·2⁻²⁴ of the terms | 4e-7 relative |
 //! <!-- /contract -->
 //!
 //! - **weighted**: weights of any kind, pos_weight, label weights, smoothing, another system's conventions, alone or
