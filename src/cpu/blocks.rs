@@ -39,7 +39,8 @@ fn with_outputs<S: Simd, F: Formula>(
     }
 }
 
-/// Memory for one tile.
+/// Memory for one tile. (A vector that straddles two cache lines costs twice.)
+#[repr(align(64))]
 struct Buffers {
     x: [f32; TILE],
     z: [f32; TILE],

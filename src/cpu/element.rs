@@ -50,11 +50,11 @@ const LOG_6: f32 = 0.125_080_32;
 const LOG_7: f32 = -0.139_028_56;
 const LOG_8: f32 = 0.113_402_79;
 
-/// (atanh(s) - s)/s³ in powers of s², s in [0, 1/3]: minimax, 2^-27.5 relative to atanh(s).
-const ATANH_0: f32 = 0.333_332_1;
-const ATANH_1: f32 = 0.200_107_63;
-const ATANH_2: f32 = 0.140_009_02;
-const ATANH_3: f32 = 0.140_059_96;
+/// 2·(atanh(s) - s)/s³ in powers of s², s in [0, 1/3]: minimax, 2^-27.5 relative to 2·atanh(s).
+const ATANH_0: f32 = 2.0 * 0.333_332_1;
+const ATANH_1: f32 = 2.0 * 0.200_107_63;
+const ATANH_2: f32 = 2.0 * 0.140_009_02;
+const ATANH_3: f32 = 2.0 * 0.140_059_96;
 
 /// Mantissas are taken from [693/1024, 693/512), so that f = mantissa - 1 lies where `log1p_tail` holds.
 const MANTISSA_MIN: i32 = 0x3f2d_4000;
@@ -112,43 +112,27 @@ pub(crate) fn exp_neg_rounded<S: Simd>(simd: S, t: F32s<S>) -> F32s<S> {
 /// more rounds one sum less.
 ///
 /// It is 2·atanh(s), s = e/(2 + e) ≤ 1/3, an odd and quickly converging series. What the quotient and its divisor lost
-/// to rounding goes with the second term. (The twin, whose division may be 2.5 ULP off, has no such quotient: there
-/// it is k·ln(2) + log1p(f).)
+/// to rounding, rest·2/(2 + e) = rest·(1 - s), goes with the second term. (The twin, whose division may be 2.5 ULP off,
+/// has no such quotient: there it is k·ln(2) + log1p(f).)
 #[inline(always)]
 pub(crate) fn log1p_unit<S: Simd>(e: F32s<S>) -> [F32s<S>; 2] {
-    let d = e + 2.0;
-    let d_lo = e - (d - 2.0);
-    let s = e / d;
-    let rest = (-s).mul_add(d_lo, (-s).mul_add_precise(d, e));
+    let s = e / (e + 2.0);
     let two_s = s + s;
+    // e - s·(2 + e), rounded once: e - 2s is exact, for 2s lies in [2e/3, e].
+    let rest = (-s).mul_add_precise(e, e - two_s);
     let s2 = s * s;
     let q = s2.mul_add(s2.mul_add(s2.mul_add(ATANH_3, ATANH_2), ATANH_1), ATANH_0);
-    // 1 - s is 2/d.
-    [two_s, (two_s * s2).mul_add(q, rest * (-s + 1.0))]
+    [two_s, s.mul_add(s2.mul_add(q, -rest), rest)]
 }
 
-/// σ(-t) = e/(1 + e), the quotient mended by what the roundings of it and of 1 + e lost; 1 - q is 1/(1 + e).
+/// σ(-t) = e/(1 + e), as e - e·q with q that quotient: what q and its divisor lost to rounding counts e-fold.
 ///
-/// (The twin mends it with an integer remainder, since what a rounding lost is out of reach of a compiler that may
-/// reassociate.)
+/// (The twin mends the quotient with an integer remainder, for its division may be 2.5 ULP off, and where the adapter
+/// has no fused multiply-add the product would be rounded as well.)
 #[inline(always)]
 pub(crate) fn sigma_neg<S: Simd>(e: F32s<S>) -> F32s<S> {
-    let d = e + 1.0;
-    let d_lo = e - (d - 1.0);
-    let q = e / d;
-    let rest = (-q).mul_add(d_lo, (-q).mul_add_precise(d, e));
-    rest.mul_add(-q + 1.0, q)
-}
-
-/// The derivative, given σ(-|x|).
-#[inline(always)]
-pub(crate) fn logit_gradient<S: Simd>(simd: S, x: F32s<S>, a: F32s<S>, b: F32s<S>, sigma_neg: F32s<S>) -> F32s<S> {
-    let negative = x.simd_lt(simd, 0.0);
-    // At most 1/2 is taken from 1: no digit is lost.
-    let sigma_pos = -sigma_neg + 1.0;
-    let n_pos = negative.select(sigma_neg, sigma_pos);
-    let n_neg = negative.select(sigma_pos, sigma_neg);
-    a.mul_add(n_pos, -(b * n_neg))
+    let q = e / (e + 1.0);
+    (-q).mul_add_precise(e, e)
 }
 
 /// σ(t)·σ(-t), given σ(-t).
@@ -157,21 +141,30 @@ pub(crate) fn sigma_product<S: Simd>(sigma_neg: F32s<S>) -> F32s<S> {
     (-sigma_neg).mul_add(sigma_neg, sigma_neg)
 }
 
-/// Loss and derivatives for the logit x; a weighs softplus(x), b weighs softplus(-x).
+/// The slope of max(x, 0) - x·z, the loss but for log1p(exp(-|x|)): 1 - z or -z.
+#[inline(always)]
+pub(crate) fn hinge_slope<S: Simd>(simd: S, x: F32s<S>, z: F32s<S>) -> F32s<S> {
+    let right_of_zero = F32s::splat(simd, 0.5).copysign(x) + 0.5;
+    right_of_zero - z
+}
+
+/// Loss and derivatives for the logit x; a weighs softplus(x), b weighs softplus(-x). Where a + b is 1, they are the
+/// bits of the plain loss of target b.
 #[inline(always)]
 pub(crate) fn logit_element<S: Simd>(simd: S, x: F32s<S>, a: F32s<S>, b: F32s<S>) -> Element<S> {
-    let t = x.abs();
-    let e = exp_neg_rounded(simd, t);
+    let one = F32s::splat(simd, 1.0);
+    let e = exp_neg_rounded(simd, x.abs());
     let ab = a + b;
     let [log_e, log_lo] = log1p_unit(e);
 
-    // |x| where its weight is not 0: no product of infinity and 0.
-    let m = x.simd_lt(simd, 0.0).select(b, a);
-    let linear = m.simd_ne(simd, 0.0).select(t, 0.0);
-    let loss = ab.mul_add(log_e, linear.mul_add(m, ab * log_lo));
+    // As `hinge_slope`, with these weights.
+    let slope = one.copysign(x).simd_lt(simd, 0.0).select(-b, a);
+    // No product of infinity and 0.
+    let linear = slope.simd_ne(simd, 0.0).select(x, 0.0);
+    let loss = ab.mul_add(log_e, linear.mul_add(slope, ab * log_lo));
 
     let sigma_neg = sigma_neg(e);
-    let gradient = logit_gradient(simd, x, a, b, sigma_neg);
+    let gradient = slope - ab * sigma_neg.copysign(x);
     Element { loss, gradient, hessian: ab * sigma_product(sigma_neg) }
 }
 

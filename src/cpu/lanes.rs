@@ -113,6 +113,12 @@ impl<S: Simd> F32s<S> {
         Self(each!(out = self.0; i => self.0[i].abs()))
     }
 
+    /// The magnitudes of these with the signs of `signs`.
+    #[inline(always)]
+    pub fn copysign(self, signs: Self) -> Self {
+        Self(each!(out = self.0; i => self.0[i].copysign(signs.0[i])))
+    }
+
     #[inline(always)]
     pub fn min(self, rhs: f32) -> Self {
         Self(each!(out = self.0; i => self.0[i].min(rhs)))

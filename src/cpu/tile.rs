@@ -4,8 +4,7 @@ use fearless_simd::prelude::*;
 
 use super::{
     element::{
-        Element, exp_neg_rounded, log1p_unit, logit_element, logit_gradient, probability_element, sigma_neg,
-        sigma_product,
+        Element, exp_neg_rounded, hinge_slope, log1p_unit, logit_element, probability_element, sigma_neg, sigma_product,
     },
     lanes::{F32s, K, U32s},
 };
@@ -74,7 +73,7 @@ impl Formula for Logits {
         x.abs().bitcast_u32()
     }
 
-    /// In passes over the tile: one element is a long chain of operations that wait for each other, and a processor
+    /// In two passes over the tile: one element is a long chain of operations that wait for each other, and a processor
     /// does not look far enough ahead to fill its pipes from several of them, unless they are cut into pieces.
     ///
     /// An infinite logit whose term has no weight needs a closer look: its loss is NaN here, and should be 0.
@@ -95,19 +94,15 @@ impl Formula for Logits {
         for i in (0..TILE).step_by(width) {
             let x = F32s::load(simd, &tile.x[i..i + width]);
             let z = F32s::load(simd, &tile.z[i..i + width]);
+            let e = F32s::load(simd, &tile.e[i..i + width]);
             z_max = z.bitcast_u32().max_into(z_max);
-            let [log_e, log_lo] = log1p_unit(F32s::load(simd, &tile.e[i..i + width]));
-            let m = x.simd_lt(simd, 0.0).select(z, -z + 1.0);
-            (log_e + x.abs().mul_add(m, log_lo)).store(&mut tile.loss[i..i + width]);
-        }
-        if GRADIENT || HESSIAN {
-            for i in (0..TILE).step_by(width) {
-                let x = F32s::load(simd, &tile.x[i..i + width]);
-                let z = F32s::load(simd, &tile.z[i..i + width]);
-                let sigma_neg = sigma_neg(F32s::load(simd, &tile.e[i..i + width]));
+            let slope = hinge_slope(simd, x, z);
+            let [log_e, log_lo] = log1p_unit(e);
+            (log_e + x.mul_add(slope, log_lo)).store(&mut tile.loss[i..i + width]);
+            if GRADIENT || HESSIAN {
+                let sigma_neg = sigma_neg(e);
                 if GRADIENT {
-                    let gradient = logit_gradient(simd, x, -z + 1.0, z, sigma_neg);
-                    (gradient * coefficient).store(&mut tile.gradient[i..i + width]);
+                    ((slope - sigma_neg.copysign(x)) * coefficient).store(&mut tile.gradient[i..i + width]);
                 }
                 if HESSIAN {
                     (sigma_product(sigma_neg) * coefficient).store(&mut tile.hessian[i..i + width]);
