@@ -8,7 +8,7 @@ use std::{
 use crate::{Batch, Error, Partials, Result, outputs::Slices, partials::BLOCK};
 
 /// A part of at most this many values stays on the thread that asks: waking another costs more.
-const INLINE: usize = 8 * BLOCK;
+const INLINE: usize = 16 * BLOCK;
 /// The fewest values that go to a thread at once, and the most.
 const GRAIN_MIN: usize = 4 * BLOCK;
 const GRAIN_MAX: usize = 128 * BLOCK;

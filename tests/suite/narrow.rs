@@ -120,7 +120,24 @@ fn types(random: &mut Random) -> [Option<OutputType>; 3] {
 fn lengths() {
     let mut random = random();
     for form in FORMS {
-        for len in [0, 1, 2, 3, 255, 256, 511, 513, BLOCK - 1, BLOCK, BLOCK + 1, 8 * BLOCK - 1, 8 * BLOCK + 1, 51_111] {
+        for len in [
+            0,
+            1,
+            2,
+            3,
+            255,
+            256,
+            511,
+            513,
+            BLOCK - 1,
+            BLOCK,
+            BLOCK + 1,
+            8 * BLOCK - 1,
+            8 * BLOCK + 1,
+            16 * BLOCK,
+            16 * BLOCK + 1,
+            51_111,
+        ] {
             let (predictions, targets) = (random.predictions(form, len), random.soft(len));
             let batch = batch(form, &predictions, &targets);
             for engine in gpu_engines() {
