@@ -156,6 +156,14 @@ pub enum DeviceKind {
     Several,
 }
 
+impl DeviceKind {
+    /// Whether what it computes on may be memory that the host maps. (A card with memory of its own would compute
+    /// across the bus.)
+    pub(crate) fn shares_memory(self) -> bool {
+        matches!(self, DeviceKind::IntegratedGpu | DeviceKind::Software)
+    }
+}
+
 impl fmt::Display for DeviceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

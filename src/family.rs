@@ -21,7 +21,7 @@ pub(crate) enum Sums {
 pub(crate) struct Work {
     /// Multiplies every gradient and hessian.
     pub coefficient: f32,
-    /// What is in use beyond the plain loss.
+    /// What is in use beyond the plain loss; always there where sums are taken over classes or rows.
     pub family: Option<Family>,
     /// What the sums are taken over.
     pub sums: Sums,

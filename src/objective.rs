@@ -47,6 +47,16 @@ pub enum Ignore {
     Nan,
 }
 
+impl Ignore {
+    /// Whether an element with this target is left out.
+    pub fn leaves_out(self, target: f64) -> bool {
+        match self {
+            Ignore::Label(label) => target == f64::from(label),
+            Ignore::Nan => target.is_nan(),
+        }
+    }
+}
+
 /// Focal loss: α_t·(1 − p_t)^γ times the cross-entropy, with p_t = z·p + (1 − z)·(1 − p) and
 /// α_t = z·α + (1 − z)·(1 − α) (Lin, Goyal, Girshick, He, Dollár, "Focal Loss for Dense Object Detection", 2017; for
 /// soft targets as torchvision's `sigmoid_focal_loss`).

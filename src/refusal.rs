@@ -67,11 +67,6 @@ fn matter(objective: &Objective) -> bool {
 
 /// Whether value `index` is not left out.
 fn counts(part: &Batch<'_>, ignore: Option<Ignore>, index: usize) -> bool {
-    let target = part.targets().get(index);
-    let ignored = match ignore {
-        None => false,
-        Some(Ignore::Label(label)) => target == f64::from(label),
-        Some(Ignore::Nan) => target.is_nan(),
-    };
+    let ignored = ignore.is_some_and(|ignore| ignore.leaves_out(part.targets().get(index)));
     !ignored && part.mask().is_none_or(|bits| bits[index / 8] >> (index % 8) & 1 == 1)
 }

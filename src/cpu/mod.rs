@@ -2,7 +2,8 @@
 //!
 //! Threads take runs of blocks off a part until none is left ([`threads`]); a run goes through its blocks tile by tile
 //! ([`blocks`]; [`general`] where more than the plain loss is in use); a tile is decoded to f32 ([`decode`]), computed
-//! on and summed ([`tile`]) while it lies in the first-level cache. The arithmetic of one element is in [`element`] and [`family`], on [`lanes`], twins of `shaders/element.wgsl` and `shaders/family.wgsl`.
+//! on and summed ([`tile`]) while it lies in the first-level cache. The arithmetic of one element is in [`element`] and
+//! [`family`], on [`lanes`], twins of `shaders/element.wgsl` and `shaders/family.wgsl`.
 //!
 //! # Determinism
 //! The result is a function of the values and of whether the instruction set fuses multiply-adds. It does not
@@ -72,13 +73,10 @@ impl Cpu {
     /// multiplied by the coefficient. An invalid value has NaN in each of its outputs. Where the means of rows are
     /// wanted, `part` starts and ends with a row.
     pub(crate) fn evaluate(&self, part: &Batch<'_>, work: &Work, first: u64, outputs: Slices<'_>) -> Partials {
-        let Some(family) = &work.family else {
-            return match work.sums {
-                Sums::All => self.plain(part, work.coefficient, first, outputs),
-                Sums::EachClass | Sums::EachRow => self.general(part, work, &Family::plain(), first, outputs),
-            };
-        };
-        self.general(part, work, family, first, outputs)
+        match &work.family {
+            None => self.plain(part, work.coefficient, first, outputs),
+            Some(family) => self.general(part, work, family, first, outputs),
+        }
     }
 
     /// The plain loss.

@@ -39,8 +39,7 @@ impl Gpu {
     /// Opens an adapter, with `limits` or the best it has.
     pub async fn open(adapter: &wgpu::Adapter, limits: Option<wgpu::Limits>) -> Result<Self> {
         let mut wanted = wgpu::Features::TIMESTAMP_QUERY;
-        // A card with memory of its own would compute across the bus.
-        if matches!(adapters::describe(&adapter.get_info()).kind, DeviceKind::IntegratedGpu | DeviceKind::Software) {
+        if adapters::describe(&adapter.get_info()).kind.shares_memory() {
             wanted |= wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
         }
         let descriptor = wgpu::DeviceDescriptor {
@@ -71,7 +70,7 @@ impl Gpu {
         let info = Arc::new(adapters::describe(&device.adapter_info()));
         let mappable = device.features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS);
         Ok(Self {
-            shares_memory: mappable && matches!(info.kind, DeviceKind::IntegratedGpu | DeviceKind::Software),
+            shares_memory: mappable && info.kind.shares_memory(),
             info,
             timestamp_period: device
                 .features()

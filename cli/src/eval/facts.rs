@@ -114,13 +114,10 @@ fn for_each_counted(part: &Part<'_>, mask: Option<&[u8]>, ignore: Option<Ignore>
             targets.for_each(|(index, &z)| visit(index, z.into()));
         }
         Targets::F32(values) => {
-            let ignored = |z: f32| match ignore {
-                None => false,
-                Some(Ignore::Label(label)) => z == f32::from(label),
-                Some(Ignore::Nan) => z.is_nan(),
-            };
-            let targets = values.iter().enumerate().filter(|(index, z)| !ignored(**z) && counts(*index));
-            targets.for_each(|(index, &z)| visit(index, z.into()));
+            let ignored = |z: f64| ignore.is_some_and(|ignore| ignore.leaves_out(z));
+            let targets = values.iter().map(|&z| f64::from(z)).enumerate();
+            let targets = targets.filter(|&(index, z)| !ignored(z) && counts(index));
+            targets.for_each(|(index, z)| visit(index, z));
         }
         targets => {
             let indices = (0..part.predictions.len()).filter(|&index| counts(index));
