@@ -28,6 +28,7 @@ mod family;
 #[cfg(test)]
 mod family_tests;
 mod general;
+mod help;
 mod lanes;
 #[cfg(test)]
 mod tests;

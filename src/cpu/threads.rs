@@ -5,6 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use super::help::{self, Help};
 use crate::{Batch, Error, Partials, Result, outputs::Slices, partials::BLOCK};
 
 /// A part of at most this many values stays on the thread that asks: waking another costs more.
@@ -81,20 +82,15 @@ impl Threads {
             }
         };
         let helpers = (threads - 1).min(part.len().div_ceil(grain) - 1);
-        self.scope(|scope| {
-            for _ in 0..helpers {
-                scope.spawn(|_| work());
-            }
-            work();
-        });
+        help::with(helpers, |help| self.ask(help), &work);
         sums.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `body` on the thread that asks, and what it spawns on the others.
-    fn scope<'a>(&self, body: impl FnOnce(&rayon::Scope<'a>)) {
+    /// Has one of the other threads help, as soon as one is free.
+    fn ask(&self, help: Help) {
         match self {
-            Self::Own(pool) => pool.in_place_scope(body),
-            Self::Caller | Self::Global => rayon::in_place_scope(body),
+            Self::Own(pool) => pool.spawn(|| help.run()),
+            Self::Caller | Self::Global => rayon::spawn(|| help.run()),
         }
     }
 }
