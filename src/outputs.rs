@@ -161,6 +161,8 @@ pub(crate) struct Slices<'a> {
     pub rows: Option<&'a mut [f64]>,
     /// Values a row.
     pub classes: usize,
+    /// Whether the derivatives had better be written past the cache, where the backend can.
+    pub past_cache: bool,
 }
 
 /// The vectors made for the sinks that wanted new ones.
@@ -245,7 +247,7 @@ impl<'a> Views<'a> {
             };
         }
         let [loss, gradient, hessian] = slices;
-        Slices { loss, gradient, hessian, rows: None, classes: 1 }
+        Slices { loss, gradient, hessian, rows: None, classes: 1, past_cache: false }
     }
 
     /// Narrows what was computed into `scratch`, and goes on behind the first `len` values.
@@ -284,6 +286,7 @@ impl<'a> Slices<'a> {
             hessian: split_off(&mut self.hessian, len),
             rows: split_off(&mut self.rows, len / self.classes.max(1)),
             classes: self.classes,
+            past_cache: self.past_cache,
         }
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Tile<'a> {
     pub loss: &'a mut [f32; TILE],
     pub gradient: &'a mut [f32; TILE],
     pub hessian: &'a mut [f32; TILE],
+    /// Whether the derivatives are written past the cache.
+    pub past_cache: bool,
     /// Room for what is computed in between.
     pub e: &'a mut [f32; TILE],
 }
@@ -102,10 +104,12 @@ impl Formula for Logits {
             if GRADIENT || HESSIAN {
                 let sigma_neg = sigma_neg(e);
                 if GRADIENT {
-                    ((slope - sigma_neg.copysign(x)) * coefficient).store(&mut tile.gradient[i..i + width]);
+                    let gradient = (slope - sigma_neg.copysign(x)) * coefficient;
+                    gradient.store_past(&mut tile.gradient[i..i + width], tile.past_cache);
                 }
                 if HESSIAN {
-                    (sigma_product(sigma_neg) * coefficient).store(&mut tile.hessian[i..i + width]);
+                    let hessian = sigma_product(sigma_neg) * coefficient;
+                    hessian.store_past(&mut tile.hessian[i..i + width], tile.past_cache);
                 }
             }
         }
