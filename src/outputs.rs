@@ -75,6 +75,10 @@ impl<'a> FloatsMut<'a> {
 }
 
 /// The per-element outputs wanted, in the order of the batch.
+///
+/// For speed: new vectors cost the time of their memory's first use, often more than what is computed, so keep your own
+/// for many batches. Let them begin at a multiple of 64 bytes: several threads of a CPU may then write derivatives that
+/// are larger than the cache past it.
 #[derive(Debug, Default)]
 pub struct Outputs<'a> {
     /// The loss of each element.
@@ -161,7 +165,8 @@ pub(crate) struct Slices<'a> {
     pub rows: Option<&'a mut [f64]>,
     /// Values a row.
     pub classes: usize,
-    /// Whether the derivatives had better be written past the cache, where the backend can.
+    /// Whether the derivatives had better be written past the cache, where the backend can. (Of the plain loss of
+    /// logits: whatever else there is computes for longer.)
     pub past_cache: bool,
 }
 

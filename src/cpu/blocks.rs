@@ -119,6 +119,7 @@ fn run<S: Simd, F: Formula, const GRADIENT: bool, const HESSIAN: bool>(
                     lanes = [0.0; LANES];
                 }
             }
+            // (Nothing above panics: a panic would leave without it.)
             if outputs.past_cache {
                 fence();
             }

@@ -148,8 +148,8 @@ pub(crate) fn hinge_slope<S: Simd>(simd: S, x: F32s<S>, z: F32s<S>) -> F32s<S> {
     right_of_zero - z
 }
 
-/// Loss and derivatives for the logit x; a weighs softplus(x), b weighs softplus(-x). Where a + b is 1, they are the
-/// bits of the plain loss of target b.
+/// Loss and derivatives for the logit x; a weighs softplus(x), b weighs softplus(-x). Where a is 1 - b, rounded,
+/// they are the bits of the plain loss of target b.
 #[inline(always)]
 pub(crate) fn logit_element<S: Simd>(simd: S, x: F32s<S>, a: F32s<S>, b: F32s<S>) -> Element<S> {
     let one = F32s::splat(simd, 1.0);
@@ -164,7 +164,7 @@ pub(crate) fn logit_element<S: Simd>(simd: S, x: F32s<S>, a: F32s<S>, b: F32s<S>
     let loss = ab.mul_add(log_e, linear.mul_add(slope, ab * log_lo));
 
     let sigma_neg = sigma_neg(e);
-    let gradient = slope - ab * sigma_neg.copysign(x);
+    let gradient = (-ab).mul_add(sigma_neg.copysign(x), slope);
     Element { loss, gradient, hessian: ab * sigma_product(sigma_neg) }
 }
 

@@ -11,8 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// For so long the thread that asked looks whether the others have left before it sleeps until they have: about what it
-/// takes to be woken.
+/// How long the thread that asked spins before it sleeps until the others have left: about what being woken takes.
 const PATIENCE: Duration = Duration::from_micros(50);
 
 /// Calls `work` on this thread, and on up to `helpers` others that `spawn` hands the help to. Returns when `work` has
@@ -83,10 +82,10 @@ impl Help {
         let result = catch_unwind(AssertUnwindSafe(work));
         let mut door = room.door();
         door.inside -= 1;
+        room.left.notify_one();
         if let Err(panic) = result {
             door.panic.get_or_insert(panic);
         }
-        room.left.notify_one();
     }
 }
 

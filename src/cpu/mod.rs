@@ -45,7 +45,7 @@ pub(crate) struct Cpu {
 impl Cpu {
     /// The best level there is, on rayon's global pool.
     pub(crate) fn global() -> Self {
-        Self { level: Level::new(), threads: threads::Threads::Global }
+        Self { level: Level::new(), threads: threads::Threads::global() }
     }
 
     /// The best level there is, on `threads` threads, or rayon's global pool if that is not said.

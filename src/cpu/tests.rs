@@ -408,14 +408,35 @@ fn a_batch_larger_than_the_cache() {
     let x: Vec<f32> = few.iter().copied().cycle().take(len).collect();
     let z: Vec<u8> = (0..len).map(|i| u8::from(i % 3 == 0)).collect();
     let batch = Batch::logits(&x, &z).unwrap();
-    let evaluate = |threads| {
-        let mut gradient = vec![-7.0; len];
-        let slices = Slices { gradient: Some(&mut gradient), ..Slices::default() };
-        let partials = cpu(Level::new(), threads).evaluate(&batch, &plain(1.0), 0, slices);
-        (partials, gradient)
+    let mut memory = [vec![-7.0f32; len + 16], vec![-7.0; len + 16]];
+    // From a cache line on: anywhere else nothing is written past the cache.
+    let [one, several] = memory.each_mut().map(|values| {
+        let start = values.as_ptr().align_offset(64);
+        &mut values[start..start + len]
+    });
+    let evaluate = |threads, gradient: &mut [f32]| {
+        let slices = Slices { gradient: Some(gradient), ..Slices::default() };
+        cpu(Level::new(), threads).evaluate(&batch, &plain(1.0), 0, slices)
     };
-    let (one, several) = (evaluate(1), evaluate(3));
+    assert_eq!(evaluate(1, one), evaluate(3, several));
     assert!(one == several);
+}
+
+/// Asked from within a pool whose threads are all busy, and by engines that are gone before they are heard.
+#[test]
+fn threads_that_never_come_are_not_waited_for() {
+    let len = 20 * BLOCK;
+    let (x, z) = (uniform(22, len), vec![1u8; len]);
+    let batch = Batch::logits(&x, &z).unwrap();
+    let evaluate = |cpu: &Cpu| cpu.evaluate(&batch, &plain(1.0), 0, Slices::default());
+    let expected = evaluate(&cpu(Level::new(), 1));
+    let global = Cpu::global();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    let both = || rayon::join(|| (0..100).all(|_| evaluate(&global) == expected), || evaluate(&global) == expected);
+    assert_eq!((pool.install(both), both()), ((true, true), (true, true)));
+    for _ in 0..50 {
+        assert!(evaluate(&cpu(Level::new(), 4)) == expected);
+    }
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use std::{
     num::NonZeroUsize,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use super::help::{self, Help};
@@ -13,14 +16,25 @@ const INLINE: usize = 16 * BLOCK;
 /// The fewest values that go to a thread at once, and the most.
 const GRAIN_MIN: usize = 4 * BLOCK;
 const GRAIN_MAX: usize = 128 * BLOCK;
-/// Derivatives of more bytes than this do not stay in the cache, and so need not be fetched into it to be written.
+/// Derivatives of more bytes than this are taken to be more than a cache holds: they need not be fetched into it to be
+/// written. (What is narrowed from memory of ours is computed in smaller steps, and stays in the cache.)
 const CACHE: usize = 32 << 20;
 /// Runs a thread that there should be, so that one which starts late or is disturbed holds up little.
 const RUNS_PER_THREAD: usize = 8;
 
+/// Calls for help a thread that may wait to be heard. Those who are busy elsewhere hear none: more would pile up.
+const CALLS_PER_THREAD: usize = 4;
+
 /// The threads of an engine.
 #[derive(Debug)]
-pub(crate) enum Threads {
+pub(crate) struct Threads {
+    pool: Pool,
+    /// Calls for help that nobody has heard yet.
+    calls: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+enum Pool {
     /// The thread that asks.
     Caller,
     /// Rayon's global pool.
@@ -35,29 +49,35 @@ impl Threads {
     /// # Errors
     /// [`Error::Threads`] if they cannot be started.
     pub(crate) fn new(threads: Option<NonZeroUsize>) -> Result<Self> {
-        match threads.map(NonZeroUsize::get) {
-            None => Ok(Self::Global),
-            Some(1) => Ok(Self::Caller),
+        let pool = match threads.map(NonZeroUsize::get) {
+            None => return Ok(Self::global()),
+            Some(1) => Pool::Caller,
             Some(threads) => rayon::ThreadPoolBuilder::new()
                 .num_threads(threads - 1)
                 .thread_name(|i| format!("logloss-{i}"))
                 .build()
-                .map(Self::Own)
-                .map_err(|error| Error::Threads(error.to_string())),
-        }
+                .map(Pool::Own)
+                .map_err(|error| Error::Threads(error.to_string()))?,
+        };
+        Ok(Self { pool, calls: Arc::default() })
+    }
+
+    /// Rayon's global pool.
+    pub(crate) fn global() -> Self {
+        Self { pool: Pool::Global, calls: Arc::default() }
     }
 
     /// How many they are.
     pub(crate) fn count(&self) -> usize {
-        match self {
-            Self::Caller => 1,
-            Self::Global => rayon::current_num_threads(),
-            Self::Own(pool) => pool.current_num_threads() + 1,
+        match &self.pool {
+            Pool::Caller => 1,
+            Pool::Global => rayon::current_num_threads(),
+            Pool::Own(pool) => pool.current_num_threads() + 1,
         }
     }
 
     /// Evaluates `part` by runs that are multiples of `unit`, itself one of [`BLOCK`]. The thread that asks takes runs
-    /// like the others: what they do is added to what it does, however late they wake.
+    /// like the others, and waits for none of them that has not begun.
     pub(crate) fn split(
         &self,
         part: &Batch<'_>,
@@ -74,7 +94,8 @@ impl Threads {
         let grain = (part.len() / (threads * RUNS_PER_THREAD)).clamp(GRAIN_MIN, GRAIN_MAX);
         let grain = grain.checked_next_multiple_of(unit).unwrap_or(usize::MAX);
         // (One thread alone computes for longer than it waits for memory, and waits longer for such a store.)
-        let derivatives = outputs.wanted()[1..].iter().filter(|wanted| **wanted).count();
+        let [_, gradient, hessian] = outputs.wanted();
+        let derivatives = usize::from(gradient) + usize::from(hessian);
         outputs.past_cache = size_of::<f32>() * derivatives * part.len() > CACHE;
         let runs = Mutex::new(Runs { part, done: 0, first, outputs, grain });
         let sums = Mutex::new(Partials::default());
@@ -87,15 +108,24 @@ impl Threads {
             }
         };
         let helpers = (threads - 1).min(part.len().div_ceil(grain) - 1);
-        help::with(helpers, |help| self.ask(help), &work);
+        help::with(helpers, |help| self.ask(help, CALLS_PER_THREAD * threads), &work);
         sums.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has one of the other threads help, as soon as one is free.
-    fn ask(&self, help: Help) {
-        match self {
-            Self::Own(pool) => pool.spawn(|| help.run()),
-            Self::Caller | Self::Global => rayon::spawn(|| help.run()),
+    /// Has one of the other threads help, as soon as one is free; none if so many calls as `most` wait to be heard.
+    fn ask(&self, help: Help, most: usize) {
+        if self.calls.fetch_add(1, Ordering::Relaxed) >= most {
+            self.calls.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        let calls = Arc::clone(&self.calls);
+        let answer = move || {
+            calls.fetch_sub(1, Ordering::Relaxed);
+            help.run();
+        };
+        match &self.pool {
+            Pool::Own(pool) => pool.spawn(answer),
+            Pool::Caller | Pool::Global => rayon::spawn(answer),
         }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Tile<'a> {
     pub loss: &'a mut [f32; TILE],
     pub gradient: &'a mut [f32; TILE],
     pub hessian: &'a mut [f32; TILE],
-    /// Whether the derivatives are written past the cache.
+    /// Whether the derivatives may be written past the cache.
     pub past_cache: bool,
     /// Room for what is computed in between.
     pub e: &'a mut [f32; TILE],
