@@ -64,11 +64,11 @@ pub fn odd(error: &Error, part: &Part<'_>, first: u64) -> Option<Odd> {
 
 impl Input {
     /// Opens the files that the command line names, and checks that they go together and with its lists.
-    pub fn open(args: &EvalArgs, mapped_part: usize) -> Result<Self> {
+    pub fn open(args: &EvalArgs) -> Result<Self> {
         let form = args.from.form();
         let every_odd = args.ignore_label.is_some() || args.mask.is_some();
         let any_number = args.any_label();
-        let wish = Wish { form, ignore: args.ignore_label, any_number, every_odd, mapped_part };
+        let wish = Wish { form, ignore: args.ignore_label, any_number, every_odd };
         let mut source = source::open(args, wish)?;
         let mask = source::open_mask(args)?;
         let shape = source.shape();

@@ -609,7 +609,7 @@ mod tests {
     use super::*;
 
     fn wish(ignore: Option<IgnoreLabel>, any_number: bool) -> Wish {
-        Wish { form: Form::Logits, ignore, any_number, every_odd: true, mapped_part: 0 }
+        Wish { form: Form::Logits, ignore, any_number, every_odd: true }
     }
 
     fn gathered(values: &[i64]) -> Labels {

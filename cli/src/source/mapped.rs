@@ -184,7 +184,7 @@ impl Pair {
             len,
             at: 0,
             handed_out: 0,
-            mapped_part: wish.mapped_part,
+            mapped_part: COPIED_PART,
             unit: logloss::BLOCK,
             notes: Vec::new(),
         })
@@ -268,6 +268,10 @@ impl Source for Pair {
 
     fn set_unit(&mut self, unit: usize) {
         self.unit = unit;
+    }
+
+    fn set_mapped_part(&mut self, len: usize) {
+        self.mapped_part = len;
     }
 
     fn next_part(&mut self) -> Result<Option<Part<'_>>> {

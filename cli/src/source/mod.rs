@@ -40,6 +40,9 @@ pub trait Source {
     /// Makes every part but the last a multiple of `unit` values, itself one of [`BLOCK`].
     fn set_unit(&mut self, unit: usize);
 
+    /// How many values a part should be about, where they are evaluated in the file's own memory.
+    fn set_mapped_part(&mut self, _: usize) {}
+
     /// The next part. None after the last.
     fn next_part(&mut self) -> Result<Option<Part<'_>>>;
 
@@ -104,8 +107,6 @@ pub struct Wish {
     pub any_number: bool,
     /// Whether an invalid value may be left out, so that it is not the first one that counts.
     pub every_odd: bool,
-    /// Values a part where they are evaluated in the file's own memory.
-    pub mapped_part: usize,
 }
 
 /// Values a part where they are converted or decoded: small enough to stay in a CPU's cache on the way.
