@@ -329,8 +329,8 @@ impl Labels {
     }
 
     /// 0 or 1, and whether that is what it is, or is taken for.
-    fn hard<T: Label>(&self, value: T) -> (u8, bool) {
-        match (self.any_number, value.positive()) {
+    fn hard<T: Label>(any_number: bool, value: T) -> (u8, bool) {
+        match (any_number, value.positive()) {
             (false, _) => value.hard(),
             (true, Some(positive)) => (positive.into(), true),
             (true, None) => (NO_LABEL, false),
@@ -409,20 +409,13 @@ impl Labels {
     /// Gathers values.
     pub fn extend<T: Label>(&mut self, values: impl Iterator<Item = T> + Clone) {
         if !self.is_soft && self.ignore.is_none() {
-            // Nearly always all there is to do, without a branch.
-            let before = self.hard.len();
-            let mut all_hard = true;
-            let mut hard = mem::take(&mut self.hard);
-            hard.extend(values.clone().map(|value| {
-                let (byte, is_hard) = self.hard(value);
-                all_hard &= is_hard;
-                byte
-            }));
-            self.hard = hard;
-            if all_hard {
+            // Nearly always all there is to do, without a branch: a look at all of them, then all of them.
+            let any_number = self.any_number;
+            let hard = |value| Self::hard(any_number, value);
+            if values.clone().fold(true, |all, value| all & hard(value).1) {
+                self.hard.extend(values.map(|value| hard(value).0));
                 return;
             }
-            self.hard.truncate(before);
         }
         values.for_each(|value| self.push(value, None));
     }
@@ -439,7 +432,7 @@ impl Labels {
             return;
         }
         let no_label = if self.always_soft { NO_SOFT_LABEL } else { f32::NAN };
-        match (self.hard(value), value.soft()) {
+        match (Self::hard(self.any_number, value), value.soft()) {
             ((byte, true), _) if self.is_soft => self.soft.push(byte.into()),
             ((byte, true), _) => self.hard.push(byte),
             (_, None) => {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use logloss::half::f16;
 use parquet::{
     column::reader::{ColumnReader, ColumnReaderImpl},
-    data_type::DataType,
+    data_type::{DataType, FixedLenByteArray},
     errors::ParquetError,
 };
 
@@ -18,6 +18,9 @@ use crate::{
     },
 };
 
+/// Values decoded at a time: they stay in the cache until they are where they belong.
+const SLICE: usize = 1 << 14;
+
 pub fn read_predictions(
     reader: &mut ColumnReader,
     rows: usize,
@@ -28,13 +31,10 @@ pub fn read_predictions(
     match reader {
         ColumnReader::FloatColumnReader(reader) => read(reader, rows, first, field, into.f32()),
         ColumnReader::DoubleColumnReader(reader) => {
-            into.narrow(read_new(reader, rows, first, field)?.into_iter());
-            Ok(())
+            each_slice(reader, rows, first, field, |values| into.narrow(values.iter().copied()))
         }
         ColumnReader::FixedLenByteArrayColumnReader(reader) => {
-            let values = read_new(reader, rows, first, field)?;
-            into.f16().extend(values.iter().map(|value| half(value.data())));
-            Ok(())
+            each_slice(reader, rows, first, field, |values| into.f16().extend(values.iter().map(half)))
         }
         _ => unexpected(field),
     }
@@ -49,28 +49,32 @@ pub fn read_labels(
 ) -> Result<()> {
     match (reader, field.number) {
         (ColumnReader::BoolColumnReader(reader), _) => {
-            into.extend(read_new(reader, rows, first, field)?.into_iter().map(u8::from));
+            each_slice(reader, rows, first, field, |values| into.extend(values.iter().copied().map(u8::from)))
         }
         // Unsigned values are stored as the signed ones of the same bits.
         (ColumnReader::Int32ColumnReader(reader), Number::U32) => {
-            into.extend(read_new(reader, rows, first, field)?.into_iter().map(i32::cast_unsigned));
+            each_slice(reader, rows, first, field, |values| into.extend(values.iter().map(|v| v.cast_unsigned())))
         }
-        (ColumnReader::Int32ColumnReader(reader), _) => into.extend(read_new(reader, rows, first, field)?.into_iter()),
+        (ColumnReader::Int32ColumnReader(reader), _) => {
+            each_slice(reader, rows, first, field, |values| into.extend(values.iter().copied()))
+        }
         (ColumnReader::Int64ColumnReader(reader), Number::U64) => {
-            into.extend(read_new(reader, rows, first, field)?.into_iter().map(i64::cast_unsigned));
+            each_slice(reader, rows, first, field, |values| into.extend(values.iter().map(|v| v.cast_unsigned())))
         }
-        (ColumnReader::Int64ColumnReader(reader), _) => into.extend(read_new(reader, rows, first, field)?.into_iter()),
+        (ColumnReader::Int64ColumnReader(reader), _) => {
+            each_slice(reader, rows, first, field, |values| into.extend(values.iter().copied()))
+        }
         (ColumnReader::FloatColumnReader(reader), _) => {
-            into.extend(read_new(reader, rows, first, field)?.into_iter().map(f64::from));
+            each_slice(reader, rows, first, field, |values| into.extend(values.iter().copied().map(f64::from)))
         }
-        (ColumnReader::DoubleColumnReader(reader), _) => into.extend(read_new(reader, rows, first, field)?.into_iter()),
+        (ColumnReader::DoubleColumnReader(reader), _) => {
+            each_slice(reader, rows, first, field, |values| into.extend(values.iter().copied()))
+        }
         (ColumnReader::FixedLenByteArrayColumnReader(reader), _) => {
-            let values = read_new(reader, rows, first, field)?;
-            into.extend(values.iter().map(|value| f64::from(half(value.data()))));
+            each_slice(reader, rows, first, field, |values| into.extend(values.iter().map(half).map(f64::from)))
         }
-        _ => return unexpected(field),
+        _ => unexpected(field),
     }
-    Ok(())
 }
 
 pub fn read_weights(
@@ -81,45 +85,64 @@ pub fn read_weights(
     into: &mut Weights,
 ) -> Result<()> {
     match (reader, field.number) {
-        (ColumnReader::FloatColumnReader(reader), _) => return read(reader, rows, first, field, into.f32()),
+        (ColumnReader::FloatColumnReader(reader), _) => read(reader, rows, first, field, into.f32()),
         (ColumnReader::FixedLenByteArrayColumnReader(reader), _) => {
-            let values = read_new(reader, rows, first, field)?;
-            into.f16().extend(values.iter().map(|value| half(value.data())));
+            each_slice(reader, rows, first, field, |values| into.f16().extend(values.iter().map(half)))
         }
-        (ColumnReader::DoubleColumnReader(reader), _) => into.narrow(read_new(reader, rows, first, field)?.into_iter()),
-        (ColumnReader::BoolColumnReader(reader), _) => {
-            into.narrow(read_new(reader, rows, first, field)?.into_iter().map(|value| f64::from(u8::from(value))));
+        (ColumnReader::DoubleColumnReader(reader), _) => {
+            each_slice(reader, rows, first, field, |values| into.narrow(values.iter().copied()))
         }
-        (ColumnReader::Int32ColumnReader(reader), Number::U32) => {
-            into.narrow(read_new(reader, rows, first, field)?.into_iter().map(|value| value.cast_unsigned().into()));
-        }
+        (ColumnReader::BoolColumnReader(reader), _) => each_slice(reader, rows, first, field, |values| {
+            into.narrow(values.iter().map(|&value| f64::from(u8::from(value))));
+        }),
+        (ColumnReader::Int32ColumnReader(reader), Number::U32) => each_slice(reader, rows, first, field, |values| {
+            into.narrow(values.iter().map(|value| value.cast_unsigned().into()));
+        }),
         (ColumnReader::Int32ColumnReader(reader), _) => {
-            into.narrow(read_new(reader, rows, first, field)?.into_iter().map(f64::from));
+            each_slice(reader, rows, first, field, |values| into.narrow(values.iter().copied().map(f64::from)))
         }
-        (ColumnReader::Int64ColumnReader(reader), Number::U64) => {
-            into.narrow(read_new(reader, rows, first, field)?.into_iter().map(|value| value.cast_unsigned() as f64));
-        }
+        (ColumnReader::Int64ColumnReader(reader), Number::U64) => each_slice(reader, rows, first, field, |values| {
+            into.narrow(values.iter().map(|value| value.cast_unsigned() as f64));
+        }),
         (ColumnReader::Int64ColumnReader(reader), _) => {
-            into.narrow(read_new(reader, rows, first, field)?.into_iter().map(|value| value as f64));
+            each_slice(reader, rows, first, field, |values| into.narrow(values.iter().map(|&value| value as f64)))
         }
-        _ => return unexpected(field),
+        _ => unexpected(field),
     }
-    Ok(())
 }
 
-fn read_new<T: DataType>(
+/// Hands over the next `rows` values, the first of which is value `first` of the file.
+fn each_slice<T: DataType>(
     reader: &mut ColumnReaderImpl<T>,
     rows: usize,
     first: u64,
     field: &mut Field,
-) -> Result<Vec<T::T>> {
-    let mut values = Vec::with_capacity(rows);
-    read(reader, rows, first, field, &mut values)?;
-    Ok(values)
+    mut take: impl FnMut(&[T::T]),
+) -> Result<()> {
+    let mut values = Vec::with_capacity(rows.min(SLICE));
+    for start in (0..rows).step_by(SLICE) {
+        values.clear();
+        read_slice(reader, SLICE.min(rows - start), first + start as u64, field, &mut values)?;
+        take(&values);
+    }
+    Ok(())
 }
 
 /// Appends the next `rows` values, the first of which is value `first` of the file.
 fn read<T: DataType>(
+    reader: &mut ColumnReaderImpl<T>,
+    rows: usize,
+    first: u64,
+    field: &mut Field,
+    into: &mut Vec<T::T>,
+) -> Result<()> {
+    for start in (0..rows).step_by(SLICE) {
+        read_slice(reader, SLICE.min(rows - start), first + start as u64, field, into)?;
+    }
+    Ok(())
+}
+
+fn read_slice<T: DataType>(
     reader: &mut ColumnReaderImpl<T>,
     rows: usize,
     first: u64,
@@ -154,8 +177,8 @@ fn unexpected<T>(field: &Field) -> Result<T> {
 }
 
 /// Parquet's half floats are two bytes, little-endian; any other length was refused with the schema.
-fn half(bytes: &[u8]) -> f16 {
-    bytes.first_chunk().map_or(f16::NAN, |&bytes| f16::from_le_bytes(bytes))
+fn half(value: &FixedLenByteArray) -> f16 {
+    value.data().first_chunk().map_or(f16::NAN, |&bytes| f16::from_le_bytes(bytes))
 }
 
 /// A message without its class.
