@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
+use anyhow::Context;
 use clap::{ArgAction, Args as ArgGroup, Parser, Subcommand, ValueEnum};
 use logloss::{Compat, Device, Engine, EngineOptions, Error, Form, Invalid, Reduction};
 
@@ -304,12 +305,20 @@ pub struct DeviceArgs {
     )]
     pub shares: Option<Vec<f64>>,
 
-    /// Threads of the CPU backend; by default one for each core
+    /// Threads that evaluate on the CPU and decode Parquet; by default one for each core
     #[arg(long, value_name = "N", help_heading = DEVICE)]
     pub threads: Option<NonZeroUsize>,
 }
 
 impl DeviceArgs {
+    /// Runs a command on the threads asked for, if a number was named: on one of them, so that they are all there are.
+    pub fn on_threads<R: Send>(&self, command: impl FnOnce() -> anyhow::Result<R> + Send) -> anyhow::Result<R> {
+        let Some(threads) = self.threads else { return command() };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
+        pool.build_global().with_context(|| format!("{threads} threads could not be started"))?;
+        rayon::scope(|_| command())
+    }
+
     /// The engine asked for.
     pub fn engine(&self) -> anyhow::Result<Engine> {
         if let Some(shares) = self.shares.as_ref().filter(|shares| shares.len() != self.device.len()) {
@@ -329,11 +338,7 @@ impl DeviceArgs {
     }
 
     fn open(&self, device: &Device) -> anyhow::Result<Engine> {
-        let mut options = EngineOptions::new(device.clone());
-        if let Some(threads) = self.threads {
-            options = options.threads(threads);
-        }
-        Engine::new_blocking(options).map_err(|error| match error {
+        Engine::new_blocking(EngineOptions::new(device.clone())).map_err(|error| match error {
             Error::NoGpu { .. } | Error::NoSuchDevice { .. } => {
                 fault(error, "`logloss devices` lists what there is; `--device cpu` always works")
             }

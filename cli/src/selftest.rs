@@ -10,7 +10,7 @@ use crate::{args::SelftestArgs, devices, terminal};
 
 /// Runs the command.
 pub fn run(args: &SelftestArgs) -> Result<ExitCode> {
-    let test = args.device.engine()?.selftest()?;
+    let test = args.device.on_threads(|| Ok(args.device.engine()?.selftest()?))?;
     terminal::print(&if args.json { as_json(&test)? } else { plain(&test) })?;
     Ok(if test.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -272,6 +272,15 @@ fn any_number_of_threads() {
     let folder = Folder::new();
     let one = folder.eval(&format!("{} {} --threads 1", data("flights_logits.npy"), data("flights_delayed.npy")));
     assert_eq!(mean(&one), mean(&flights(&folder)));
+
+    // Parquet is decoded on the threads that evaluate, be it a single one.
+    assert!(folder.run("generate 3e6 --out d.parquet").status.success());
+    let all = folder.eval("d.parquet --pred logit --target label");
+    for threads in 1..=3 {
+        let some = folder.eval(&format!("d.parquet --pred logit --target label --threads {threads}"));
+        assert_eq!(some["driver"], if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") });
+        assert_eq!((mean(&some), &some["base_rate"]), (mean(&all), &all["base_rate"]));
+    }
 }
 
 #[test]

@@ -8,7 +8,6 @@ mod outputs;
 mod values;
 
 use std::{
-    num::NonZeroUsize,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -66,6 +65,10 @@ struct Found {
 
 /// Runs the command.
 pub fn run(args: &EvalArgs) -> Result<ExitCode> {
+    args.device.on_threads(|| evaluate(args))
+}
+
+fn evaluate(args: &EvalArgs) -> Result<ExitCode> {
     objective::check(args)?;
     let form = args.from.form();
     let mut input = Input::open(args)?;
@@ -108,8 +111,7 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
 fn mapped_part(args: &EvalArgs, engine: &Engine) -> usize {
     let most = if outputs::wanted(args).next().is_some() { WRITTEN_PART } else { MAPPED_PART };
     if engine.device().kind == DeviceKind::Cpu {
-        let threads = args.device.threads.map_or_else(rayon::current_num_threads, NonZeroUsize::get);
-        most.min(PART_OF_A_THREAD.saturating_mul(threads))
+        most.min(PART_OF_A_THREAD.saturating_mul(rayon::current_num_threads()))
     } else {
         most
     }

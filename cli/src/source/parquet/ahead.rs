@@ -2,16 +2,20 @@
 
 use std::{
     io, panic,
-    sync::mpsc::{self, Receiver, Sender},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use anyhow::Result;
+use rayon::Yield;
 
 use super::rows::{Columns, Gathered, Rows};
 
 /// Parts that wait to be evaluated. With the one that is evaluated and the one that is decoded they are all there are.
 const WAITING: usize = 1;
+/// How long a thread that could decode waits for a part before it looks again whether it can help.
+const IDLE: Duration = Duration::from_micros(50);
 
 /// The thread, which ends by itself when nobody takes its parts any more.
 pub struct Ahead {
@@ -51,12 +55,27 @@ impl Ahead {
             // A thread that has come to its end takes none back.
             let _ = self.used.send(used);
         }
-        match self.parts.recv() {
+        match self.wait() {
             Ok(part) => part.map(Some),
             Err(_) => match self.thread.take().map(JoinHandle::join) {
                 Some(Err(panic)) => panic::resume_unwind(panic),
                 _ => Ok(None),
             },
+        }
+    }
+
+    /// The next part, or that there is none. Where the thread that waits is one of those that decode, it does so
+    /// meanwhile: it may be the only one.
+    fn wait(&self) -> Result<Result<Gathered>, RecvTimeoutError> {
+        if rayon::current_thread_index().is_none() {
+            return self.parts.recv().map_err(|_| RecvTimeoutError::Disconnected);
+        }
+        loop {
+            let brief = if rayon::yield_now() == Some(Yield::Executed) { Duration::ZERO } else { IDLE };
+            match self.parts.recv_timeout(brief) {
+                Err(RecvTimeoutError::Timeout) => {}
+                part => return part,
+            }
         }
     }
 }
