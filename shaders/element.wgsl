@@ -57,34 +57,37 @@ const SMALL_MAX: f32 = 0.3232421875;
 const ONE_BITS: u32 = 0x3f800000u;
 const INFINITY_BITS: u32 = 0x7f800000u;
 const MIN_POSITIVE_BITS: u32 = 0x00800000u;
+const SIGN_BIT: u32 = 0x80000000u;
 
 const TWO_POW_NEG_52: f32 = 2.220446049250313e-16;
 const TWO_POW_NEG_51: f32 = 4.440892098500626e-16;
 const TWO_POW_NEG_32: f32 = 2.3283064365386963e-10;
+const TWO_POW_NEG_23: f32 = 1.1920928955078125e-7;
 const TWO_POW_NEG_24: f32 = 5.9604644775390625e-8;
 const TWO_POW_24: f32 = 16777216.0;
-const TWO_POW_25: f32 = 33554432.0;
-const TWO_POW_27: f32 = 134217728.0;
+const TWO_POW_28: f32 = 268435456.0;
 const TWO_POW_29: f32 = 536870912.0;
 
 // exp(-t) for t ≥ 0, given its bits.
 //
-// The twin reduces t in floats. Here t and n·ln(2) are subtracted in fixed point, 2^-32 the unit, modulo 1 = 2^32.
-// n = 0 needs no reduction, and keeps what bits a small t has below the unit.
+// The twin reduces t in floats. Here t and n·ln(2) are subtracted in fixed point, 2^-32 the unit, modulo 1 = 2^32:
+// of a t that is not below 2^-9 no bit is lost. n = 0 needs no reduction, and keeps what bits a smaller t has below the
+// unit. Integers are taken from the bits of floats: many an adapter has no conversion to them in one instruction.
 fn exp_neg(t_bits: u32) -> Power {
-    let t = bitcast<f32>(min(t_bits, T_MAX_BITS));
-    let n = u32(t * LOG2_E + 0.5);
+    let bits = min(t_bits, T_MAX_BITS);
+    let t = bitcast<f32>(bits);
+    // The sum's unit is 2^-8, so that n is ⌊t/ln(2) + 1/2⌋ but for as much, whichever way the sum is rounded.
+    let n = (bitcast<u32>(t * LOG2_E + 32768.5) >> 8u) & 0xffu;
     let scale = bitcast<f32>((127u - n) << 23u);
-    let fixed = bitcast<i32>(n * LN2_FIXED - (u32(t * TWO_POW_25) << 7u));
-    let r_hi = select(f32(fixed & -256) * TWO_POW_NEG_32, -t, n == 0u);
-    let r_lo = select(f32(fixed & 255) * TWO_POW_NEG_32, 0.0, n == 0u);
-    let r = r_hi + r_lo;
+    let fixed_t = ((bits & 0x7fffffu) | MIN_POSITIVE_BITS) << (max(bits >> 23u, 118u) - 118u);
+    let fixed = bitcast<i32>(n * LN2_FIXED - fixed_t);
+    let r = select(f32(fixed) * TWO_POW_NEG_32, -t, n == 0u);
     let r2 = r * r;
     let q01 = r * EXP_1 + EXP_0;
     let q23 = r * EXP_3 + EXP_2;
     let q24 = r2 * EXP_4 + q23;
     let q = r2 * q24 + q01;
-    return Power(n, scale, r_hi + (r2 * q + r_lo));
+    return Power(n, scale, r2 * q + r);
 }
 
 // log1p(f) - f + lo for f in [-331/1024, 362/1024].
@@ -110,6 +113,8 @@ fn logit_element(x: f32, a: f32, b: f32) -> Element {
     let n = power.n;
     let scale = power.scale;
     let p = power.p;
+    let m = 1.0 + p;
+    let e = m * scale;
     let ab = a + b;
 
     // log1p(e) = k·ln(2) + log1p(f), k = 1 where n ≤ 1: there f = (e - 1)/2. p·h is exact, and is added last but
@@ -124,29 +129,24 @@ fn logit_element(x: f32, a: f32, b: f32) -> Element {
     let tail = log1p_tail(p * h + f_0, lo);
     // (Far out it is e itself: the terms of the sum would be below the normal range, where a driver may flush them.
     // The twin's are not flushed.)
-    let log1p_e = select(base + (p * h + tail), (1.0 + p) * scale, n > 26u);
+    let log1p_e = select(base + (p * h + tail), e, n > 26u);
 
+    // The slope of the loss, but for log1p(e).
+    let slope = select(a, -b, negative);
     // No product of infinity and 0.
-    let m = select(a, b, negative);
-    let linear = bitcast<f32>(select(t_bits, 0u, t_bits == INFINITY_BITS && is_zero(m)));
-    let loss = linear * m + ab * log1p_e;
+    let linear = bitcast<f32>(select(bitcast<u32>(x), 0u, t_bits == INFINITY_BITS && is_zero(slope)));
+    let loss = linear * slope + ab * log1p_e;
 
-    // σ(-t) = scale·q, q = (1 + p)/d, d = 1 + e, the quotient mended by its remainder, which is exact: 1 + p and d
-    // have 27 bits after the point, q has 24, so that the product's unit is 2^-51 and all of the remainder lies in
-    // the low 32 bits. 1 - q·scale is 1/d.
-    // (The twin's division is correctly rounded, and it recovers in floats what the roundings of e and d lost.)
-    let dividend = u32((1 << 27u) + i32(round(p * TWO_POW_27)));
-    let shift = min(n, 31u);
-    let divisor = (1u << 27u) + ((dividend + ((1u << shift) >> 1u)) >> shift);
-    let quotient = u32((1.0 + p) / (1.0 + (p * scale + scale)) * TWO_POW_24);
-    let q = f32(quotient) * TWO_POW_NEG_24;
-    let rest = f32(bitcast<i32>((dividend << 24u) - divisor * quotient)) * TWO_POW_NEG_51;
-    let sigma_neg = (rest * (1.0 - q * scale) + q) * scale;
-    // At most 1/2 is taken from 1: no digit is lost.
-    let sigma_pos = 1.0 - sigma_neg;
-    let n_pos = select(sigma_pos, sigma_neg, negative);
-    let n_neg = select(sigma_neg, sigma_pos, negative);
-    let gradient = a * n_pos - b * n_neg;
+    // σ(-t) = scale·(1 + p)·y, y = 1/(1 + e). That is mended by its remainder, which is exact but for what e has below
+    // 2^-28: y is taken to 23 bits after the point, as a sum in [1, 2] has them, and 1 is 2^51 in units of the product,
+    // and so 0 modulo 2^32.
+    // (The twin's division is correctly rounded. It takes e - e·q, q = e/(1 + e), which damps what it lost.)
+    let quotient = bitcast<u32>(1.0 + 1.0 / (1.0 + e)) - ONE_BITS;
+    let y = f32(bitcast<i32>(quotient)) * TWO_POW_NEG_23;
+    let divisor = (1u << 28u) + u32(i32(e * TWO_POW_28));
+    let rest = f32(bitcast<i32>(divisor * quotient)) * -TWO_POW_NEG_51;
+    let sigma_neg = (y * (rest * m + p) + y) * scale;
+    let gradient = slope - ab * bitcast<f32>(bitcast<u32>(sigma_neg) | (bitcast<u32>(x) & SIGN_BIT));
     let hessian = ab * (sigma_neg - sigma_neg * sigma_neg);
     return Element(loss, gradient, hessian);
 }

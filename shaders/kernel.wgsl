@@ -21,7 +21,23 @@
 //   ... and conversions by adding 1.5·2^23, r in one f32 0.96  0.91   dropped: costs digits
 //   four neighbours a lane and vec4 loads, in a loop     1.28  1.24   dropped
 //   validity by running maxima, in a loop                1.00  0.78   dropped: no gain once written out
-//   no arithmetic at all (what loads and sums cost)      0.75  0.79
+//   fewer conversions, one quotient mended (element.wgsl) 0.94 0.98  kept
+//   ... and log1p(e) as one polynomial in e              1.04  0.95   dropped: 2.2 ULP where the contract has 2
+//   ... and len and coefficient as immediates            1.01  0.99   dropped
+//   ... and groups of 8 lanes by subgroupShuffleXor      1.00  1.01   dropped: needs 8 lanes, numbered in order, too
+//   ... and 32 groups by subgroupAdd, then atomics       0.99  0.97   dropped: two barriers more, for little
+//   ... and 64 lanes a workgroup in place of 256         1.58  1.59   dropped
+//   ... and 128 lanes                                    1.41  1.30   dropped
+//   ... and 512 lanes                                    1.10  1.09   dropped
+//   ... and losses stored, added up in a second pass            1.73   dropped
+//   ... and two neighbours a lane as one u64, in a loop  0.93  0.89   dropped: a kernel more for what that leaves over
+//   four neighbours a lane and vec4 loads, written out   1.90  1.39   dropped
+//   no arithmetic at all, once written out               0.73  0.70
+//
+// SwiftShader, 2^22 values: 0.97 0.97 for the row that was kept, 0.97 0.93 for immediates on it, 0.94 1.04 for
+// subgroupAdd, among noise of more than that; it has 4 lanes a subgroup, llvmpipe 8, and no u64. No card was measured.
+// Two loads and a store are most of the time on llvmpipe, which makes them lane by lane: no form of arithmetic or of sum
+// can gain much there.
 //
 // Each byte moves once: an element's loads and stores are the only ones, and a block adds six words to its window's
 // sums.

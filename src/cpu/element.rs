@@ -127,8 +127,8 @@ pub(crate) fn log1p_unit<S: Simd>(e: F32s<S>) -> [F32s<S>; 2] {
 
 /// σ(-t) = e/(1 + e), as e - e·q with q that quotient: what q and its divisor lost to rounding counts e-fold.
 ///
-/// (The twin mends the quotient with an integer remainder, for its division may be 2.5 ULP off, and where the adapter
-/// has no fused multiply-add the product would be rounded as well.)
+/// (The twin mends 1/(1 + e) with an integer remainder, for its division may be 2.5 ULP off, and where the adapter has no
+/// fused multiply-add the product would be rounded as well.)
 #[inline(always)]
 pub(crate) fn sigma_neg<S: Simd>(e: F32s<S>) -> F32s<S> {
     let q = e / (e + 1.0);
