@@ -13,7 +13,7 @@ use crate::{
     gpu::{
         Gpu,
         buffers::{self, BufferRegion},
-        pass::{Arrays, CLASS_SUM, Pass, Task},
+        pass::{self, Arrays, CLASS_SUM, Pass, Task},
         pipelines::{FamilySpec, OutputType, Spec, TargetType, WeightType},
         result::{self, ResultBlock},
     },
@@ -57,8 +57,10 @@ pub(crate) struct Ring {
 #[derive(Debug)]
 struct Slot {
     pass: Pass,
-    /// Where the host writes inputs, one behind the other; mapped whenever the slot is free.
+    /// Where the host writes inputs, one behind the other, and parameters; mapped whenever the slot is free.
     staging: wgpu::Buffer,
+    /// Where the parameters lie in the staging buffer: the queue would make a buffer for each write of its own.
+    parameters_at: u64,
     /// Predictions, targets, weights, mask: where each lies in the staging buffer, and on the device if that is elsewhere.
     inputs: Vec<(u64, Option<wgpu::Buffer>)>,
     /// Loss, gradient, hessian: where each that is wanted lies in the readback buffer, and on the device if elsewhere.
@@ -202,7 +204,7 @@ impl Gpu {
         }
         phases.upload += started.elapsed();
         let (submission, end) =
-            buffers::scoped(&self.device, || self.submit(slot, chunk, task, ring.spec.sums)).await?;
+            buffers::scoped(&self.device, || self.submit(slot, chunk, task, ring.spec.sums)).await??;
         let mapped: [std::pin::Pin<Box<dyn buffers::Ready>>; 2] = [
             Box::pin(buffers::map(slot.readback.slice(..end), wgpu::MapMode::Read)),
             Box::pin(buffers::map(slot.staging.slice(..), wgpu::MapMode::Write)),
@@ -211,11 +213,24 @@ impl Gpu {
     }
 
     /// Submits the evaluation of a chunk that is staged. Returns also where what is read back will end.
-    fn submit(&self, slot: &mut Slot, chunk: &Batch<'_>, task: &Task, sums: Sums) -> (wgpu::SubmissionIndex, u64) {
+    fn submit(
+        &self,
+        slot: &mut Slot,
+        chunk: &Batch<'_>,
+        task: &Task,
+        sums: Sums,
+    ) -> Result<(wgpu::SubmissionIndex, u64)> {
         let (len, arrays) = (chunk.len() as u64, arrays_of(chunk));
-        slot.staging.unmap();
-        slot.pass.set_work(&self.queue, len, Some(chunk.phase() as u32), task);
         let mut encoder = self.device.create_command_encoder(&Default::default());
+        let mut at = slot.parameters_at;
+        slot.pass.set_work(len, Some(chunk.phase() as u32), task, |buffer, offset, bytes| {
+            let size = bytes.len() as u64;
+            copy_in(&slot.staging, at, bytes)?;
+            encoder.copy_buffer_to_buffer(&slot.staging, at, buffer, offset, size);
+            at += size.next_multiple_of(wgpu::MAP_ALIGNMENT);
+            Ok(())
+        })?;
+        slot.staging.unmap();
         for ((at, buffer), bytes) in slot.inputs.iter().zip(&arrays) {
             if let Some(buffer) = buffer {
                 let size = (bytes.len() as u64).next_multiple_of(4);
@@ -239,7 +254,7 @@ impl Gpu {
             encoder.copy_buffer_to_buffer(values, 0, &slot.readback, slot.values_at, bytes);
             end = slot.values_at + bytes;
         }
-        (self.queue.submit([encoder.finish()]), end)
+        Ok((self.queue.submit([encoder.finish()]), end))
     }
 
     /// Waits for a chunk and copies its results out.
@@ -309,10 +324,12 @@ impl Slot {
             weight.map(weights_bytes),
             part.mask().map(|_| TargetType::Bits.bytes(capacity)),
         ];
+        let parameters_at = bytes.iter().flatten().map(|bytes| bytes.next_multiple_of(ALIGNMENT)).sum();
+        let entries = task.work.family.as_ref().map_or(0, |family| family.classes.len());
         let on_both = if gpu.shares_memory { Usage::STORAGE } else { Usage::empty() };
         let staging = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("logloss staging"),
-            size: bytes.iter().flatten().map(|bytes| bytes.next_multiple_of(ALIGNMENT)).sum(),
+            size: parameters_at + pass::parameter_bytes(entries),
             usage: Usage::MAP_WRITE | Usage::COPY_SRC | on_both,
             mapped_at_creation: true,
         });
@@ -361,6 +378,7 @@ impl Slot {
         Ok(Self {
             pass: Pass::new(gpu, &arrays, task)?,
             staging,
+            parameters_at,
             inputs,
             outputs,
             values_at,

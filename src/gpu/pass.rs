@@ -78,6 +78,13 @@ struct Totals {
     scale: f32,
 }
 
+/// Bytes that [`Pass::set_work`] writes where there is one window, with that many class weights, each write at an
+/// offset that can be mapped.
+pub(crate) const fn parameter_bytes(entries: usize) -> u64 {
+    let whole = wgpu::MAP_ALIGNMENT as usize;
+    (size_of::<Totals>().next_multiple_of(whole) + size_of::<Params>().next_multiple_of(whole) + 8 * entries) as u64
+}
+
 /// What an evaluation is to do, beside where its arrays are.
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
@@ -355,13 +362,23 @@ impl Pass {
             values,
             values_stride,
         };
-        pass.set_work(&gpu.queue, arrays.len, None, task);
+        pass.set_work(arrays.len, None, task, |buffer, offset, bytes| {
+            gpu.queue.write_buffer(buffer, offset, bytes);
+            Ok(())
+        })?;
         Ok(pass)
     }
 
     /// Sets what the next submission evaluates: the first `len` values of what was bound, no more windows than there
-    /// were, the first value in the class `phase` if that is another than was bound.
-    pub fn set_work(&mut self, queue: &wgpu::Queue, len: u64, phase: Option<u32>, task: &Task) {
+    /// were, the first value in the class `phase` if that is another than was bound. `write` is told what is to lie
+    /// where when it runs, in whole words; see [`parameter_bytes`].
+    pub fn set_work(
+        &mut self,
+        len: u64,
+        phase: Option<u32>,
+        task: &Task,
+        mut write: impl FnMut(&wgpu::Buffer, u64, &[u8]) -> Result<()>,
+    ) -> Result<()> {
         let work = &task.work;
         let totals = Totals {
             windows: self.windows.len() as u32,
@@ -373,19 +390,16 @@ impl Pass {
             empty: work.empty as f32,
             scale: task.divide.unwrap_or(work.coefficient),
         };
-        queue.write_buffer(&self.totals, 0, bytemuck::bytes_of(&totals));
+        write(&self.totals, 0, bytemuck::bytes_of(&totals))?;
         let mut params = params(work, self.classes as u32);
         for (w, slot) in (0..).zip(&mut self.windows) {
             let len = (len - w * self.window).min(self.window);
             slot.phase = phase.unwrap_or(slot.phase);
             (params.len, params.phase) = (len as u32, slot.phase);
-            queue.write_buffer(&self.slots, w * self.stride + PARAMS, bytemuck::bytes_of(&params));
+            write(&self.slots, w * self.stride + PARAMS, bytemuck::bytes_of(&params))?;
             if let Some(family) = &work.family {
-                queue.write_buffer(
-                    &self.slots,
-                    w * self.stride + CLASS_WEIGHTS,
-                    bytemuck::cast_slice(family.classes.as_ref()),
-                );
+                let classes = bytemuck::cast_slice(family.classes.as_ref());
+                write(&self.slots, w * self.stride + CLASS_WEIGHTS, classes)?;
             }
             slot.store_workgroups = plan::workgroups(len, 1);
             let rows = len / self.classes;
@@ -395,6 +409,7 @@ impl Pass {
                 Sums::EachRow => rows.div_ceil(256) as u32,
             };
         }
+        Ok(())
     }
 
     /// Records the evaluation. The result block is complete when the device has run it.

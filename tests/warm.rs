@@ -1,0 +1,82 @@
+//! A warm call on an adapter makes nothing there: no buffer, no bind group, no pipeline.
+//!
+//! What is asked of wgpu is read off its own log. A write to a buffer through the queue counts, too: it takes a
+//! buffer to write from.
+
+use std::sync::{Mutex, PoisonError};
+
+use logloss::{Batch, Device, DeviceOutputs, Engine, EngineOptions, Objective, Outputs, Reduction};
+
+static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+struct Calls;
+
+impl log::Log for Calls {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.target().starts_with("wgpu_core")
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let call = record.args().to_string();
+        let makes = call.starts_with("Device::create_") && !call.starts_with("Device::create_command_encoder");
+        if self.enabled(record.metadata()) && (makes || call.starts_with("Queue::write_")) {
+            CALLS.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// What `body` makes on a device.
+fn made(body: impl FnOnce()) -> Vec<String> {
+    let calls = || std::mem::take(&mut *CALLS.lock().unwrap_or_else(PoisonError::into_inner));
+    calls();
+    body();
+    calls()
+}
+
+/// One test, for the log is one.
+#[test]
+fn nothing_is_made_on_a_warm_call() {
+    log::set_logger(&Calls).expect("no other");
+    log::set_max_level(log::LevelFilter::Trace);
+    // Chunks of a full and of a part of a slot, and more of them than slots.
+    let len = (4 << 20) + 4099;
+    let logits: Vec<f32> = (0..len).map(|i| (i as f32).sin()).collect();
+    let targets: Vec<f32> = (0..len).map(|i| (i % 2) as f32).collect();
+    let weights: Vec<f32> = (0..len).map(|i| (i % 5) as f32).collect();
+    let mut gradient = vec![0.0f32; len];
+    for index in logloss::devices().adapters.iter().map(|adapter| adapter.index) {
+        let engine = Engine::new_blocking(EngineOptions::new(Device::Index(index))).expect("an adapter");
+        let plain = Batch::logits(&logits, &targets).expect("as many");
+        let weighted = plain.with_weights(&weights).expect("as many");
+        let short = Batch::logits(&logits[..100_000], &targets[..100_000]).expect("as many");
+        let short_weighted = short.with_weights(&weights[..100_000]).expect("as many");
+        let mean = Objective::mean();
+        let weighted_mean = Objective::mean().with_reduction(Reduction::WeightedMean);
+        for (batch, short, objective) in [(plain, short, mean), (weighted, short_weighted, weighted_mean)] {
+            let mut evaluate = |batch: &Batch<'_>| {
+                made(|| {
+                    let outputs = Outputs::none().with_gradient(&mut gradient[..batch.len()]);
+                    engine.evaluate(batch, &objective, outputs).expect("valid values");
+                })
+            };
+            let cold = evaluate(&batch);
+            assert!(cold.iter().any(|call| call.contains("create_bind_group ")), "{cold:?}");
+            assert_eq!(evaluate(&batch), [""; 0]);
+            // A shorter one fits as well.
+            assert_eq!(evaluate(&short), [""; 0]);
+
+            let uploaded = engine.upload(&batch).expect("room");
+            let mut prepared = None;
+            let cold = made(|| {
+                prepared = Some(engine.prepare(&uploaded, &objective, DeviceOutputs::gradient()).expect("room"));
+            });
+            assert!(cold.iter().any(|call| call.contains("create_bind_group ")), "{cold:?}");
+            let prepared = prepared.expect("made above");
+            // The first evaluation still carries what `prepare` has written.
+            prepared.evaluate().expect("valid values");
+            assert_eq!(made(|| drop(prepared.evaluate().expect("valid values"))), [""; 0]);
+        }
+    }
+}
