@@ -77,8 +77,7 @@ impl<'a> FloatsMut<'a> {
 /// The per-element outputs wanted, in the order of the batch.
 ///
 /// For speed: new vectors cost the time of their memory's first use, often more than what is computed, so keep your own
-/// for many batches. Let them begin at a multiple of 64 bytes: several threads of a CPU may then write derivatives that
-/// are larger than the cache past it.
+/// for many batches.
 #[derive(Debug, Default)]
 pub struct Outputs<'a> {
     /// The loss of each element.
@@ -165,9 +164,6 @@ pub(crate) struct Slices<'a> {
     pub rows: Option<&'a mut [f64]>,
     /// Values a row.
     pub classes: usize,
-    /// Whether the derivatives had better be written past the cache, where the backend can. (Of the plain loss of
-    /// logits: whatever else there is computes for longer.)
-    pub past_cache: bool,
 }
 
 /// The vectors made for the sinks that wanted new ones.
@@ -252,7 +248,7 @@ impl<'a> Views<'a> {
             };
         }
         let [loss, gradient, hessian] = slices;
-        Slices { loss, gradient, hessian, rows: None, classes: 1, past_cache: false }
+        Slices { loss, gradient, hessian, rows: None, classes: 1 }
     }
 
     /// Narrows what was computed into `scratch`, and goes on behind the first `len` values.
@@ -291,7 +287,6 @@ impl<'a> Slices<'a> {
             hessian: split_off(&mut self.hessian, len),
             rows: split_off(&mut self.rows, len / self.classes.max(1)),
             classes: self.classes,
-            past_cache: self.past_cache,
         }
     }
 }

@@ -4,7 +4,6 @@ use fearless_simd::prelude::*;
 
 use super::{
     decode,
-    lanes::fence,
     tile::{Formula, LANES, Logits, Probabilities, TILE, Tile, add_losses, sum_lanes},
 };
 use crate::{Batch, Form, Partials, batch::invalid, exact_sum::Adder, outputs::Slices, partials::BLOCK};
@@ -95,13 +94,9 @@ fn run<S: Simd, F: Formula, const GRADIENT: bool, const HESSIAN: bool>(
                     loss: destination(&mut outputs.loss, start, &mut buffers.loss),
                     gradient: destination(&mut outputs.gradient, start, &mut buffers.gradient),
                     hessian: destination(&mut outputs.hessian, start, &mut buffers.hessian),
-                    past_cache: outputs.past_cache && len == TILE,
                     e: &mut buffers.e,
                 };
                 if F::compute::<S, GRADIENT, HESSIAN>(simd, &mut tile, coefficient) {
-                    if outputs.past_cache {
-                        fence();
-                    }
                     let found = settle(part, start, len, &mut tile);
                     first_invalid = first_invalid.or(found.map(|index| first + index as u64));
                 }
@@ -118,10 +113,6 @@ fn run<S: Simd, F: Formula, const GRADIENT: bool, const HESSIAN: bool>(
                     adder.add(sum_lanes(&lanes));
                     lanes = [0.0; LANES];
                 }
-            }
-            // (Nothing above panics: a panic would leave without it.)
-            if outputs.past_cache {
-                fence();
             }
             Partials { sum: adder.finish(), count: part.len() as u64, first_invalid, ..Partials::default() }
         },

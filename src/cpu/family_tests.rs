@@ -27,7 +27,6 @@ fn evaluate(cpu: &Cpu, batch: &Batch<'_>, work: &Work, first: u64) -> (All, Vec<
         hessian: Some(&mut hessian),
         rows: (work.sums == Sums::EachRow).then_some(&mut rows[..]),
         classes: batch.classes(),
-        past_cache: false,
     };
     let partials = cpu.evaluate(batch, work, first, slices);
     (All { loss, gradient, hessian, partials }, rows)

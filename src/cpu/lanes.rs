@@ -108,34 +108,6 @@ impl<S: Simd> F32s<S> {
         }
     }
 
-    /// As [`F32s::store`]; past the cache if `past_cache` is said, the instruction set can, and `values` begin with a
-    /// cache line. Nobody may read or write what was written so before [`fence`].
-    #[inline(always)]
-    pub fn store_past(self, values: &mut [f32], past_cache: bool) {
-        #[cfg(target_arch = "x86_64")]
-        if past_cache && values.as_ptr().addr().is_multiple_of(64) {
-            use core::arch::x86_64::{_mm256_loadu_ps, _mm256_stream_ps, _mm512_loadu_ps, _mm512_stream_ps};
-            let (width, level) = (S::f32s::LEN, self.0[0].token().level());
-            for i in 0..K {
-                let values = &mut values[i * width..(i + 1) * width];
-                let mut vector = [0.0f32; 16];
-                self.0[i].store_slice(&mut vector[..width]);
-                if level.as_avx512().is_some() && width == 16 {
-                    // SAFETY: the level proves the instructions; both are of 64 bytes, `values` at a multiple of that.
-                    unsafe { _mm512_stream_ps(values.as_mut_ptr(), _mm512_loadu_ps(vector.as_ptr())) };
-                } else if level.as_avx2().is_some() && width == 8 {
-                    // SAFETY: the level proves the instructions; both are of 32 bytes, `values` at a multiple of that.
-                    unsafe { _mm256_stream_ps(values.as_mut_ptr(), _mm256_loadu_ps(vector.as_ptr())) };
-                } else {
-                    self.0[i].store_slice(values);
-                }
-            }
-            return;
-        }
-        let _ = past_cache;
-        self.store(values);
-    }
-
     #[inline(always)]
     pub fn abs(self) -> Self {
         Self(each!(out = self.0; i => self.0[i].abs()))
@@ -214,16 +186,6 @@ impl<S: Simd> From<f32> for Operand<S> {
     #[inline(always)]
     fn from(value: f32) -> Self {
         Operand::Value(value)
-    }
-}
-
-/// What [`F32s::store_past`] wrote on this thread comes before all that follows.
-#[inline(always)]
-pub(crate) fn fence() {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: SSE is part of x86-64.
-    unsafe {
-        core::arch::x86_64::_mm_sfence();
     }
 }
 

@@ -363,65 +363,6 @@ fn any_length() {
     }
 }
 
-/// Wherever the outputs begin, and with an invalid value among those written past the cache.
-#[test]
-fn past_the_cache_or_not_is_the_same() {
-    let len = 2 * BLOCK + 100;
-    let mut x: Vec<f32> = uniform(18, len).iter().map(|v| v * 8.0 - 4.0).collect();
-    let z = uniform(19, len);
-    for invalid in [None, Some(BLOCK + 7)] {
-        if let Some(index) = invalid {
-            x[index] = f32::NAN;
-        }
-        let batch = Batch::logits(&x, &z).unwrap();
-        for level in levels() {
-            let cpu = cpu(level, 1);
-            let expected = all(&cpu, &batch, 0.5, 0);
-            for offset in 0..17 {
-                let mut memory = [vec![-7.0f32; len + 32], vec![-7.0; len + 32]];
-                let [gradient, hessian] = memory.each_mut().map(|values| {
-                    // From a cache line on, but for the offset.
-                    let start = values.as_ptr().align_offset(64) + offset;
-                    &mut values[start..start + len]
-                });
-                let slices = Slices {
-                    gradient: Some(&mut gradient[..]),
-                    hessian: Some(&mut hessian[..]),
-                    past_cache: true,
-                    ..Slices::default()
-                };
-                let partials = cpu.evaluate(&batch, &plain(0.5), 0, slices);
-                let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-                assert_eq!(format!("{partials:?}"), format!("{:?}", expected.partials), "{level:?} {offset}");
-                assert!(bits(gradient) == bits(&expected.gradient), "{level:?} {offset} {invalid:?}");
-                assert!(bits(hessian) == bits(&expected.hessian), "{level:?} {offset} {invalid:?}");
-            }
-        }
-    }
-}
-
-/// More than stays in any cache: several threads write past it, one does not.
-#[test]
-fn a_batch_larger_than_the_cache() {
-    let few: Vec<f32> = uniform(20, 10_007).iter().map(|v| v * 16.0 - 8.0).collect();
-    let len = (9 << 20) + 5;
-    let x: Vec<f32> = few.iter().copied().cycle().take(len).collect();
-    let z: Vec<u8> = (0..len).map(|i| u8::from(i % 3 == 0)).collect();
-    let batch = Batch::logits(&x, &z).unwrap();
-    let mut memory = [vec![-7.0f32; len + 16], vec![-7.0; len + 16]];
-    // From a cache line on: anywhere else nothing is written past the cache.
-    let [one, several] = memory.each_mut().map(|values| {
-        let start = values.as_ptr().align_offset(64);
-        &mut values[start..start + len]
-    });
-    let evaluate = |threads, gradient: &mut [f32]| {
-        let slices = Slices { gradient: Some(gradient), ..Slices::default() };
-        cpu(Level::new(), threads).evaluate(&batch, &plain(1.0), 0, slices)
-    };
-    assert_eq!(evaluate(1, one), evaluate(3, several));
-    assert!(one == several);
-}
-
 /// Asked from within a pool whose threads are all busy, and by engines that are gone before they are heard.
 #[test]
 fn threads_that_never_come_are_not_waited_for() {

@@ -16,9 +16,6 @@ const INLINE: usize = 16 * BLOCK;
 /// The fewest values that go to a thread at once, and the most.
 const GRAIN_MIN: usize = 4 * BLOCK;
 const GRAIN_MAX: usize = 128 * BLOCK;
-/// Derivatives of more bytes than this are taken to be more than a cache holds: they need not be fetched into it to be
-/// written. (What is narrowed from memory of ours is computed in smaller steps, and stays in the cache.)
-const CACHE: usize = 32 << 20;
 /// Runs a thread that there should be, so that one which starts late or is disturbed holds up little.
 const RUNS_PER_THREAD: usize = 8;
 
@@ -82,7 +79,7 @@ impl Threads {
         &self,
         part: &Batch<'_>,
         first: u64,
-        mut outputs: Slices<'_>,
+        outputs: Slices<'_>,
         unit: usize,
         run: &Run<'_>,
     ) -> Partials {
@@ -93,10 +90,6 @@ impl Threads {
         let threads = self.count();
         let grain = (part.len() / (threads * RUNS_PER_THREAD)).clamp(GRAIN_MIN, GRAIN_MAX);
         let grain = grain.checked_next_multiple_of(unit).unwrap_or(usize::MAX);
-        // (One thread alone computes for longer than it waits for memory, and waits longer for such a store.)
-        let [_, gradient, hessian] = outputs.wanted();
-        let derivatives = usize::from(gradient) + usize::from(hessian);
-        outputs.past_cache = size_of::<f32>() * derivatives * part.len() > CACHE;
         let runs = Mutex::new(Runs { part, done: 0, first, outputs, grain });
         let sums = Mutex::new(Partials::default());
         let work = || {

@@ -26,8 +26,6 @@ pub(crate) struct Tile<'a> {
     pub loss: &'a mut [f32; TILE],
     pub gradient: &'a mut [f32; TILE],
     pub hessian: &'a mut [f32; TILE],
-    /// Whether the derivatives may be written past the cache.
-    pub past_cache: bool,
     /// Room for what is computed in between.
     pub e: &'a mut [f32; TILE],
 }
@@ -104,12 +102,10 @@ impl Formula for Logits {
             if GRADIENT || HESSIAN {
                 let sigma_neg = sigma_neg(e);
                 if GRADIENT {
-                    let gradient = (slope - sigma_neg.copysign(x)) * coefficient;
-                    gradient.store_past(&mut tile.gradient[i..i + width], tile.past_cache);
+                    ((slope - sigma_neg.copysign(x)) * coefficient).store(&mut tile.gradient[i..i + width]);
                 }
                 if HESSIAN {
-                    let hessian = sigma_product(sigma_neg) * coefficient;
-                    hessian.store_past(&mut tile.hessian[i..i + width], tile.past_cache);
+                    (sigma_product(sigma_neg) * coefficient).store(&mut tile.hessian[i..i + width]);
                 }
             }
         }
