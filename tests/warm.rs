@@ -5,7 +5,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use logloss::{Batch, Device, DeviceOutputs, Engine, EngineOptions, Objective, Outputs, Reduction};
+use logloss::{Batch, Device, DeviceOutputs, EngineOptions, Objective, Outputs, Reduction};
+
+#[path = "suite/common.rs"]
+#[expect(dead_code, reason = "what the other tests need")]
+mod common;
 
 static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -46,8 +50,8 @@ fn nothing_is_made_on_a_warm_call() {
     let targets: Vec<f32> = (0..len).map(|i| (i % 2) as f32).collect();
     let weights: Vec<f32> = (0..len).map(|i| (i % 5) as f32).collect();
     let mut gradient = vec![0.0f32; len];
-    for index in logloss::devices().adapters.iter().map(|adapter| adapter.index) {
-        let engine = Engine::new_blocking(EngineOptions::new(Device::Index(index))).expect("an adapter");
+    for index in common::adapters() {
+        let engine = common::open(EngineOptions::new(Device::Index(*index)));
         let plain = Batch::logits(&logits, &targets).expect("as many");
         let weighted = plain.with_weights(&weights).expect("as many");
         let short = Batch::logits(&logits[..100_000], &targets[..100_000]).expect("as many");

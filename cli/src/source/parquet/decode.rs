@@ -120,9 +120,9 @@ fn each_slice<T: DataType>(
     mut take: impl FnMut(&[T::T]),
 ) -> Result<()> {
     let mut values = Vec::with_capacity(rows.min(SLICE));
-    for start in (0..rows).step_by(SLICE) {
+    for (rows, first) in slices(rows, first) {
         values.clear();
-        read_slice(reader, SLICE.min(rows - start), first + start as u64, field, &mut values)?;
+        read_slice(reader, rows, first, field, &mut values)?;
         take(&values);
     }
     Ok(())
@@ -136,10 +136,12 @@ fn read<T: DataType>(
     field: &mut Field,
     into: &mut Vec<T::T>,
 ) -> Result<()> {
-    for start in (0..rows).step_by(SLICE) {
-        read_slice(reader, SLICE.min(rows - start), first + start as u64, field, into)?;
-    }
-    Ok(())
+    slices(rows, first).try_for_each(|(rows, first)| read_slice(reader, rows, first, field, into))
+}
+
+/// Of each slice of `rows` values, the first of which is value `first` of the file: how many, and its first.
+fn slices(rows: usize, first: u64) -> impl Iterator<Item = (usize, u64)> {
+    (0..rows).step_by(SLICE).map(move |start| (SLICE.min(rows - start), first + start as u64))
 }
 
 fn read_slice<T: DataType>(
