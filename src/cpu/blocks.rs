@@ -4,38 +4,44 @@ use fearless_simd::prelude::*;
 
 use super::{
     decode,
+    memory::{ask_for_page, fence},
     tile::{Formula, LANES, Logits, Probabilities, TILE, Tile, add_losses, sum_lanes},
 };
 use crate::{Batch, Form, Partials, batch::invalid, exact_sum::Adder, outputs::Slices, partials::BLOCK};
 
+/// How a part is evaluated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Job {
+    /// What the derivatives are multiplied by.
+    pub coefficient: f32,
+    /// Whether it is more than a cache holds, see [`memory`](super::memory).
+    pub beyond_cache: bool,
+}
+
 /// Evaluates `part`, whose first value has the index `first` in the whole batch.
 #[inline(always)]
-pub(crate) fn evaluate<S: Simd>(
-    simd: S,
-    part: &Batch<'_>,
-    coefficient: f32,
-    first: u64,
-    outputs: Slices<'_>,
-) -> Partials {
+pub(crate) fn evaluate<S: Simd>(simd: S, part: &Batch<'_>, job: Job, first: u64, outputs: Slices<'_>) -> Partials {
     match part.form() {
-        Form::Logits => with_outputs::<S, Logits>(simd, part, coefficient, first, outputs),
-        Form::Probabilities => with_outputs::<S, Probabilities>(simd, part, coefficient, first, outputs),
+        Form::Logits if job.beyond_cache => with_outputs::<S, Logits, true>(simd, part, job, first, outputs),
+        Form::Logits => with_outputs::<S, Logits, false>(simd, part, job, first, outputs),
+        // Computes for longer than it waits for memory.
+        Form::Probabilities => with_outputs::<S, Probabilities, false>(simd, part, job, first, outputs),
     }
 }
 
 #[inline(always)]
-fn with_outputs<S: Simd, F: Formula>(
+fn with_outputs<S: Simd, F: Formula, const BEYOND_CACHE: bool>(
     simd: S,
     part: &Batch<'_>,
-    coefficient: f32,
+    job: Job,
     first: u64,
     outputs: Slices<'_>,
 ) -> Partials {
     match (outputs.gradient.is_some(), outputs.hessian.is_some()) {
-        (false, false) => run::<S, F, false, false>(simd, part, coefficient, first, outputs),
-        (true, false) => run::<S, F, true, false>(simd, part, coefficient, first, outputs),
-        (false, true) => run::<S, F, false, true>(simd, part, coefficient, first, outputs),
-        (true, true) => run::<S, F, true, true>(simd, part, coefficient, first, outputs),
+        (false, false) => run::<S, F, BEYOND_CACHE, false, false>(simd, part, job, first, outputs),
+        (true, false) => run::<S, F, BEYOND_CACHE, true, false>(simd, part, job, first, outputs),
+        (false, true) => run::<S, F, BEYOND_CACHE, false, true>(simd, part, job, first, outputs),
+        (true, true) => run::<S, F, BEYOND_CACHE, true, true>(simd, part, job, first, outputs),
     }
 }
 
@@ -51,10 +57,10 @@ struct Buffers {
 }
 
 #[inline(always)]
-fn run<S: Simd, F: Formula, const GRADIENT: bool, const HESSIAN: bool>(
+fn run<S: Simd, F: Formula, const BEYOND_CACHE: bool, const GRADIENT: bool, const HESSIAN: bool>(
     simd: S,
     part: &Batch<'_>,
-    coefficient: f32,
+    job: Job,
     first: u64,
     mut outputs: Slices<'_>,
 ) -> Partials {
@@ -87,6 +93,11 @@ fn run<S: Simd, F: Formula, const GRADIENT: bool, const HESSIAN: bool>(
                         decode::short(len, |i| targets.get(start + i), &mut buffers.z),
                     )
                 };
+                if BEYOND_CACHE {
+                    for output in [&outputs.gradient, &outputs.hessian].into_iter().flatten() {
+                        ask_for_page(output, start);
+                    }
+                }
                 // Straight into the caller's memory, except for what is not wanted and for a tile cut short.
                 let mut tile = Tile {
                     x,
@@ -96,7 +107,10 @@ fn run<S: Simd, F: Formula, const GRADIENT: bool, const HESSIAN: bool>(
                     hessian: destination(&mut outputs.hessian, start, &mut buffers.hessian),
                     e: &mut buffers.e,
                 };
-                if F::compute::<S, GRADIENT, HESSIAN>(simd, &mut tile, coefficient) {
+                if F::compute::<S, BEYOND_CACHE, GRADIENT, HESSIAN>(simd, &mut tile, job.coefficient) {
+                    if BEYOND_CACHE {
+                        fence();
+                    }
                     let found = settle(part, start, len, &mut tile);
                     first_invalid = first_invalid.or(found.map(|index| first + index as u64));
                 }
@@ -113,6 +127,10 @@ fn run<S: Simd, F: Formula, const GRADIENT: bool, const HESSIAN: bool>(
                     adder.add(sum_lanes(&lanes));
                     lanes = [0.0; LANES];
                 }
+            }
+            // (Nothing above panics: a panic would leave without it.)
+            if BEYOND_CACHE {
+                fence();
             }
             Partials { sum: adder.finish(), count: part.len() as u64, first_invalid, ..Partials::default() }
         },

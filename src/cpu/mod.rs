@@ -2,7 +2,7 @@
 //!
 //! Threads take runs of blocks off a part until none is left ([`threads`]); a run goes through its blocks tile by tile
 //! ([`blocks`]; [`general`] where more than the plain loss is in use); a tile is decoded to f32 ([`decode`]), computed
-//! on and summed ([`tile`]) while it lies in the first-level cache. The arithmetic of one element is in [`element`] and
+//! on and summed ([`tile`]) while it lies in the first-level cache ([`memory`]: what lies beyond the caches). The arithmetic of one element is in [`element`] and
 //! [`family`], on [`lanes`], twins of `shaders/element.wgsl` and `shaders/family.wgsl`.
 //!
 //! # Determinism
@@ -30,6 +30,7 @@ mod family_tests;
 mod general;
 mod help;
 mod lanes;
+mod memory;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -82,9 +83,17 @@ impl Cpu {
 
     /// The plain loss.
     fn plain(&self, part: &Batch<'_>, coefficient: f32, first: u64, outputs: Slices<'_>) -> Partials {
-        let partials = self.threads.split(part, first, outputs, BLOCK, &|part, first, outputs| {
-            dispatch!(self.level, simd => blocks::evaluate(simd, part, coefficient, first, outputs))
-        });
+        let [_, gradient, hessian] = outputs.wanted();
+        let derivatives = size_of::<f32>() * (usize::from(gradient) + usize::from(hessian)) * part.len();
+        let beyond_cache = memory::beyond_cache(part.bytes() as usize, derivatives, || self.threads.count());
+        let job = blocks::Job { coefficient, beyond_cache };
+        let partials = self.threads.split(
+            part,
+            first,
+            outputs,
+            BLOCK,
+            &|part, first, outputs| dispatch!(self.level, simd => blocks::evaluate(simd, part, job, first, outputs)),
+        );
         count_is_weight(partials)
     }
 

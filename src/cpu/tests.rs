@@ -1,9 +1,14 @@
 use std::num::NonZeroUsize;
 
-use fearless_simd::Level;
+use fearless_simd::{Level, dispatch};
 use half::{bf16, f16};
 
-use super::{Cpu, level_name, tile::TILE};
+use super::{
+    Cpu,
+    blocks::{self, Job},
+    level_name,
+    tile::TILE,
+};
 use crate::{
     BLOCK, Batch, Floats, Form, Partials, Targets,
     family::{Sums, Work},
@@ -361,6 +366,70 @@ fn any_length() {
             assert!((part.partials.sum.value() - sum).abs() <= 1e-7 * sum, "{len}");
         }
     }
+}
+
+/// Wherever the outputs begin, and with an invalid value among those written past the cache.
+#[test]
+fn beyond_the_cache_or_not_is_the_same() {
+    let len = 2 * BLOCK + 100;
+    let mut x: Vec<f32> = uniform(18, len).iter().map(|v| v * 8.0 - 4.0).collect();
+    let z = uniform(19, len);
+    for invalid in [None, Some(BLOCK + 7)] {
+        if let Some(index) = invalid {
+            x[index] = f32::NAN;
+        }
+        let batch = Batch::logits(&x, &z).unwrap();
+        for level in levels() {
+            let expected = all(&cpu(level, 1), &batch, 0.5, 0);
+            for offset in 0..17 {
+                let mut memory = [vec![-7.0f32; len + 32], vec![-7.0; len + 32], vec![-7.0; len + 32]];
+                let [loss, gradient, hessian] = memory.each_mut().map(|values| {
+                    // From a cache line on, but for the offset.
+                    let start = values.as_ptr().align_offset(64) + offset;
+                    &mut values[start..start + len]
+                });
+                let job = Job { coefficient: 0.5, beyond_cache: true };
+                let slices = Slices {
+                    loss: Some(&mut loss[..]),
+                    gradient: Some(&mut gradient[..]),
+                    hessian: Some(&mut hessian[..]),
+                    ..Slices::default()
+                };
+                let partials = dispatch!(level, simd => blocks::evaluate(simd, &batch, job, 0, slices));
+                let found =
+                    All { loss: loss.to_vec(), gradient: gradient.to_vec(), hessian: hessian.to_vec(), partials };
+                let weight = expected.partials.weight.clone();
+                let found = All { partials: Partials { weight, ..found.partials }, ..found };
+                assert!(found.bits() == expected.bits(), "{level:?} {offset} {invalid:?}");
+                let written = memory.iter().flatten().filter(|v| **v != -7.0).count();
+                assert_eq!(written, 3 * len, "{level:?} {offset}: and nothing else");
+            }
+        }
+    }
+}
+
+/// More than stays in any cache: several threads read ahead and write past it, one does not.
+#[test]
+fn a_batch_larger_than_the_cache() {
+    let few: Vec<f32> = uniform(20, 10_007).iter().map(|v| v * 16.0 - 8.0).collect();
+    let len = (9 << 20) + 5;
+    let x: Vec<f32> = few.iter().copied().cycle().take(len).collect();
+    let z: Vec<u8> = (0..len).map(|i| u8::from(i % 3 == 0)).collect();
+    let batch = Batch::logits(&x, &z).unwrap();
+    let mut memory = [vec![-7.0f32; len + 16], vec![-7.0; len + 16]];
+    // From a cache line on: anywhere else nothing is written past the cache.
+    let [one, several] = memory.each_mut().map(|values| {
+        let start = values.as_ptr().align_offset(64);
+        &mut values[start..start + len]
+    });
+    let evaluate = |threads, gradient: Option<&mut [f32]>| {
+        let slices = Slices { gradient, ..Slices::default() };
+        cpu(Level::new(), threads).evaluate(&batch, &plain(1.0), 0, slices)
+    };
+    let expected = evaluate(1, Some(&mut *one));
+    assert_eq!(evaluate(3, Some(&mut *several)), expected);
+    assert!(one == several);
+    assert_eq!(evaluate(3, None), expected);
 }
 
 /// Asked from within a pool whose threads are all busy, and by engines that are gone before they are heard.

@@ -7,6 +7,7 @@ use super::{
         Element, exp_neg_rounded, hinge_slope, log1p_unit, logit_element, probability_element, sigma_neg, sigma_product,
     },
     lanes::{F32s, K, U32s},
+    memory::{ask_ahead, store_past},
 };
 use crate::partials::BLOCK;
 
@@ -49,7 +50,7 @@ pub(crate) trait Formula {
     ///
     /// Read as an integer, every f32 outside [0, 1] is above 1, NaN and the negative ones included; so is -0, which
     /// the caller's closer look finds valid.
-    fn compute<S: Simd, const GRADIENT: bool, const HESSIAN: bool>(
+    fn compute<S: Simd, const BEYOND_CACHE: bool, const GRADIENT: bool, const HESSIAN: bool>(
         simd: S,
         tile: &mut Tile<'_>,
         coefficient: f32,
@@ -78,7 +79,7 @@ impl Formula for Logits {
     ///
     /// An infinite logit whose term has no weight needs a closer look: its loss is NaN here, and should be 0.
     #[inline(always)]
-    fn compute<S: Simd, const GRADIENT: bool, const HESSIAN: bool>(
+    fn compute<S: Simd, const BEYOND_CACHE: bool, const GRADIENT: bool, const HESSIAN: bool>(
         simd: S,
         tile: &mut Tile<'_>,
         coefficient: f32,
@@ -89,12 +90,18 @@ impl Formula for Logits {
             let t = F32s::load(simd, &tile.x[i..i + width]).abs();
             x_max = t.bitcast_u32().max_into(x_max);
             exp_neg_rounded(simd, t).store(&mut tile.e[i..i + width]);
+            if BEYOND_CACHE {
+                ask_ahead(&tile.x[i..i + width]);
+            }
         }
         let mut z_max = S::u32s::splat(simd, 0);
         for i in (0..TILE).step_by(width) {
             let x = F32s::load(simd, &tile.x[i..i + width]);
             let z = F32s::load(simd, &tile.z[i..i + width]);
             let e = F32s::load(simd, &tile.e[i..i + width]);
+            if BEYOND_CACHE {
+                ask_ahead(&tile.z[i..i + width]);
+            }
             z_max = z.bitcast_u32().max_into(z_max);
             let slope = hinge_slope(simd, x, z);
             let [log_e, log_lo] = log1p_unit(e);
@@ -102,15 +109,22 @@ impl Formula for Logits {
             if GRADIENT || HESSIAN {
                 let sigma_neg = sigma_neg(e);
                 if GRADIENT {
-                    ((slope - sigma_neg.copysign(x)) * coefficient).store(&mut tile.gradient[i..i + width]);
+                    let gradient = (slope - sigma_neg.copysign(x)) * coefficient;
+                    store::<S, BEYOND_CACHE>(gradient, &mut tile.gradient[i..i + width]);
                 }
                 if HESSIAN {
-                    (sigma_product(sigma_neg) * coefficient).store(&mut tile.hessian[i..i + width]);
+                    let hessian = sigma_product(sigma_neg) * coefficient;
+                    store::<S, BEYOND_CACHE>(hessian, &mut tile.hessian[i..i + width]);
                 }
             }
         }
         x_max.reduce_max() >= Self::MAX_BITS || z_max.reduce_max() > ONE_BITS
     }
+}
+
+#[inline(always)]
+fn store<S: Simd, const BEYOND_CACHE: bool>(values: F32s<S>, to: &mut [f32]) {
+    if BEYOND_CACHE { store_past(values, to) } else { values.store(to) }
 }
 
 /// Formula of [`Form::Probabilities`](crate::Form::Probabilities).
@@ -131,7 +145,7 @@ impl Formula for Probabilities {
     }
 
     #[inline(always)]
-    fn compute<S: Simd, const GRADIENT: bool, const HESSIAN: bool>(
+    fn compute<S: Simd, const BEYOND_CACHE: bool, const GRADIENT: bool, const HESSIAN: bool>(
         simd: S,
         tile: &mut Tile<'_>,
         coefficient: f32,

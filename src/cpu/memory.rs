@@ -1,0 +1,107 @@
+//! Values that no cache holds: asked for before they are needed, and written without being fetched.
+//!
+//! What a processor fetches ahead by itself ends with each page of 4 KiB, and falls behind where others use the memory
+//! too: a plain sweep then waits for many lines at once, a kernel that computes in between for few. And an ordinary store
+//! fetches the line that it overwrites: a third more bytes than need move, for a gradient.
+//!
+//! All of this is for x86-64, where it was measured; elsewhere it does nothing, or is an ordinary store.
+
+use fearless_simd::prelude::*;
+
+use super::{
+    lanes::{F32s, K},
+    tile::TILE,
+};
+
+/// Bytes that are taken to be more than a cache holds.
+const CACHE: usize = 32 << 20;
+/// Floats of a cache line.
+const LINE: usize = 16;
+/// How far ahead of their use values are asked for, into the second-level cache: a few hundred nanoseconds of work. (Half
+/// as far is too late where others use the memory too; twice as far costs a tenth.)
+const AHEAD: usize = 896;
+/// Bytes of the smallest page.
+const PAGE: usize = 4096;
+
+/// Whether what is written of a part, or read where nothing is written, is more than a cache holds: `values` and
+/// `derivatives` are bytes. Not where there is one thread, which computes for longer than it waits for memory, and loses a
+/// tenth by all this. (What is narrowed from memory of ours is computed in smaller parts.)
+pub(crate) fn beyond_cache(values: usize, derivatives: usize, threads: impl FnOnce() -> usize) -> bool {
+    (if derivatives > 0 { derivatives } else { values }) > CACHE && threads() > 1
+}
+
+/// Asks for what lies [`AHEAD`] of `values`.
+#[inline(always)]
+pub(crate) fn ask_ahead(values: &[f32]) {
+    for line in (0..values.len()).step_by(LINE) {
+        prefetch::<false>(values.as_ptr().wrapping_add(line + AHEAD));
+    }
+}
+
+/// Has the address of the page looked up that begins in the tile behind that at `start` of an output, if one does: it takes
+/// long, and stores past the cache would wait for it.
+#[inline(always)]
+pub(crate) fn ask_for_page(output: &[f32], start: usize) {
+    let end = output.as_ptr().wrapping_add(start + 2 * TILE);
+    let into_page = end.addr() % PAGE;
+    if into_page < size_of::<[f32; TILE]>() {
+        prefetch::<true>(end.wrapping_byte_sub(into_page));
+    }
+}
+
+/// Asks for the line of an address, which need not be one of anything: into the second-level cache, or `once`, leaving no
+/// trace in it.
+#[inline(always)]
+fn prefetch<const ONCE: bool>(address: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{_MM_HINT_NTA, _MM_HINT_T1, _mm_prefetch};
+        // SAFETY: SSE is part of x86-64, and a prefetch accesses nothing.
+        unsafe {
+            if ONCE {
+                _mm_prefetch::<_MM_HINT_NTA>(address.cast());
+            } else {
+                _mm_prefetch::<_MM_HINT_T1>(address.cast());
+            }
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+/// Stores `values` past the cache, where the instruction set can and `to` begins with a cache line. Nobody may read or
+/// write what was written so before [`fence`].
+#[inline(always)]
+pub(crate) fn store_past<S: Simd>(values: F32s<S>, to: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if to.as_ptr().addr().is_multiple_of(LINE * size_of::<f32>()) {
+        use core::arch::x86_64::{_mm256_loadu_ps, _mm256_stream_ps, _mm512_loadu_ps, _mm512_stream_ps};
+        let (width, level) = (S::f32s::LEN, values.0[0].token().level());
+        for i in 0..K {
+            let to = &mut to[i * width..(i + 1) * width];
+            let mut vector = [0.0f32; 16];
+            values.0[i].store_slice(&mut vector[..width]);
+            if level.as_avx512().is_some() && width == 16 {
+                // SAFETY: the level proves the instructions; both are of 64 bytes, `to` at a multiple of that.
+                unsafe { _mm512_stream_ps(to.as_mut_ptr(), _mm512_loadu_ps(vector.as_ptr())) };
+            } else if level.as_avx2().is_some() && width == 8 {
+                // SAFETY: the level proves the instructions; both are of 32 bytes, `to` at a multiple of that.
+                unsafe { _mm256_stream_ps(to.as_mut_ptr(), _mm256_loadu_ps(vector.as_ptr())) };
+            } else {
+                values.0[i].store_slice(to);
+            }
+        }
+        return;
+    }
+    values.store(to);
+}
+
+/// What [`store_past`] wrote on this thread comes before all that follows.
+#[inline(always)]
+pub(crate) fn fence() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is part of x86-64.
+    unsafe {
+        core::arch::x86_64::_mm_sfence();
+    }
+}
