@@ -4,7 +4,7 @@ use fearless_simd::prelude::*;
 
 use super::{
     decode,
-    memory::{ask_for_page, fence},
+    memory::{Path, fence},
     tile::{Formula, LANES, Logits, Probabilities, TILE, Tile, add_losses, sum_lanes},
 };
 use crate::{Batch, Form, Partials, batch::invalid, exact_sum::Adder, outputs::Slices, partials::BLOCK};
@@ -69,6 +69,13 @@ fn run<S: Simd, F: Formula, const BEYOND_CACHE: bool, const GRADIENT: bool, cons
         #[inline(always)]
         || {
             let (predictions, targets) = (part.predictions(), part.targets());
+            let paths = [
+                predictions.bytes(),
+                targets.bytes(),
+                bytemuck::cast_slice(outputs.gradient.as_deref().unwrap_or_default()),
+                bytemuck::cast_slice(outputs.hessian.as_deref().unwrap_or_default()),
+            ]
+            .map(|bytes| Path::new(bytes, part.len()));
             let mut buffers = Buffers {
                 x: [0.0; TILE],
                 z: [0.0; TILE],
@@ -94,8 +101,8 @@ fn run<S: Simd, F: Formula, const BEYOND_CACHE: bool, const GRADIENT: bool, cons
                     )
                 };
                 if BEYOND_CACHE {
-                    for output in [&outputs.gradient, &outputs.hessian].into_iter().flatten() {
-                        ask_for_page(output, start);
+                    for path in paths {
+                        path.ask_for_page(start / TILE);
                     }
                 }
                 // Straight into the caller's memory, except for what is not wanted and for a tile cut short.

@@ -1,8 +1,9 @@
 //! Values that no cache holds: asked for before they are needed, and written without being fetched.
 //!
 //! What a processor fetches ahead by itself ends with each page of 4 KiB, and falls behind where others use the memory
-//! too: a plain sweep then waits for many lines at once, a kernel that computes in between for few. And an ordinary store
-//! fetches the line that it overwrites: a third more bytes than need move, for a gradient.
+//! too: a plain sweep then waits for many lines at once, a kernel that computes in between for few. The first line of a
+//! page waits for its address to be looked up as well. And an ordinary store fetches the line that it overwrites: a third
+//! more bytes than need move, for a gradient.
 //!
 //! All of this is for x86-64, where it was measured; elsewhere it does nothing, or is an ordinary store.
 
@@ -17,42 +18,58 @@ use super::{
 const CACHE: usize = 32 << 20;
 /// Floats of a cache line.
 const LINE: usize = 16;
-/// How far ahead of their use values are asked for, into the second-level cache: a few hundred nanoseconds of work. (Half
-/// as far is too late where others use the memory too; twice as far costs a tenth.)
-const AHEAD: usize = 896;
+/// How far ahead of their use values are asked for, in tiles: some hundred nanoseconds of work. (Half as far is too late
+/// where others use the memory too; a tile more or less makes no difference.)
+const AHEAD: usize = 2;
 /// Bytes of the smallest page.
 const PAGE: usize = 4096;
 
 /// Whether what is written of a part, or read where nothing is written, is more than a cache holds: `values` and
-/// `derivatives` are bytes. Not where there is one thread, which computes for longer than it waits for memory, and loses a
-/// tenth by all this. (What is narrowed from memory of ours is computed in smaller parts.)
-pub(crate) fn beyond_cache(values: usize, derivatives: usize, threads: impl FnOnce() -> usize) -> bool {
-    (if derivatives > 0 { derivatives } else { values }) > CACHE && threads() > 1
+/// `derivatives` are bytes. (What is narrowed from memory of ours is computed in smaller parts.)
+pub(crate) fn beyond_cache(values: usize, derivatives: usize) -> bool {
+    (if derivatives > 0 { derivatives } else { values }) > CACHE
 }
 
-/// Asks for what lies [`AHEAD`] of `values`.
+/// Asks for what lies [`AHEAD`] of `values`, into the second-level cache.
 #[inline(always)]
 pub(crate) fn ask_ahead(values: &[f32]) {
     for line in (0..values.len()).step_by(LINE) {
-        prefetch::<false>(values.as_ptr().wrapping_add(line + AHEAD));
+        prefetch::<false>(values.as_ptr().wrapping_add(line + AHEAD * TILE).cast());
     }
 }
 
-/// Has the address of the page looked up that begins in the tile behind that at `start` of an output, if one does: it takes
-/// long, and stores past the cache would wait for it.
-#[inline(always)]
-pub(crate) fn ask_for_page(output: &[f32], start: usize) {
-    let end = output.as_ptr().wrapping_add(start + 2 * TILE);
-    let into_page = end.addr() % PAGE;
-    if into_page < size_of::<[f32; TILE]>() {
-        prefetch::<true>(end.wrapping_byte_sub(into_page));
+/// Where an array lies that is gone through tile by tile. One that is not there has no bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Path {
+    start: *const u8,
+    /// Bytes of a tile.
+    tile: usize,
+}
+
+impl Path {
+    /// Of `len` values.
+    pub(crate) fn new(bytes: &[u8], len: usize) -> Self {
+        Self { start: bytes.as_ptr(), tile: (bytes.len() * TILE).checked_div(len).unwrap_or(0) }
+    }
+
+    /// Asks for the start of the page that begins in the tile [`AHEAD`] of this one, if one does: so its address is known
+    /// when its other lines are asked for, or it is written past the cache.
+    #[inline(always)]
+    pub(crate) fn ask_for_page(self, tile: usize) {
+        let end = self.start.wrapping_add((tile + AHEAD + 1) * self.tile);
+        let into_page = end.addr() % PAGE;
+        if into_page < self.tile {
+            let page = end.wrapping_sub(into_page);
+            prefetch::<true>(page);
+            prefetch::<true>(page.wrapping_add(LINE * size_of::<f32>()));
+        }
     }
 }
 
 /// Asks for the line of an address, which need not be one of anything: into the second-level cache, or `once`, leaving no
 /// trace in it.
 #[inline(always)]
-fn prefetch<const ONCE: bool>(address: *const f32) {
+fn prefetch<const ONCE: bool>(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
         use core::arch::x86_64::{_MM_HINT_NTA, _MM_HINT_T1, _mm_prefetch};

@@ -2,8 +2,9 @@
 //!
 //! Threads take runs of blocks off a part until none is left ([`threads`]); a run goes through its blocks tile by tile
 //! ([`blocks`]; [`general`] where more than the plain loss is in use); a tile is decoded to f32 ([`decode`]), computed
-//! on and summed ([`tile`]) while it lies in the first-level cache ([`memory`]: what lies beyond the caches). The arithmetic of one element is in [`element`] and
-//! [`family`], on [`lanes`], twins of `shaders/element.wgsl` and `shaders/family.wgsl`.
+//! on and summed ([`tile`]) while it lies in the first-level cache. What lies beyond the caches is asked for ahead and
+//! written past them ([`memory`]). The arithmetic of one element is in [`element`] and [`family`], on [`lanes`], twins of
+//! `shaders/element.wgsl` and `shaders/family.wgsl`.
 //!
 //! # Determinism
 //! The result is a function of the values and of whether the instruction set fuses multiply-adds. It does not
@@ -85,7 +86,7 @@ impl Cpu {
     fn plain(&self, part: &Batch<'_>, coefficient: f32, first: u64, outputs: Slices<'_>) -> Partials {
         let [_, gradient, hessian] = outputs.wanted();
         let derivatives = size_of::<f32>() * (usize::from(gradient) + usize::from(hessian)) * part.len();
-        let beyond_cache = memory::beyond_cache(part.bytes() as usize, derivatives, || self.threads.count());
+        let beyond_cache = memory::beyond_cache(part.bytes() as usize, derivatives);
         let job = blocks::Job { coefficient, beyond_cache };
         let partials = self.threads.split(
             part,
