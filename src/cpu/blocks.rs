@@ -21,11 +21,11 @@ pub(crate) struct Job {
 /// Evaluates `part`, whose first value has the index `first` in the whole batch.
 #[inline(always)]
 pub(crate) fn evaluate<S: Simd>(simd: S, part: &Batch<'_>, job: Job, first: u64, outputs: Slices<'_>) -> Partials {
-    match part.form() {
-        Form::Logits if job.beyond_cache => with_outputs::<S, Logits, true>(simd, part, job, first, outputs),
-        Form::Logits => with_outputs::<S, Logits, false>(simd, part, job, first, outputs),
-        // Computes for longer than it waits for memory.
-        Form::Probabilities => with_outputs::<S, Probabilities, false>(simd, part, job, first, outputs),
+    match (part.form(), job.beyond_cache) {
+        (Form::Logits, false) => with_outputs::<S, Logits, false>(simd, part, job, first, outputs),
+        (Form::Logits, true) => with_outputs::<S, Logits, true>(simd, part, job, first, outputs),
+        (Form::Probabilities, false) => with_outputs::<S, Probabilities, false>(simd, part, job, first, outputs),
+        (Form::Probabilities, true) => with_outputs::<S, Probabilities, true>(simd, part, job, first, outputs),
     }
 }
 

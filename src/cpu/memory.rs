@@ -13,9 +13,10 @@ use super::{
     lanes::{F32s, K},
     tile::TILE,
 };
+use crate::{Batch, outputs::Slices};
 
 /// Bytes that are taken to be more than a cache holds.
-const CACHE: usize = 32 << 20;
+const CACHE: u64 = 32 << 20;
 /// Floats of a cache line.
 const LINE: usize = 16;
 /// How far ahead of their use values are asked for, in tiles: some hundred nanoseconds of work. (Half as far is too late
@@ -24,10 +25,12 @@ const AHEAD: usize = 2;
 /// Bytes of the smallest page.
 const PAGE: usize = 4096;
 
-/// Whether what is written of a part, or read where nothing is written, is more than a cache holds: `values` and
-/// `derivatives` are bytes. (What is narrowed from memory of ours is computed in smaller parts.)
-pub(crate) fn beyond_cache(values: usize, derivatives: usize) -> bool {
-    (if derivatives > 0 { derivatives } else { values }) > CACHE
+/// Whether the derivatives of a part, or where none is wanted its values, are more than a cache holds. (What is narrowed
+/// from memory of ours is computed in smaller parts.)
+pub(crate) fn beyond_cache(part: &Batch<'_>, outputs: &Slices<'_>) -> bool {
+    let [_, gradient, hessian] = outputs.wanted();
+    let derivatives = (part.len() * size_of::<f32>()) as u64 * (u64::from(gradient) + u64::from(hessian));
+    (if derivatives > 0 { derivatives } else { part.bytes() }) > CACHE
 }
 
 /// Asks for what lies [`AHEAD`] of `values`, into the second-level cache.

@@ -84,10 +84,7 @@ impl Cpu {
 
     /// The plain loss.
     fn plain(&self, part: &Batch<'_>, coefficient: f32, first: u64, outputs: Slices<'_>) -> Partials {
-        let [_, gradient, hessian] = outputs.wanted();
-        let derivatives = size_of::<f32>() * (usize::from(gradient) + usize::from(hessian)) * part.len();
-        let beyond_cache = memory::beyond_cache(part.bytes() as usize, derivatives);
-        let job = blocks::Job { coefficient, beyond_cache };
+        let job = blocks::Job { coefficient, beyond_cache: memory::beyond_cache(part, &outputs) };
         let partials = self.threads.split(
             part,
             first,

@@ -372,13 +372,18 @@ fn any_length() {
 #[test]
 fn beyond_the_cache_or_not_is_the_same() {
     let len = 2 * BLOCK + 100;
-    let mut x: Vec<f32> = uniform(18, len).iter().map(|v| v * 8.0 - 4.0).collect();
+    let mut x = uniform(18, len);
     let z = uniform(19, len);
-    for invalid in [None, Some(BLOCK + 7)] {
+    for (form, invalid) in [
+        (Form::Logits, None),
+        (Form::Probabilities, None),
+        (Form::Logits, Some(BLOCK + 7)),
+        (Form::Probabilities, Some(BLOCK + 7)),
+    ] {
         if let Some(index) = invalid {
             x[index] = f32::NAN;
         }
-        let batch = Batch::logits(&x, &z).unwrap();
+        let batch = Batch::new(form, &x, &z).unwrap();
         for level in levels() {
             let expected = all(&cpu(level, 1), &batch, 0.5, 0);
             for offset in 0..17 {
@@ -400,7 +405,7 @@ fn beyond_the_cache_or_not_is_the_same() {
                     All { loss: loss.to_vec(), gradient: gradient.to_vec(), hessian: hessian.to_vec(), partials };
                 let weight = expected.partials.weight.clone();
                 let found = All { partials: Partials { weight, ..found.partials }, ..found };
-                assert!(found.bits() == expected.bits(), "{level:?} {offset} {invalid:?}");
+                assert!(found.bits() == expected.bits(), "{level:?} {offset} {form:?} {invalid:?}");
                 let written = memory.iter().flatten().filter(|v| **v != -7.0).count();
                 assert_eq!(written, 3 * len, "{level:?} {offset}: and nothing else");
             }

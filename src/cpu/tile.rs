@@ -156,15 +156,19 @@ impl Formula for Probabilities {
         for i in (0..TILE).step_by(width) {
             let x = F32s::load(simd, &tile.x[i..i + width]);
             let z = F32s::load(simd, &tile.z[i..i + width]);
+            if BEYOND_CACHE {
+                ask_ahead(&tile.x[i..i + width]);
+                ask_ahead(&tile.z[i..i + width]);
+            }
             x_max = Self::magnitude(x).max_into(x_max);
             z_max = z.bitcast_u32().max_into(z_max);
             let element = probability_element(simd, x, -z + 1.0, z);
             element.loss.store(&mut tile.loss[i..i + width]);
             if GRADIENT {
-                (element.gradient * coefficient).store(&mut tile.gradient[i..i + width]);
+                store::<S, BEYOND_CACHE>(element.gradient * coefficient, &mut tile.gradient[i..i + width]);
             }
             if HESSIAN {
-                (element.hessian * coefficient).store(&mut tile.hessian[i..i + width]);
+                store::<S, BEYOND_CACHE>(element.hessian * coefficient, &mut tile.hessian[i..i + width]);
             }
         }
         x_max.reduce_max() > Self::MAX_BITS || z_max.reduce_max() > ONE_BITS
