@@ -77,8 +77,7 @@ impl<'a> FloatsMut<'a> {
 /// The per-element outputs wanted, in the order of the batch.
 ///
 /// For speed: new vectors cost the time of their memory's first use, often more than what is computed, so keep your own
-/// for many batches. Let them begin at a multiple of 64 bytes: several threads of a CPU then write the derivatives of a
-/// batch that no cache holds straight to memory, a fifth faster.
+/// for many batches.
 #[derive(Debug, Default)]
 pub struct Outputs<'a> {
     /// The loss of each element.

@@ -4,7 +4,7 @@ use fearless_simd::prelude::*;
 
 use super::{
     decode,
-    memory::{Path, fence},
+    memory::{self, Path},
     tile::{Formula, LANES, Logits, Probabilities, TILE, Tile, add_losses, sum_lanes},
 };
 use crate::{Batch, Form, Partials, batch::invalid, exact_sum::Adder, outputs::Slices, partials::BLOCK};
@@ -72,6 +72,7 @@ fn run<S: Simd, F: Formula, const BEYOND_CACHE: bool, const GRADIENT: bool, cons
             let paths = [
                 predictions.bytes(),
                 targets.bytes(),
+                bytemuck::cast_slice(outputs.loss.as_deref().unwrap_or_default()),
                 bytemuck::cast_slice(outputs.gradient.as_deref().unwrap_or_default()),
                 bytemuck::cast_slice(outputs.hessian.as_deref().unwrap_or_default()),
             ]
@@ -105,19 +106,17 @@ fn run<S: Simd, F: Formula, const BEYOND_CACHE: bool, const GRADIENT: bool, cons
                         path.ask_for_page(start / TILE);
                     }
                 }
-                // Straight into the caller's memory, except for what is not wanted and for a tile cut short.
+                // Straight into the caller's memory, but for what is not wanted, goes past the cache or is cut short.
+                let from = if BEYOND_CACHE { part.len() } else { start };
                 let mut tile = Tile {
                     x,
                     z,
-                    loss: destination(&mut outputs.loss, start, &mut buffers.loss),
-                    gradient: destination(&mut outputs.gradient, start, &mut buffers.gradient),
-                    hessian: destination(&mut outputs.hessian, start, &mut buffers.hessian),
+                    loss: destination(&mut outputs.loss, from, &mut buffers.loss),
+                    gradient: destination(&mut outputs.gradient, from, &mut buffers.gradient),
+                    hessian: destination(&mut outputs.hessian, from, &mut buffers.hessian),
                     e: &mut buffers.e,
                 };
                 if F::compute::<S, BEYOND_CACHE, GRADIENT, HESSIAN>(simd, &mut tile, job.coefficient) {
-                    if BEYOND_CACHE {
-                        fence();
-                    }
                     let found = settle(part, start, len, &mut tile);
                     first_invalid = first_invalid.or(found.map(|index| first + index as u64));
                 }
@@ -129,6 +128,10 @@ fn run<S: Simd, F: Formula, const BEYOND_CACHE: bool, const GRADIENT: bool, cons
                     copy_back(&mut outputs.loss, start, &buffers.loss);
                     copy_back(&mut outputs.gradient, start, &buffers.gradient);
                     copy_back(&mut outputs.hessian, start, &buffers.hessian);
+                } else if BEYOND_CACHE {
+                    write_past(simd, &mut outputs.loss, start, &buffers.loss);
+                    write_past(simd, &mut outputs.gradient, start, &buffers.gradient);
+                    write_past(simd, &mut outputs.hessian, start, &buffers.hessian);
                 }
                 if (start + TILE).is_multiple_of(BLOCK) || start + TILE >= part.len() {
                     adder.add(sum_lanes(&lanes));
@@ -137,7 +140,7 @@ fn run<S: Simd, F: Formula, const BEYOND_CACHE: bool, const GRADIENT: bool, cons
             }
             // (Nothing above panics: a panic would leave without it.)
             if BEYOND_CACHE {
-                fence();
+                memory::fence();
             }
             Partials { sum: adder.finish(), count: part.len() as u64, first_invalid, ..Partials::default() }
         },
@@ -152,6 +155,14 @@ pub(crate) fn destination<'a>(
     buffer: &'a mut [f32; TILE],
 ) -> &'a mut [f32; TILE] {
     output.as_mut().and_then(|values| values[start..].first_chunk_mut()).unwrap_or(buffer)
+}
+
+/// Hands out a whole tile past the cache.
+#[inline(always)]
+fn write_past<S: Simd>(simd: S, output: &mut Option<&mut [f32]>, start: usize, buffer: &[f32; TILE]) {
+    if let Some(tile) = output.as_mut().and_then(|values| values[start..].first_chunk_mut()) {
+        memory::write_past(simd, buffer, tile);
+    }
 }
 
 /// Hands out what a tile cut short left in its buffer.

@@ -5,14 +5,11 @@
 //! page waits for its address to be looked up as well. And an ordinary store fetches the line that it overwrites: a third
 //! more bytes than need move, for a gradient.
 //!
-//! All of this is for x86-64, where it was measured; elsewhere it does nothing, or is an ordinary store.
+//! All of this is for x86-64, where it was measured; elsewhere nothing is beyond the cache.
 
 use fearless_simd::prelude::*;
 
-use super::{
-    lanes::{F32s, K},
-    tile::TILE,
-};
+use super::tile::TILE;
 use crate::{Batch, outputs::Slices};
 
 /// Bytes that are taken to be more than a cache holds.
@@ -25,12 +22,12 @@ const AHEAD: usize = 2;
 /// Bytes of the smallest page.
 const PAGE: usize = 4096;
 
-/// Whether the derivatives of a part, or where none is wanted its values, are more than a cache holds. (What is narrowed
-/// from memory of ours is computed in smaller parts.)
+/// Whether the outputs of a part, or where none is wanted its values, are more than a cache holds. (What is narrowed from
+/// memory of ours is computed in smaller parts.)
 pub(crate) fn beyond_cache(part: &Batch<'_>, outputs: &Slices<'_>) -> bool {
-    let [_, gradient, hessian] = outputs.wanted();
-    let derivatives = (part.len() * size_of::<f32>()) as u64 * (u64::from(gradient) + u64::from(hessian));
-    (if derivatives > 0 { derivatives } else { part.bytes() }) > CACHE
+    let wanted = outputs.wanted().into_iter().filter(|wanted| *wanted).count();
+    let written = (wanted * part.len() * size_of::<f32>()) as u64;
+    cfg!(target_arch = "x86_64") && (if wanted > 0 { written } else { part.bytes() }) > CACHE
 }
 
 /// Asks for what lies [`AHEAD`] of `values`, into the second-level cache.
@@ -89,34 +86,53 @@ fn prefetch<const ONCE: bool>(address: *const u8) {
     let _ = address;
 }
 
-/// Stores `values` past the cache, where the instruction set can and `to` begins with a cache line. Nobody may read or
-/// write what was written so before [`fence`].
+/// Writes a tile past the cache; the lines that it shares with its neighbours by ordinary stores. Nobody else may read or
+/// write it before [`fence`].
 #[inline(always)]
-pub(crate) fn store_past<S: Simd>(values: F32s<S>, to: &mut [f32]) {
-    #[cfg(target_arch = "x86_64")]
-    if to.as_ptr().addr().is_multiple_of(LINE * size_of::<f32>()) {
-        use core::arch::x86_64::{_mm256_loadu_ps, _mm256_stream_ps, _mm512_loadu_ps, _mm512_stream_ps};
-        let (width, level) = (S::f32s::LEN, values.0[0].token().level());
-        for i in 0..K {
-            let to = &mut to[i * width..(i + 1) * width];
-            let mut vector = [0.0f32; 16];
-            values.0[i].store_slice(&mut vector[..width]);
-            if level.as_avx512().is_some() && width == 16 {
-                // SAFETY: the level proves the instructions; both are of 64 bytes, `to` at a multiple of that.
-                unsafe { _mm512_stream_ps(to.as_mut_ptr(), _mm512_loadu_ps(vector.as_ptr())) };
-            } else if level.as_avx2().is_some() && width == 8 {
-                // SAFETY: the level proves the instructions; both are of 32 bytes, `to` at a multiple of that.
-                unsafe { _mm256_stream_ps(to.as_mut_ptr(), _mm256_loadu_ps(vector.as_ptr())) };
-            } else {
-                values.0[i].store_slice(to);
-            }
-        }
-        return;
+pub(crate) fn write_past<S: Simd>(simd: S, tile: &[f32; TILE], to: &mut [f32; TILE]) {
+    let head = to.as_ptr().align_offset(LINE * size_of::<f32>());
+    let (lines, rest) = tile[head..].as_chunks::<LINE>();
+    let (to_lines, to_rest) = to[head..].as_chunks_mut::<LINE>();
+    for (line, to) in lines.iter().zip(to_lines) {
+        write_line(simd, line, to);
     }
-    values.store(to);
+    to_rest.copy_from_slice(rest);
+    to[..head].copy_from_slice(&tile[..head]);
 }
 
-/// What [`store_past`] wrote on this thread comes before all that follows.
+/// Writes a whole line, with which `to` begins.
+#[inline(always)]
+fn write_line<S: Simd>(simd: S, line: &[f32; LINE], to: &mut [f32; LINE]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{
+            _mm_loadu_ps, _mm_stream_ps, _mm256_loadu_ps, _mm256_stream_ps, _mm512_loadu_ps, _mm512_stream_ps,
+        };
+        let (level, line, to) = (simd.level(), line.as_ptr(), to.as_mut_ptr());
+        // SAFETY: the level proves the instructions (SSE is part of x86-64); both arrays are a line long, and `to` is at a
+        // multiple of one, as the only caller sees to.
+        unsafe {
+            if level.as_avx512().is_some() {
+                _mm512_stream_ps(to, _mm512_loadu_ps(line));
+            } else if level.as_avx2().is_some() {
+                for i in [0, 8] {
+                    _mm256_stream_ps(to.add(i), _mm256_loadu_ps(line.add(i)));
+                }
+            } else {
+                for i in [0, 4, 8, 12] {
+                    _mm_stream_ps(to.add(i), _mm_loadu_ps(line.add(i)));
+                }
+            }
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = simd;
+        *to = *line;
+    }
+}
+
+/// What [`write_past`] wrote on this thread comes before all that follows.
 #[inline(always)]
 pub(crate) fn fence() {
     #[cfg(target_arch = "x86_64")]

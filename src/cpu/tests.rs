@@ -413,7 +413,7 @@ fn beyond_the_cache_or_not_is_the_same() {
     }
 }
 
-/// More than stays in any cache: several threads read ahead and write past it, one does not.
+/// More than stays in any cache is read ahead and written past it; its parts are not.
 #[test]
 fn a_batch_larger_than_the_cache() {
     let few: Vec<f32> = uniform(20, 10_007).iter().map(|v| v * 16.0 - 8.0).collect();
@@ -421,20 +421,22 @@ fn a_batch_larger_than_the_cache() {
     let x: Vec<f32> = few.iter().copied().cycle().take(len).collect();
     let z: Vec<u8> = (0..len).map(|i| u8::from(i % 3 == 0)).collect();
     let batch = Batch::logits(&x, &z).unwrap();
-    let mut memory = [vec![-7.0f32; len + 16], vec![-7.0; len + 16]];
-    // From a cache line on: anywhere else nothing is written past the cache.
-    let [one, several] = memory.each_mut().map(|values| {
-        let start = values.as_ptr().align_offset(64);
-        &mut values[start..start + len]
-    });
-    let evaluate = |threads, gradient: Option<&mut [f32]>| {
+    let evaluate = |threads, part: &Batch<'_>, first: usize, gradient: Option<&mut [f32]>| {
         let slices = Slices { gradient, ..Slices::default() };
-        cpu(Level::new(), threads).evaluate(&batch, &plain(1.0), 0, slices)
+        cpu(Level::new(), threads).evaluate(part, &plain(1.0), first as u64, slices)
     };
-    let expected = evaluate(1, Some(&mut *one));
-    assert_eq!(evaluate(3, Some(&mut *several)), expected);
-    assert!(one == several);
-    assert_eq!(evaluate(3, None), expected);
+    let [mut parts, mut whole] = [vec![-7.0f32; len], vec![-7.0; len]];
+    let mut expected = Partials::default();
+    for start in (0..len).step_by(256 * BLOCK) {
+        let range = start..len.min(start + 256 * BLOCK);
+        expected.merge(&evaluate(1, &batch.part(range.clone()), start, Some(&mut parts[range])));
+    }
+    for threads in [1, 3] {
+        whole.fill(-7.0);
+        assert_eq!(evaluate(threads, &batch, 0, Some(&mut whole)), expected);
+        assert!(parts == whole, "{threads}");
+        assert_eq!(evaluate(threads, &batch, 0, None), expected);
+    }
 }
 
 /// Asked from within a pool whose threads are all busy, and by engines that are gone before they are heard.

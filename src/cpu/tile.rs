@@ -7,7 +7,7 @@ use super::{
         Element, exp_neg_rounded, hinge_slope, log1p_unit, logit_element, probability_element, sigma_neg, sigma_product,
     },
     lanes::{F32s, K, U32s},
-    memory::{ask_ahead, store_past},
+    memory::ask_ahead,
 };
 use crate::partials::BLOCK;
 
@@ -109,22 +109,15 @@ impl Formula for Logits {
             if GRADIENT || HESSIAN {
                 let sigma_neg = sigma_neg(e);
                 if GRADIENT {
-                    let gradient = (slope - sigma_neg.copysign(x)) * coefficient;
-                    store::<S, BEYOND_CACHE>(gradient, &mut tile.gradient[i..i + width]);
+                    ((slope - sigma_neg.copysign(x)) * coefficient).store(&mut tile.gradient[i..i + width]);
                 }
                 if HESSIAN {
-                    let hessian = sigma_product(sigma_neg) * coefficient;
-                    store::<S, BEYOND_CACHE>(hessian, &mut tile.hessian[i..i + width]);
+                    (sigma_product(sigma_neg) * coefficient).store(&mut tile.hessian[i..i + width]);
                 }
             }
         }
         x_max.reduce_max() >= Self::MAX_BITS || z_max.reduce_max() > ONE_BITS
     }
-}
-
-#[inline(always)]
-fn store<S: Simd, const BEYOND_CACHE: bool>(values: F32s<S>, to: &mut [f32]) {
-    if BEYOND_CACHE { store_past(values, to) } else { values.store(to) }
 }
 
 /// Formula of [`Form::Probabilities`](crate::Form::Probabilities).
@@ -165,10 +158,10 @@ impl Formula for Probabilities {
             let element = probability_element(simd, x, -z + 1.0, z);
             element.loss.store(&mut tile.loss[i..i + width]);
             if GRADIENT {
-                store::<S, BEYOND_CACHE>(element.gradient * coefficient, &mut tile.gradient[i..i + width]);
+                (element.gradient * coefficient).store(&mut tile.gradient[i..i + width]);
             }
             if HESSIAN {
-                store::<S, BEYOND_CACHE>(element.hessian * coefficient, &mut tile.hessian[i..i + width]);
+                (element.hessian * coefficient).store(&mut tile.hessian[i..i + width]);
             }
         }
         x_max.reduce_max() > Self::MAX_BITS || z_max.reduce_max() > ONE_BITS
