@@ -4,7 +4,7 @@ use fearless_simd::prelude::*;
 
 use super::{
     decode,
-    memory::{self, Path},
+    memory::{self, Paths},
     tile::{Formula, LANES, Logits, Probabilities, TILE, Tile, add_losses, sum_lanes},
 };
 use crate::{Batch, Form, Partials, batch::invalid, exact_sum::Adder, outputs::Slices, partials::BLOCK};
@@ -69,14 +69,7 @@ fn run<S: Simd, F: Formula, const BEYOND_CACHE: bool, const GRADIENT: bool, cons
         #[inline(always)]
         || {
             let (predictions, targets) = (part.predictions(), part.targets());
-            let paths = [
-                predictions.bytes(),
-                targets.bytes(),
-                bytemuck::cast_slice(outputs.loss.as_deref().unwrap_or_default()),
-                bytemuck::cast_slice(outputs.gradient.as_deref().unwrap_or_default()),
-                bytemuck::cast_slice(outputs.hessian.as_deref().unwrap_or_default()),
-            ]
-            .map(|bytes| Path::new(bytes, part.len()));
+            let paths = Paths::of(part, &outputs);
             let mut buffers = Buffers {
                 x: [0.0; TILE],
                 z: [0.0; TILE],
@@ -102,9 +95,7 @@ fn run<S: Simd, F: Formula, const BEYOND_CACHE: bool, const GRADIENT: bool, cons
                     )
                 };
                 if BEYOND_CACHE {
-                    for path in paths {
-                        path.ask_for_page(start / TILE);
-                    }
+                    paths.ask_for_pages(start / TILE);
                 }
                 // Straight into the caller's memory, but for what is not wanted, goes past the cache or is cut short.
                 let from = if BEYOND_CACHE { part.len() } else { start };
@@ -124,14 +115,9 @@ fn run<S: Simd, F: Formula, const BEYOND_CACHE: bool, const GRADIENT: bool, cons
                     tile.loss[len..].fill(0.0);
                 }
                 add_losses(simd, tile.loss, &mut lanes);
-                if len < TILE {
-                    copy_back(&mut outputs.loss, start, &buffers.loss);
-                    copy_back(&mut outputs.gradient, start, &buffers.gradient);
-                    copy_back(&mut outputs.hessian, start, &buffers.hessian);
-                } else if BEYOND_CACHE {
-                    write_past(simd, &mut outputs.loss, start, &buffers.loss);
-                    write_past(simd, &mut outputs.gradient, start, &buffers.gradient);
-                    write_past(simd, &mut outputs.hessian, start, &buffers.hessian);
+                if BEYOND_CACHE || len < TILE {
+                    let Buffers { loss, gradient, hessian, .. } = &buffers;
+                    hand_out(simd, &mut outputs, start, [loss, gradient, hessian]);
                 }
                 if (start + TILE).is_multiple_of(BLOCK) || start + TILE >= part.len() {
                     adder.add(sum_lanes(&lanes));
@@ -157,21 +143,17 @@ pub(crate) fn destination<'a>(
     output.as_mut().and_then(|values| values[start..].first_chunk_mut()).unwrap_or(buffer)
 }
 
-/// Hands out a whole tile past the cache.
+/// Hands out what a tile left in its buffers: past the cache, unless it is cut short.
 #[inline(always)]
-fn write_past<S: Simd>(simd: S, output: &mut Option<&mut [f32]>, start: usize, buffer: &[f32; TILE]) {
-    if let Some(tile) = output.as_mut().and_then(|values| values[start..].first_chunk_mut()) {
-        memory::write_past(simd, buffer, tile);
-    }
-}
-
-/// Hands out what a tile cut short left in its buffer.
-#[cold]
-#[inline(never)]
-pub(crate) fn copy_back(output: &mut Option<&mut [f32]>, start: usize, buffer: &[f32; TILE]) {
-    if let Some(values) = output {
-        let rest = &mut values[start..];
-        rest.copy_from_slice(&buffer[..rest.len()]);
+pub(crate) fn hand_out<S: Simd>(simd: S, outputs: &mut Slices<'_>, start: usize, buffers: [&[f32; TILE]; 3]) {
+    let outputs = [&mut outputs.loss, &mut outputs.gradient, &mut outputs.hessian];
+    for (output, buffer) in outputs.into_iter().zip(buffers) {
+        let Some(output) = output else { continue };
+        let rest = &mut output[start..];
+        match rest.first_chunk_mut() {
+            Some(tile) => memory::write_past(simd, buffer, tile),
+            None => rest.copy_from_slice(&buffer[..rest.len()]),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
-use fearless_simd::Level;
+use fearless_simd::{Level, dispatch};
 use half::f16;
 
 use super::{
-    Cpu, level_name,
+    Cpu, general, level_name,
     tests::{All, all, cpu, levels, sweep, uniform},
 };
 use crate::{
@@ -568,6 +568,40 @@ fn any_threads_any_cut_any_width() {
                 }
             }
             assert!(fused.windows(2).all(|pair| pair[0] == pair[1]));
+        }
+    }
+}
+
+/// Wherever the outputs begin.
+#[test]
+fn beyond_the_cache_or_not_is_the_same() {
+    for classes in [1, 3] {
+        let mixed = mixed((2 * BLOCK + 999) / classes, classes);
+        let batch = mixed.batch();
+        let len = batch.len();
+        let work = work(&batch, &mixed.objective, 0.1);
+        let job =
+            general::Job { work: &work, family: work.family.as_ref().unwrap(), all_ones: false, beyond_cache: true };
+        for level in levels() {
+            let expected = evaluate(&cpu(level, 1), &batch, &work, 0).0;
+            for offset in [0, 1, 4, 15, 16] {
+                let mut memory = [vec![-7.0f32; len + 32], vec![-7.0; len + 32], vec![-7.0; len + 32]];
+                let [loss, gradient, hessian] = memory.each_mut().map(|values| {
+                    let start = values.as_ptr().align_offset(64) + offset;
+                    &mut values[start..start + len]
+                });
+                let slices = Slices {
+                    loss: Some(&mut *loss),
+                    gradient: Some(&mut *gradient),
+                    hessian: Some(&mut *hessian),
+                    rows: None,
+                    classes,
+                };
+                let partials = dispatch!(level, simd => general::evaluate(simd, &batch, &job, 0, slices));
+                let (loss, gradient, hessian) = (loss.to_vec(), gradient.to_vec(), hessian.to_vec());
+                let found = All { loss, gradient, hessian, partials };
+                assert!(found.bits() == expected.bits(), "{level:?} {classes} {offset}");
+            }
         }
     }
 }

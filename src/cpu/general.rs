@@ -7,10 +7,11 @@
 use fearless_simd::prelude::*;
 
 use super::{
-    blocks::{copy_back, destination},
+    blocks::{destination, hand_out},
     decode,
     family::{Weight, element_weight, family_element, label},
     lanes::{F32s, K, Mask},
+    memory::{self, AHEAD, Paths, ask_ahead},
     tile::{Formula, LANES, Logits, ONE_BITS, Probabilities, TILE, add_losses, sum_lanes},
 };
 use crate::{
@@ -31,6 +32,8 @@ pub(crate) struct Job<'a> {
     pub family: &'a Family,
     /// Whether every element weighs 1: the sum of the weights is then not taken.
     pub all_ones: bool,
+    /// Whether it is more than a cache holds, see [`memory`](super::memory).
+    pub beyond_cache: bool,
 }
 
 /// What a tile is computed from.
@@ -227,7 +230,7 @@ fn keep<S: Simd>(
 }
 
 /// Computes a tile. Returns whether any of its values may be invalid.
-type Kernel<S> = fn(S, &Values<'_>, &mut Results<'_>, &Family, f32) -> bool;
+type Kernel<S> = fn(S, &Values<'_>, &mut Results<'_>, &Family, f32, usize) -> bool;
 
 /// The kernel for what is in use. There is one for the losses alone, and for the gradient alone, of what is used
 /// most; every other computes all there is.
@@ -259,6 +262,7 @@ fn compute<
     results: &mut Results<'_>,
     family: &Family,
     coefficient: f32,
+    ahead: usize,
 ) -> bool {
     simd.vectorize(
         #[inline(always)]
@@ -272,6 +276,8 @@ fn compute<
                 let v = F32s::load(simd, &values.v[lanes.clone()]);
                 let class_weight = F32s::load(simd, &values.class_weight[lanes.clone()]);
                 let pos_weight = F32s::load(simd, &values.pos_weight[lanes.clone()]);
+                ask_ahead(&values.x[lanes.clone()], ahead);
+                ask_ahead(&values.z[lanes.clone()], ahead);
                 x_max = F::magnitude(x).max_into(x_max);
                 z_max = z.bitcast_u32().max_into(z_max);
                 v_max = v.bitcast_u32().max_into(v_max);
@@ -300,12 +306,14 @@ pub(crate) fn evaluate<S: Simd>(
     first: u64,
     mut outputs: Slices<'_>,
 ) -> Partials {
-    let Job { work, family, all_ones } = *job;
+    let Job { work, family, all_ones, beyond_cache } = *job;
     let [_, gradient, hessian] = outputs.wanted();
     let kernel = match part.form() {
         Form::Logits => kernel::<S, Logits>(family, gradient, hessian),
         Form::Probabilities => kernel::<S, Probabilities>(family, gradient, hessian),
     };
+    let ahead = if beyond_cache { AHEAD } else { 0 };
+    let paths = Paths::of(part, &outputs);
     let mut staging = Staging::new(family);
     let [mut loss, mut gradient, mut hessian, mut weight] = [[0.0; TILE]; 4];
     let mut adders = [Adder::default(), Adder::default()];
@@ -315,15 +323,19 @@ pub(crate) fn evaluate<S: Simd>(
     let mut partials = Partials::default();
     for start in (0..part.len()).step_by(TILE) {
         let len = TILE.min(part.len() - start);
+        if beyond_cache {
+            paths.ask_for_pages(start / TILE);
+        }
         let (values, ignored) = staging.tile(simd, part, family, start, len, true);
         partials.count += (TILE - ignored.count()) as u64;
+        let from = if beyond_cache { part.len() } else { start };
         let mut results = Results {
-            loss: destination(&mut outputs.loss, start, &mut loss),
-            gradient: destination(&mut outputs.gradient, start, &mut gradient),
-            hessian: destination(&mut outputs.hessian, start, &mut hessian),
+            loss: destination(&mut outputs.loss, from, &mut loss),
+            gradient: destination(&mut outputs.gradient, from, &mut gradient),
+            hessian: destination(&mut outputs.hessian, from, &mut hessian),
             weight: &mut weight,
         };
-        let suspicious = kernel(simd, &values, &mut results, family, work.coefficient);
+        let suspicious = kernel(simd, &values, &mut results, family, work.coefficient, ahead);
         if !work.coefficient.is_finite() {
             settle(&mut results);
         }
@@ -341,10 +353,8 @@ pub(crate) fn evaluate<S: Simd>(
         if let Some(rows) = &mut rows {
             rows.add(&results.loss[..len], &ignored);
         }
-        if len < TILE {
-            copy_back(&mut outputs.loss, start, &loss);
-            copy_back(&mut outputs.gradient, start, &gradient);
-            copy_back(&mut outputs.hessian, start, &hessian);
+        if beyond_cache || len < TILE {
+            hand_out(simd, &mut outputs, start, [&loss, &gradient, &hessian]);
         }
         if (start + TILE).is_multiple_of(BLOCK) || start + TILE >= part.len() {
             for (adder, lanes) in adders.iter_mut().zip(&lanes) {
@@ -356,6 +366,10 @@ pub(crate) fn evaluate<S: Simd>(
                 classes.end_block(part.class(block), start + len - block);
             }
         }
+    }
+    // (Nothing above panics: a panic would leave without it.)
+    if beyond_cache {
+        memory::fence();
     }
     let [sum, weight] = adders.map(Adder::finish);
     Partials { sum, weight, classes: classes.map_or_else(Vec::new, ClassSums::finish), ..partials }

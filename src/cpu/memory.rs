@@ -18,7 +18,7 @@ const CACHE: u64 = 32 << 20;
 const LINE: usize = 16;
 /// How far ahead of their use values are asked for, in tiles: some hundred nanoseconds of work. (Half as far is too late
 /// where others use the memory too; a tile more or less makes no difference.)
-const AHEAD: usize = 2;
+pub(crate) const AHEAD: usize = 2;
 /// Bytes of the smallest page.
 const PAGE: usize = 4096;
 
@@ -30,38 +30,55 @@ pub(crate) fn beyond_cache(part: &Batch<'_>, outputs: &Slices<'_>) -> bool {
     cfg!(target_arch = "x86_64") && (if wanted > 0 { written } else { part.bytes() }) > CACHE
 }
 
-/// Asks for what lies [`AHEAD`] of `values`, into the second-level cache.
+/// Asks for what lies so many tiles ahead of `values`, into the second-level cache: [`AHEAD`], or 0 for nothing new.
 #[inline(always)]
-pub(crate) fn ask_ahead(values: &[f32]) {
+pub(crate) fn ask_ahead(values: &[f32], tiles: usize) {
     for line in (0..values.len()).step_by(LINE) {
-        prefetch::<false>(values.as_ptr().wrapping_add(line + AHEAD * TILE).cast());
+        prefetch::<false>(values.as_ptr().wrapping_add(line + tiles * TILE).cast());
     }
 }
 
-/// Where an array lies that is gone through tile by tile. One that is not there has no bytes.
+/// The arrays that a part is read from and written to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Path {
+pub(crate) struct Paths([Path; 6]);
+
+/// Where an array lies that is gone through tile by tile.
+#[derive(Clone, Copy, Debug)]
+struct Path {
     start: *const u8,
-    /// Bytes of a tile.
+    /// Bytes of a tile; 0 of an array that is not there.
     tile: usize,
 }
 
-impl Path {
-    /// Of `len` values.
-    pub(crate) fn new(bytes: &[u8], len: usize) -> Self {
-        Self { start: bytes.as_ptr(), tile: (bytes.len() * TILE).checked_div(len).unwrap_or(0) }
+impl Paths {
+    pub(crate) fn of(part: &Batch<'_>, outputs: &Slices<'_>) -> Self {
+        let path = |bytes: &[u8]| {
+            let tile = (bytes.len() * TILE).checked_div(part.len()).unwrap_or(0);
+            Path { start: bytes.as_ptr(), tile }
+        };
+        let output = |values: &Option<&mut [f32]>| path(bytemuck::cast_slice(values.as_deref().unwrap_or_default()));
+        Self([
+            path(part.predictions().bytes()),
+            path(part.targets().bytes()),
+            path(part.weights().map_or(&[], |(weights, _)| weights.bytes())),
+            output(&outputs.loss),
+            output(&outputs.gradient),
+            output(&outputs.hessian),
+        ])
     }
 
-    /// Asks for the start of the page that begins in the tile [`AHEAD`] of this one, if one does: so its address is known
-    /// when its other lines are asked for, or it is written past the cache.
+    /// Asks for the start of each page that begins in the tile [`AHEAD`] of this one: so its address is known when its
+    /// other lines are asked for, or it is written past the cache.
     #[inline(always)]
-    pub(crate) fn ask_for_page(self, tile: usize) {
-        let end = self.start.wrapping_add((tile + AHEAD + 1) * self.tile);
-        let into_page = end.addr() % PAGE;
-        if into_page < self.tile {
-            let page = end.wrapping_sub(into_page);
-            prefetch::<true>(page);
-            prefetch::<true>(page.wrapping_add(LINE * size_of::<f32>()));
+    pub(crate) fn ask_for_pages(&self, tile: usize) {
+        for path in &self.0 {
+            let end = path.start.wrapping_add((tile + AHEAD + 1) * path.tile);
+            let into_page = end.addr() % PAGE;
+            if into_page < path.tile {
+                let page = end.wrapping_sub(into_page);
+                prefetch::<true>(page);
+                prefetch::<true>(page.wrapping_add(LINE * size_of::<f32>()));
+            }
         }
     }
 }

@@ -105,7 +105,12 @@ impl Cpu {
             // The least common multiple: whole blocks and whole rows.
             Sums::EachRow => classes.saturating_mul(BLOCK >> classes.trailing_zeros().min(BLOCK.trailing_zeros())),
         };
-        let job = general::Job { work, family, all_ones: all_ones(part, family) };
+        let job = general::Job {
+            work,
+            family,
+            all_ones: all_ones(part, family),
+            beyond_cache: memory::beyond_cache(part, &outputs),
+        };
         let partials = self.threads.split(
             part,
             first,
@@ -121,7 +126,7 @@ impl Cpu {
     /// is counted, and weighs nothing.
     pub(crate) fn totals(&self, part: &Batch<'_>, family: &Family) -> (u64, ExactSum) {
         let work = Work { coefficient: 1.0, family: None, sums: Sums::All, empty: f64::NAN };
-        let job = general::Job { work: &work, family, all_ones: all_ones(part, family) };
+        let job = general::Job { work: &work, family, all_ones: all_ones(part, family), beyond_cache: false };
         let partials = self.threads.split(part, 0, Slices::default(), BLOCK, &|part, _, _| {
             match (job.all_ones, family.ignore) {
                 // No value need be looked at.

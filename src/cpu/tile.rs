@@ -7,7 +7,7 @@ use super::{
         Element, exp_neg_rounded, hinge_slope, log1p_unit, logit_element, probability_element, sigma_neg, sigma_product,
     },
     lanes::{F32s, K, U32s},
-    memory::ask_ahead,
+    memory::{AHEAD, ask_ahead},
 };
 use crate::partials::BLOCK;
 
@@ -91,7 +91,7 @@ impl Formula for Logits {
             x_max = t.bitcast_u32().max_into(x_max);
             exp_neg_rounded(simd, t).store(&mut tile.e[i..i + width]);
             if BEYOND_CACHE {
-                ask_ahead(&tile.x[i..i + width]);
+                ask_ahead(&tile.x[i..i + width], AHEAD);
             }
         }
         let mut z_max = S::u32s::splat(simd, 0);
@@ -100,7 +100,7 @@ impl Formula for Logits {
             let z = F32s::load(simd, &tile.z[i..i + width]);
             let e = F32s::load(simd, &tile.e[i..i + width]);
             if BEYOND_CACHE {
-                ask_ahead(&tile.z[i..i + width]);
+                ask_ahead(&tile.z[i..i + width], AHEAD);
             }
             z_max = z.bitcast_u32().max_into(z_max);
             let slope = hinge_slope(simd, x, z);
@@ -150,8 +150,8 @@ impl Formula for Probabilities {
             let x = F32s::load(simd, &tile.x[i..i + width]);
             let z = F32s::load(simd, &tile.z[i..i + width]);
             if BEYOND_CACHE {
-                ask_ahead(&tile.x[i..i + width]);
-                ask_ahead(&tile.z[i..i + width]);
+                ask_ahead(&tile.x[i..i + width], AHEAD);
+                ask_ahead(&tile.z[i..i + width], AHEAD);
             }
             x_max = Self::magnitude(x).max_into(x_max);
             z_max = z.bitcast_u32().max_into(z_max);
