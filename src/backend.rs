@@ -39,8 +39,8 @@ pub(crate) struct Done {
     pub chunks: u64,
 }
 
-/// Values computed at a time where an output is narrower than f32: 16 MiB of each.
-const NARROW_STEP: u64 = 1 << 22;
+/// Values computed at a time where an output is narrower than f32: 8 MiB of each, so that they are narrowed from the cache.
+const NARROW_STEP: u64 = 1 << 21;
 
 impl Backend {
     /// The device, or the devices.

@@ -274,6 +274,11 @@ impl<'a> Slices<'a> {
         ([self.loss, self.gradient, self.hessian], self.rows)
     }
 
+    /// Loss, gradient, hessian.
+    pub fn each_mut(&mut self) -> [&mut Option<&'a mut [f32]>; 3] {
+        [&mut self.loss, &mut self.gradient, &mut self.hessian]
+    }
+
     /// Loss, gradient, hessian: whether each is wanted.
     pub fn wanted(&self) -> [bool; 3] {
         [self.loss.is_some(), self.gradient.is_some(), self.hessian.is_some()]

@@ -4,7 +4,7 @@ use fearless_simd::prelude::*;
 
 use super::{
     decode,
-    memory::{self, Paths},
+    memory::Beyond,
     tile::{Formula, LANES, Logits, Probabilities, TILE, Tile, add_losses, sum_lanes},
 };
 use crate::{Batch, Form, Partials, batch::invalid, exact_sum::Adder, outputs::Slices, partials::BLOCK};
@@ -14,7 +14,7 @@ use crate::{Batch, Form, Partials, batch::invalid, exact_sum::Adder, outputs::Sl
 pub(crate) struct Job {
     /// What the derivatives are multiplied by.
     pub coefficient: f32,
-    /// Whether it is more than a cache holds, see [`memory`](super::memory).
+    /// Whether the part, of which a thread evaluates a run, is [beyond the cache](super::memory).
     pub beyond_cache: bool,
 }
 
@@ -69,7 +69,7 @@ fn run<S: Simd, F: Formula, const BEYOND_CACHE: bool, const GRADIENT: bool, cons
         #[inline(always)]
         || {
             let (predictions, targets) = (part.predictions(), part.targets());
-            let paths = Paths::of(part, &outputs);
+            let mut beyond = BEYOND_CACHE.then(|| Beyond::new(part, &outputs));
             let mut buffers = Buffers {
                 x: [0.0; TILE],
                 z: [0.0; TILE],
@@ -94,17 +94,16 @@ fn run<S: Simd, F: Formula, const BEYOND_CACHE: bool, const GRADIENT: bool, cons
                         decode::short(len, |i| targets.get(start + i), &mut buffers.z),
                     )
                 };
-                if BEYOND_CACHE {
-                    paths.ask_for_pages(start / TILE);
+                if let Some(beyond) = &beyond {
+                    beyond.ask_for_pages(start / TILE);
                 }
                 // Straight into the caller's memory, but for what is not wanted, goes past the cache or is cut short.
-                let from = if BEYOND_CACHE { part.len() } else { start };
                 let mut tile = Tile {
                     x,
                     z,
-                    loss: destination(&mut outputs.loss, from, &mut buffers.loss),
-                    gradient: destination(&mut outputs.gradient, from, &mut buffers.gradient),
-                    hessian: destination(&mut outputs.hessian, from, &mut buffers.hessian),
+                    loss: destination(&mut outputs.loss, start, !BEYOND_CACHE, &mut buffers.loss),
+                    gradient: destination(&mut outputs.gradient, start, !BEYOND_CACHE, &mut buffers.gradient),
+                    hessian: destination(&mut outputs.hessian, start, !BEYOND_CACHE, &mut buffers.hessian),
                     e: &mut buffers.e,
                 };
                 if F::compute::<S, BEYOND_CACHE, GRADIENT, HESSIAN>(simd, &mut tile, job.coefficient) {
@@ -115,44 +114,58 @@ fn run<S: Simd, F: Formula, const BEYOND_CACHE: bool, const GRADIENT: bool, cons
                     tile.loss[len..].fill(0.0);
                 }
                 add_losses(simd, tile.loss, &mut lanes);
-                if BEYOND_CACHE || len < TILE {
-                    let Buffers { loss, gradient, hessian, .. } = &buffers;
-                    hand_out(simd, &mut outputs, start, [loss, gradient, hessian]);
+                let buffers = [&buffers.loss, &buffers.gradient, &buffers.hessian];
+                if len < TILE {
+                    copy_back(&mut outputs, start, buffers);
+                } else if let Some(beyond) = &mut beyond {
+                    write_past(simd, beyond, &mut outputs, start, buffers);
                 }
                 if (start + TILE).is_multiple_of(BLOCK) || start + TILE >= part.len() {
                     adder.add(sum_lanes(&lanes));
                     lanes = [0.0; LANES];
                 }
             }
-            // (Nothing above panics: a panic would leave without it.)
-            if BEYOND_CACHE {
-                memory::fence();
-            }
             Partials { sum: adder.finish(), count: part.len() as u64, first_invalid, ..Partials::default() }
         },
     )
 }
 
-/// The whole tile of `output` at `start`, or `buffer`.
+/// The whole tile of `output` at `start`, if it may be written `directly`; else `buffer`.
 #[inline(always)]
 pub(crate) fn destination<'a>(
     output: &'a mut Option<&mut [f32]>,
     start: usize,
+    directly: bool,
     buffer: &'a mut [f32; TILE],
 ) -> &'a mut [f32; TILE] {
-    output.as_mut().and_then(|values| values[start..].first_chunk_mut()).unwrap_or(buffer)
+    let output = output.as_mut().filter(|_| directly);
+    output.and_then(|values| values[start..].first_chunk_mut()).unwrap_or(buffer)
 }
 
-/// Hands out what a tile left in its buffers: past the cache, unless it is cut short.
+/// Hands out what a tile cut short left in its buffers: loss, gradient and hessian.
+#[cold]
+#[inline(never)]
+pub(crate) fn copy_back(outputs: &mut Slices<'_>, start: usize, buffers: [&[f32; TILE]; 3]) {
+    for (output, buffer) in outputs.each_mut().into_iter().zip(buffers) {
+        if let Some(values) = output {
+            let rest = &mut values[start..];
+            rest.copy_from_slice(&buffer[..rest.len()]);
+        }
+    }
+}
+
+/// Hands out what a tile left in its buffers, past the cache.
 #[inline(always)]
-pub(crate) fn hand_out<S: Simd>(simd: S, outputs: &mut Slices<'_>, start: usize, buffers: [&[f32; TILE]; 3]) {
-    let outputs = [&mut outputs.loss, &mut outputs.gradient, &mut outputs.hessian];
-    for (output, buffer) in outputs.into_iter().zip(buffers) {
-        let Some(output) = output else { continue };
-        let rest = &mut output[start..];
-        match rest.first_chunk_mut() {
-            Some(tile) => memory::write_past(simd, buffer, tile),
-            None => rest.copy_from_slice(&buffer[..rest.len()]),
+pub(crate) fn write_past<S: Simd>(
+    simd: S,
+    beyond: &mut Beyond,
+    outputs: &mut Slices<'_>,
+    start: usize,
+    buffers: [&[f32; TILE]; 3],
+) {
+    for (output, buffer) in outputs.each_mut().into_iter().zip(buffers) {
+        if let Some(tile) = output.as_mut().and_then(|values| values[start..].first_chunk_mut()) {
+            beyond.write(simd, buffer, tile);
         }
     }
 }

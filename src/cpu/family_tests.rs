@@ -3,7 +3,7 @@ use half::f16;
 
 use super::{
     Cpu, general, level_name,
-    tests::{All, all, cpu, levels, sweep, uniform},
+    tests::{All, all, cpu, levels, sweep, uniform, written},
 };
 use crate::{
     BLOCK, Batch, Compat, ExactSum, Focal, Form, Ignore, Objective, Reduction, Targets, Weights,
@@ -572,35 +572,31 @@ fn any_threads_any_cut_any_width() {
     }
 }
 
-/// Wherever the outputs begin.
+/// Wherever the outputs begin, whatever is summed, and with an invalid value.
 #[test]
 fn beyond_the_cache_or_not_is_the_same() {
     for classes in [1, 3] {
-        let mixed = mixed((2 * BLOCK + 999) / classes, classes);
+        let mut mixed = mixed((2 * BLOCK + 999) / classes, classes);
+        mixed.x[BLOCK + 8] = f32::NAN;
         let batch = mixed.batch();
-        let len = batch.len();
-        let work = work(&batch, &mixed.objective, 0.1);
-        let job =
-            general::Job { work: &work, family: work.family.as_ref().unwrap(), all_ones: false, beyond_cache: true };
-        for level in levels() {
-            let expected = evaluate(&cpu(level, 1), &batch, &work, 0).0;
-            for offset in [0, 1, 4, 15, 16] {
-                let mut memory = [vec![-7.0f32; len + 32], vec![-7.0; len + 32], vec![-7.0; len + 32]];
-                let [loss, gradient, hessian] = memory.each_mut().map(|values| {
-                    let start = values.as_ptr().align_offset(64) + offset;
-                    &mut values[start..start + len]
-                });
-                let slices = Slices {
-                    loss: Some(&mut *loss),
-                    gradient: Some(&mut *gradient),
-                    hessian: Some(&mut *hessian),
-                    rows: None,
-                    classes,
-                };
-                let partials = dispatch!(level, simd => general::evaluate(simd, &batch, &job, 0, slices));
-                let (loss, gradient, hessian) = (loss.to_vec(), gradient.to_vec(), hessian.to_vec());
-                let found = All { loss, gradient, hessian, partials };
-                assert!(found.bits() == expected.bits(), "{level:?} {classes} {offset}");
+        for reduction in [Reduction::Mean, Reduction::PerClass, Reduction::PerRow] {
+            let work = work(&batch, &mixed.objective.clone().with_reduction(reduction), 0.1);
+            let family = work.family.as_ref().unwrap();
+            let job = general::Job { work: &work, family, all_ones: false, beyond_cache: true };
+            for level in levels() {
+                let (expected, expected_means) = evaluate(&cpu(level, 1), &batch, &work, 0);
+                assert!(expected.partials.first_invalid.is_some());
+                for offset in [0, 1, 4, 15, 16] {
+                    let mut means = vec![-7.0; expected_means.len()];
+                    let found = written(batch.len(), offset, |slices| {
+                        let rows = (work.sums == Sums::EachRow).then_some(&mut means[..]);
+                        let slices = Slices { rows, classes, ..slices };
+                        dispatch!(level, simd => general::evaluate(simd, &batch, &job, 0, slices))
+                    });
+                    let bits = |means: &[f64]| means.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+                    assert!(found.bits() == expected.bits(), "{level:?} {classes} {reduction:?} {offset}");
+                    assert!(bits(&means) == bits(&expected_means), "{level:?} {classes} {reduction:?} {offset}");
+                }
             }
         }
     }

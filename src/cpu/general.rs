@@ -7,11 +7,11 @@
 use fearless_simd::prelude::*;
 
 use super::{
-    blocks::{destination, hand_out},
+    blocks::{copy_back, destination, write_past},
     decode,
     family::{Weight, element_weight, family_element, label},
     lanes::{F32s, K, Mask},
-    memory::{self, AHEAD, Paths, ask_ahead},
+    memory::{Beyond, ask_ahead},
     tile::{Formula, LANES, Logits, ONE_BITS, Probabilities, TILE, add_losses, sum_lanes},
 };
 use crate::{
@@ -32,7 +32,7 @@ pub(crate) struct Job<'a> {
     pub family: &'a Family,
     /// Whether every element weighs 1: the sum of the weights is then not taken.
     pub all_ones: bool,
-    /// Whether it is more than a cache holds, see [`memory`](super::memory).
+    /// Whether the part, of which a thread evaluates a run, is [beyond the cache](super::memory).
     pub beyond_cache: bool,
 }
 
@@ -229,8 +229,9 @@ fn keep<S: Simd>(
     }
 }
 
-/// Computes a tile. Returns whether any of its values may be invalid.
-type Kernel<S> = fn(S, &Values<'_>, &mut Results<'_>, &Family, f32, usize) -> bool;
+/// Computes a tile, asking for those ahead if they are beyond the cache (the last argument). Returns whether any of its
+/// values may be invalid.
+type Kernel<S> = fn(S, &Values<'_>, &mut Results<'_>, &Family, f32, bool) -> bool;
 
 /// The kernel for what is in use. There is one for the losses alone, and for the gradient alone, of what is used
 /// most; every other computes all there is.
@@ -262,7 +263,7 @@ fn compute<
     results: &mut Results<'_>,
     family: &Family,
     coefficient: f32,
-    ahead: usize,
+    beyond_cache: bool,
 ) -> bool {
     simd.vectorize(
         #[inline(always)]
@@ -276,8 +277,10 @@ fn compute<
                 let v = F32s::load(simd, &values.v[lanes.clone()]);
                 let class_weight = F32s::load(simd, &values.class_weight[lanes.clone()]);
                 let pos_weight = F32s::load(simd, &values.pos_weight[lanes.clone()]);
-                ask_ahead(&values.x[lanes.clone()], ahead);
-                ask_ahead(&values.z[lanes.clone()], ahead);
+                if beyond_cache {
+                    ask_ahead(&values.x[lanes.clone()]);
+                    ask_ahead(&values.z[lanes.clone()]);
+                }
                 x_max = F::magnitude(x).max_into(x_max);
                 z_max = z.bitcast_u32().max_into(z_max);
                 v_max = v.bitcast_u32().max_into(v_max);
@@ -312,8 +315,7 @@ pub(crate) fn evaluate<S: Simd>(
         Form::Logits => kernel::<S, Logits>(family, gradient, hessian),
         Form::Probabilities => kernel::<S, Probabilities>(family, gradient, hessian),
     };
-    let ahead = if beyond_cache { AHEAD } else { 0 };
-    let paths = Paths::of(part, &outputs);
+    let mut beyond = beyond_cache.then(|| Beyond::new(part, &outputs));
     let mut staging = Staging::new(family);
     let [mut loss, mut gradient, mut hessian, mut weight] = [[0.0; TILE]; 4];
     let mut adders = [Adder::default(), Adder::default()];
@@ -323,19 +325,18 @@ pub(crate) fn evaluate<S: Simd>(
     let mut partials = Partials::default();
     for start in (0..part.len()).step_by(TILE) {
         let len = TILE.min(part.len() - start);
-        if beyond_cache {
-            paths.ask_for_pages(start / TILE);
+        if let Some(beyond) = &beyond {
+            beyond.ask_for_pages(start / TILE);
         }
         let (values, ignored) = staging.tile(simd, part, family, start, len, true);
         partials.count += (TILE - ignored.count()) as u64;
-        let from = if beyond_cache { part.len() } else { start };
         let mut results = Results {
-            loss: destination(&mut outputs.loss, from, &mut loss),
-            gradient: destination(&mut outputs.gradient, from, &mut gradient),
-            hessian: destination(&mut outputs.hessian, from, &mut hessian),
+            loss: destination(&mut outputs.loss, start, !beyond_cache, &mut loss),
+            gradient: destination(&mut outputs.gradient, start, !beyond_cache, &mut gradient),
+            hessian: destination(&mut outputs.hessian, start, !beyond_cache, &mut hessian),
             weight: &mut weight,
         };
-        let suspicious = kernel(simd, &values, &mut results, family, work.coefficient, ahead);
+        let suspicious = kernel(simd, &values, &mut results, family, work.coefficient, beyond_cache);
         if !work.coefficient.is_finite() {
             settle(&mut results);
         }
@@ -353,8 +354,11 @@ pub(crate) fn evaluate<S: Simd>(
         if let Some(rows) = &mut rows {
             rows.add(&results.loss[..len], &ignored);
         }
-        if beyond_cache || len < TILE {
-            hand_out(simd, &mut outputs, start, [&loss, &gradient, &hessian]);
+        let buffers = [&loss, &gradient, &hessian];
+        if len < TILE {
+            copy_back(&mut outputs, start, buffers);
+        } else if let Some(beyond) = &mut beyond {
+            write_past(simd, beyond, &mut outputs, start, buffers);
         }
         if (start + TILE).is_multiple_of(BLOCK) || start + TILE >= part.len() {
             for (adder, lanes) in adders.iter_mut().zip(&lanes) {
@@ -366,10 +370,6 @@ pub(crate) fn evaluate<S: Simd>(
                 classes.end_block(part.class(block), start + len - block);
             }
         }
-    }
-    // (Nothing above panics: a panic would leave without it.)
-    if beyond_cache {
-        memory::fence();
     }
     let [sum, weight] = adders.map(Adder::finish);
     Partials { sum, weight, classes: classes.map_or_else(Vec::new, ClassSums::finish), ..partials }

@@ -7,40 +7,50 @@
 //!
 //! All of this is for x86-64, where it was measured; elsewhere nothing is beyond the cache.
 
+use bytemuck::{Pod, Zeroable};
 use fearless_simd::prelude::*;
 
 use super::tile::TILE;
-use crate::{Batch, outputs::Slices};
+use crate::{Batch, WeightShape, outputs::Slices};
 
 /// Bytes that are taken to be more than a cache holds.
-const CACHE: u64 = 32 << 20;
-/// Floats of a cache line.
-const LINE: usize = 16;
+pub(crate) const CACHE: usize = 32 << 20;
 /// How far ahead of their use values are asked for, in tiles: some hundred nanoseconds of work. (Half as far is too late
 /// where others use the memory too; a tile more or less makes no difference.)
-pub(crate) const AHEAD: usize = 2;
+const AHEAD: usize = 2;
 /// Bytes of the smallest page.
 const PAGE: usize = 4096;
+/// Floats of a cache line.
+const FLOATS: usize = 16;
 
-/// Whether the outputs of a part, or where none is wanted its values, are more than a cache holds. (What is narrowed from
-/// memory of ours is computed in smaller parts.)
+/// A cache line.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([f32; FLOATS]);
+
+/// Whether the outputs of a part, or where none is wanted its values, are more than a cache holds. (Where outputs
+/// are written into it, reading ahead does not pay: they wait the longer.)
 pub(crate) fn beyond_cache(part: &Batch<'_>, outputs: &Slices<'_>) -> bool {
-    let wanted = outputs.wanted().into_iter().filter(|wanted| *wanted).count();
-    let written = (wanted * part.len() * size_of::<f32>()) as u64;
-    cfg!(target_arch = "x86_64") && (if wanted > 0 { written } else { part.bytes() }) > CACHE
+    let wanted = outputs.wanted().into_iter().filter(|wanted| *wanted).count() as u64;
+    let bytes = if wanted > 0 { wanted * (size_of::<f32>() * part.len()) as u64 } else { part.bytes() };
+    cfg!(target_arch = "x86_64") && bytes > CACHE as u64
 }
 
-/// Asks for what lies so many tiles ahead of `values`, into the second-level cache: [`AHEAD`], or 0 for nothing new.
+/// Asks for what lies [`AHEAD`] of `values`, into the second-level cache. Of use where they are read in place, as f32 are:
+/// narrower ones, which are decoded elsewhere, come soon enough by themselves.
 #[inline(always)]
-pub(crate) fn ask_ahead(values: &[f32], tiles: usize) {
-    for line in (0..values.len()).step_by(LINE) {
-        prefetch::<false>(values.as_ptr().wrapping_add(line + tiles * TILE).cast());
+pub(crate) fn ask_ahead(values: &[f32]) {
+    for line in (0..values.len()).step_by(FLOATS) {
+        prefetch::<false>(values.as_ptr().wrapping_add(line + AHEAD * TILE).cast());
     }
 }
 
-/// The arrays that a part is read from and written to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Paths([Path; 6]);
+/// What goes through a run of a part that is beyond the cache. What was written by it may be read, and written again, when
+/// this is dropped.
+#[derive(Debug)]
+pub(crate) struct Beyond {
+    paths: [Path; 6],
+}
 
 /// Where an array lies that is gone through tile by tile.
 #[derive(Clone, Copy, Debug)]
@@ -50,36 +60,96 @@ struct Path {
     tile: usize,
 }
 
-impl Paths {
-    pub(crate) fn of(part: &Batch<'_>, outputs: &Slices<'_>) -> Self {
-        let path = |bytes: &[u8]| {
-            let tile = (bytes.len() * TILE).checked_div(part.len()).unwrap_or(0);
-            Path { start: bytes.as_ptr(), tile }
-        };
+impl Beyond {
+    /// Of a run and its outputs.
+    pub(crate) fn new(run: &Batch<'_>, outputs: &Slices<'_>) -> Self {
+        let path = |bytes: &[u8]| Path { start: bytes.as_ptr(), tile: bytes.len() * TILE / run.len().max(1) };
         let output = |values: &Option<&mut [f32]>| path(bytemuck::cast_slice(values.as_deref().unwrap_or_default()));
-        Self([
-            path(part.predictions().bytes()),
-            path(part.targets().bytes()),
-            path(part.weights().map_or(&[], |(weights, _)| weights.bytes())),
-            output(&outputs.loss),
-            output(&outputs.gradient),
-            output(&outputs.hessian),
-        ])
+        let weights = match run.weights() {
+            Some((weights, WeightShape::Elements)) => weights.bytes(),
+            // So few that they need no help.
+            None | Some((_, WeightShape::Samples)) => &[],
+        };
+        Self {
+            paths: [
+                path(run.predictions().bytes()),
+                path(run.targets().bytes()),
+                path(weights),
+                output(&outputs.loss),
+                output(&outputs.gradient),
+                output(&outputs.hessian),
+            ],
+        }
     }
 
     /// Asks for the start of each page that begins in the tile [`AHEAD`] of this one: so its address is known when its
-    /// other lines are asked for, or it is written past the cache.
+    /// other lines are asked for, or it is written to.
     #[inline(always)]
     pub(crate) fn ask_for_pages(&self, tile: usize) {
-        for path in &self.0 {
+        for path in &self.paths {
             let end = path.start.wrapping_add((tile + AHEAD + 1) * path.tile);
             let into_page = end.addr() % PAGE;
             if into_page < path.tile {
                 let page = end.wrapping_sub(into_page);
                 prefetch::<true>(page);
-                prefetch::<true>(page.wrapping_add(LINE * size_of::<f32>()));
+                prefetch::<true>(page.wrapping_add(size_of::<Line>()));
             }
         }
+    }
+
+    /// Writes a tile past the cache; the lines that it shares with its neighbours by ordinary stores.
+    #[inline(always)]
+    pub(crate) fn write<S: Simd>(&mut self, simd: S, tile: &[f32; TILE], to: &mut [f32; TILE]) {
+        let (head, lines, tail) = bytemuck::pod_align_to_mut::<f32, Line>(to);
+        let (first, rest) = tile.split_at(head.len());
+        let (whole, last) = rest.as_chunks::<FLOATS>();
+        for (line, to) in whole.iter().zip(lines) {
+            write_line(simd, line, to);
+        }
+        head.copy_from_slice(first);
+        tail.copy_from_slice(last);
+    }
+}
+
+impl Drop for Beyond {
+    fn drop(&mut self) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: SSE is part of x86-64.
+        unsafe {
+            core::arch::x86_64::_mm_sfence();
+        }
+    }
+}
+
+/// Writes a line past the cache.
+#[inline(always)]
+fn write_line<S: Simd>(simd: S, line: &[f32; FLOATS], to: &mut Line) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{
+            _mm_loadu_ps, _mm_stream_ps, _mm256_loadu_ps, _mm256_stream_ps, _mm512_loadu_ps, _mm512_stream_ps,
+        };
+        let (level, line, to) = (simd.level(), line.as_ptr(), to.0.as_mut_ptr());
+        // SAFETY: the level proves the instructions (SSE is part of x86-64); both are a line long, and `to` is aligned to
+        // one. The fence that has to follow is in the drop of `Beyond`.
+        unsafe {
+            if level.as_avx512().is_some() {
+                _mm512_stream_ps(to, _mm512_loadu_ps(line));
+            } else if level.as_avx2().is_some() {
+                for i in [0, 8] {
+                    _mm256_stream_ps(to.add(i), _mm256_loadu_ps(line.add(i)));
+                }
+            } else {
+                for i in [0, 4, 8, 12] {
+                    _mm_stream_ps(to.add(i), _mm_loadu_ps(line.add(i)));
+                }
+            }
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = simd;
+        to.0 = *line;
     }
 }
 
@@ -101,60 +171,4 @@ fn prefetch<const ONCE: bool>(address: *const u8) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = address;
-}
-
-/// Writes a tile past the cache; the lines that it shares with its neighbours by ordinary stores. Nobody else may read or
-/// write it before [`fence`].
-#[inline(always)]
-pub(crate) fn write_past<S: Simd>(simd: S, tile: &[f32; TILE], to: &mut [f32; TILE]) {
-    let head = to.as_ptr().align_offset(LINE * size_of::<f32>());
-    let (lines, rest) = tile[head..].as_chunks::<LINE>();
-    let (to_lines, to_rest) = to[head..].as_chunks_mut::<LINE>();
-    for (line, to) in lines.iter().zip(to_lines) {
-        write_line(simd, line, to);
-    }
-    to_rest.copy_from_slice(rest);
-    to[..head].copy_from_slice(&tile[..head]);
-}
-
-/// Writes a whole line, with which `to` begins.
-#[inline(always)]
-fn write_line<S: Simd>(simd: S, line: &[f32; LINE], to: &mut [f32; LINE]) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use core::arch::x86_64::{
-            _mm_loadu_ps, _mm_stream_ps, _mm256_loadu_ps, _mm256_stream_ps, _mm512_loadu_ps, _mm512_stream_ps,
-        };
-        let (level, line, to) = (simd.level(), line.as_ptr(), to.as_mut_ptr());
-        // SAFETY: the level proves the instructions (SSE is part of x86-64); both arrays are a line long, and `to` is at a
-        // multiple of one, as the only caller sees to.
-        unsafe {
-            if level.as_avx512().is_some() {
-                _mm512_stream_ps(to, _mm512_loadu_ps(line));
-            } else if level.as_avx2().is_some() {
-                for i in [0, 8] {
-                    _mm256_stream_ps(to.add(i), _mm256_loadu_ps(line.add(i)));
-                }
-            } else {
-                for i in [0, 4, 8, 12] {
-                    _mm_stream_ps(to.add(i), _mm_loadu_ps(line.add(i)));
-                }
-            }
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        let _ = simd;
-        *to = *line;
-    }
-}
-
-/// What [`write_past`] wrote on this thread comes before all that follows.
-#[inline(always)]
-pub(crate) fn fence() {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: SSE is part of x86-64.
-    unsafe {
-        core::arch::x86_64::_mm_sfence();
-    }
 }

@@ -6,7 +6,8 @@ use half::{bf16, f16};
 use super::{
     Cpu,
     blocks::{self, Job},
-    level_name,
+    count_is_weight, level_name,
+    memory::{CACHE, beyond_cache},
     tile::TILE,
 };
 use crate::{
@@ -66,6 +67,26 @@ pub(super) fn all(cpu: &Cpu, batch: &Batch<'_>, coefficient: f32, first: u64) ->
         ..Slices::default()
     };
     let partials = cpu.evaluate(batch, &plain(coefficient), first, slices);
+    All { loss, gradient, hessian, partials }
+}
+
+/// What `evaluate` writes to memory that begins `offset` floats behind a cache line, and nothing beside it.
+pub(super) fn written(len: usize, offset: usize, evaluate: impl FnOnce(Slices<'_>) -> Partials) -> All {
+    let mut memory = [(); 3].map(|()| vec![-7.0f32; len + 32]);
+    let starts = memory.each_ref().map(|values| values.as_ptr().align_offset(64) + offset);
+    let [loss, gradient, hessian] = memory.each_mut();
+    let partials = evaluate(Slices {
+        loss: Some(&mut loss[starts[0]..][..len]),
+        gradient: Some(&mut gradient[starts[1]..][..len]),
+        hessian: Some(&mut hessian[starts[2]..][..len]),
+        ..Slices::default()
+    });
+    let [loss, gradient, hessian] = [0, 1, 2].map(|i| {
+        let (before, rest) = memory[i].split_at(starts[i]);
+        let (values, behind) = rest.split_at(len);
+        assert!(before.iter().chain(behind).all(|v| *v == -7.0), "{len} {offset}: beside output {i}");
+        values.to_vec()
+    });
     All { loss, gradient, hessian, partials }
 }
 
@@ -368,61 +389,55 @@ fn any_length() {
     }
 }
 
-/// Wherever the outputs begin, and with an invalid value among those written past the cache.
+/// Wherever the outputs begin, of whatever the values are, and with some that are invalid or need a closer look.
 #[test]
 fn beyond_the_cache_or_not_is_the_same() {
     let len = 2 * BLOCK + 100;
-    let mut x = uniform(18, len);
-    let z = uniform(19, len);
-    for (form, invalid) in [
-        (Form::Logits, None),
-        (Form::Probabilities, None),
-        (Form::Logits, Some(BLOCK + 7)),
-        (Form::Probabilities, Some(BLOCK + 7)),
-    ] {
-        if let Some(index) = invalid {
-            x[index] = f32::NAN;
+    let (mut x, z) = (uniform(18, len), vec![1u8; len]);
+    let bits = vec![0xff; len.div_ceil(8)];
+    for invalid in [false, true] {
+        if invalid {
+            x[7] = f32::NAN;
+            x[BLOCK + 7] = f32::INFINITY;
         }
-        let batch = Batch::new(form, &x, &z).unwrap();
-        for level in levels() {
-            let expected = all(&cpu(level, 1), &batch, 0.5, 0);
+        let narrow: Vec<f16> = x.iter().map(|v| f16::from_f32(*v)).collect();
+        let ones = vec![1.0f32; len];
+        let batches = [
+            Batch::logits(&x, &ones).unwrap(),
+            Batch::logits(&narrow, Targets::Bits(&bits)).unwrap(),
+            Batch::probabilities(&x, &z).unwrap(),
+        ];
+        for (batch, level) in batches.iter().flat_map(|batch| levels().into_iter().map(move |level| (batch, level))) {
+            let expected = all(&cpu(level, 1), batch, 0.5, 0);
+            let job = Job { coefficient: 0.5, beyond_cache: true };
             for offset in 0..17 {
-                let mut memory = [vec![-7.0f32; len + 32], vec![-7.0; len + 32], vec![-7.0; len + 32]];
-                let [loss, gradient, hessian] = memory.each_mut().map(|values| {
-                    // From a cache line on, but for the offset.
-                    let start = values.as_ptr().align_offset(64) + offset;
-                    &mut values[start..start + len]
+                let found = written(len, offset, |slices| {
+                    count_is_weight(dispatch!(level, simd => blocks::evaluate(simd, batch, job, 0, slices)))
                 });
-                let job = Job { coefficient: 0.5, beyond_cache: true };
-                let slices = Slices {
-                    loss: Some(&mut loss[..]),
-                    gradient: Some(&mut gradient[..]),
-                    hessian: Some(&mut hessian[..]),
-                    ..Slices::default()
-                };
-                let partials = dispatch!(level, simd => blocks::evaluate(simd, &batch, job, 0, slices));
-                let found =
-                    All { loss: loss.to_vec(), gradient: gradient.to_vec(), hessian: hessian.to_vec(), partials };
-                let weight = expected.partials.weight.clone();
-                let found = All { partials: Partials { weight, ..found.partials }, ..found };
-                assert!(found.bits() == expected.bits(), "{level:?} {offset} {form:?} {invalid:?}");
-                let written = memory.iter().flatten().filter(|v| **v != -7.0).count();
-                assert_eq!(written, 3 * len, "{level:?} {offset}: and nothing else");
+                assert!(found.bits() == expected.bits(), "{level:?} {offset} {invalid}");
             }
+            // One output alone.
+            let mut hessian = vec![-7.0; len];
+            let slices = Slices { hessian: Some(&mut hessian), ..Slices::default() };
+            dispatch!(level, simd => blocks::evaluate(simd, batch, job, 0, slices));
+            let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            assert!(bits(&hessian) == bits(&expected.hessian), "{level:?} {invalid}");
         }
     }
 }
 
-/// More than stays in any cache is read ahead and written past it; its parts are not.
+/// Outputs that are more than a cache holds are written past it, the same in parts are not.
 #[test]
 fn a_batch_larger_than_the_cache() {
     let few: Vec<f32> = uniform(20, 10_007).iter().map(|v| v * 16.0 - 8.0).collect();
-    let len = (9 << 20) + 5;
+    let len = CACHE / size_of::<f32>() + 5;
     let x: Vec<f32> = few.iter().copied().cycle().take(len).collect();
     let z: Vec<u8> = (0..len).map(|i| u8::from(i % 3 == 0)).collect();
     let batch = Batch::logits(&x, &z).unwrap();
     let evaluate = |threads, part: &Batch<'_>, first: usize, gradient: Option<&mut [f32]>| {
         let slices = Slices { gradient, ..Slices::default() };
+        let beyond = cfg!(target_arch = "x86_64") && part.len() == len;
+        assert_eq!(beyond_cache(part, &slices), beyond);
         cpu(Level::new(), threads).evaluate(part, &plain(1.0), first as u64, slices)
     };
     let [mut parts, mut whole] = [vec![-7.0f32; len], vec![-7.0; len]];

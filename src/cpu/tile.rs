@@ -7,7 +7,7 @@ use super::{
         Element, exp_neg_rounded, hinge_slope, log1p_unit, logit_element, probability_element, sigma_neg, sigma_product,
     },
     lanes::{F32s, K, U32s},
-    memory::{AHEAD, ask_ahead},
+    memory::ask_ahead,
 };
 use crate::partials::BLOCK;
 
@@ -45,7 +45,7 @@ pub(crate) trait Formula {
     /// The bits that tell whether a prediction is valid.
     fn magnitude<S: Simd>(x: F32s<S>) -> U32s<S>;
 
-    /// Computes a tile of the plain loss. Returns whether any of its values may be invalid, or need a closer look; the
+    /// Computes a tile of the plain loss, asking for those ahead if they are beyond the cache. Returns whether any of its values may be invalid, or need a closer look; the
     /// outputs of those that are mean nothing yet.
     ///
     /// Read as an integer, every f32 outside [0, 1] is above 1, NaN and the negative ones included; so is -0, which
@@ -91,7 +91,7 @@ impl Formula for Logits {
             x_max = t.bitcast_u32().max_into(x_max);
             exp_neg_rounded(simd, t).store(&mut tile.e[i..i + width]);
             if BEYOND_CACHE {
-                ask_ahead(&tile.x[i..i + width], AHEAD);
+                ask_ahead(&tile.x[i..i + width]);
             }
         }
         let mut z_max = S::u32s::splat(simd, 0);
@@ -100,7 +100,7 @@ impl Formula for Logits {
             let z = F32s::load(simd, &tile.z[i..i + width]);
             let e = F32s::load(simd, &tile.e[i..i + width]);
             if BEYOND_CACHE {
-                ask_ahead(&tile.z[i..i + width], AHEAD);
+                ask_ahead(&tile.z[i..i + width]);
             }
             z_max = z.bitcast_u32().max_into(z_max);
             let slope = hinge_slope(simd, x, z);
@@ -150,8 +150,8 @@ impl Formula for Probabilities {
             let x = F32s::load(simd, &tile.x[i..i + width]);
             let z = F32s::load(simd, &tile.z[i..i + width]);
             if BEYOND_CACHE {
-                ask_ahead(&tile.x[i..i + width], AHEAD);
-                ask_ahead(&tile.z[i..i + width], AHEAD);
+                ask_ahead(&tile.x[i..i + width]);
+                ask_ahead(&tile.z[i..i + width]);
             }
             x_max = Self::magnitude(x).max_into(x_max);
             z_max = z.bitcast_u32().max_into(z_max);
