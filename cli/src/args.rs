@@ -10,7 +10,7 @@ use crate::failure::{fault, usage};
 
 /// Binary cross-entropy over very large batches: loss, gradient and hessian in one pass, on any GPU and on the CPU.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES)]
+#[command(name = "logloss", version, after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
@@ -181,7 +181,7 @@ Examples:
   logloss eval flights.parquet --pred logit --target delayed --json
   logloss eval probs.csv --pred p --target y --from probabilities --device cpu
   logloss eval logits.npy labels.npy --grad-out grad.npy --reduction sum
-  logloss eval flights.parquet --pred logit --target delayed --weight distance
+  logloss eval flights.parquet --pred logit --target delayed --weight distance --reduction weighted-mean
   logloss eval logits.npy labels.npy --ignore-label -100 --mask valid.npy --pos-weight 3.2
   logloss eval tags.parquet --pred a,b,c --target x,y,z --reduction per-class --class-weight 1,1,0.5
   logloss eval logits.npy labels.npy --focal-gamma 2 --focal-alpha 0.25 --label-smoothing 0.1
@@ -241,7 +241,7 @@ pub struct GenerateArgs {
     #[arg(value_name = "N", value_parser = count)]
     pub len: u64,
 
-    /// File to write: .npy (predictions alone), .parquet, .csv or .safetensors
+    /// File to write: .npy (predictions; the labels go to --targets-out), .parquet, .csv or .safetensors
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 
@@ -306,7 +306,7 @@ pub struct DeviceArgs {
     pub shares: Option<Vec<f64>>,
 
     /// Threads that evaluate on the CPU and decode Parquet; by default one for each core
-    #[arg(long, value_name = "N", help_heading = DEVICE)]
+    #[arg(long, value_name = "N", value_parser = threads, help_heading = DEVICE)]
     pub threads: Option<NonZeroUsize>,
 }
 
@@ -514,6 +514,10 @@ fn count(word: &str) -> Result<u64, String> {
         (value >= 0.0 && value.fract() == 0.0 && value < 2f64.powi(53)).then_some(value as u64)
     };
     exact.or_else(rounded).ok_or_else(|| "say a whole number, such as 1000000 or 1e6".into())
+}
+
+fn threads(word: &str) -> Result<NonZeroUsize, String> {
+    number(word, |_| true, "a whole number that is at least 1")
 }
 
 fn finite(word: &str) -> Result<f32, String> {

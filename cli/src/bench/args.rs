@@ -84,9 +84,9 @@ const MEASURING: [&str; 9] =
     ["device", "threads", "quick", "sizes", "work", "inputs", "seconds", "huge_pages", "spoil"];
 
 const NOTES: &str = "\
-ns/element and GB/s count the bytes any device has to move: the predictions and targets once, each output once. The
-limit is what the same device takes, in the same run and in turn with the row, to move as many bytes and compute
-nothing. Rows of 2^20 values and more go round through enough arrays that no cache holds them; smaller ones take the
+ns/element and GB/s count the bytes any device has to move: the predictions and targets once, each output once. The \
+limit is what the same device takes, in the same run and in turn with the row, to move as many bytes and compute \
+nothing. Rows of 2^20 values and more go round through enough arrays that no cache holds them; smaller ones take the \
 same arrays again.
 
 Exit status 1 if an answer is wrong, or slower than in OLD.json beyond the threshold.";
