@@ -181,7 +181,7 @@ Examples:
   logloss eval flights.parquet --pred logit --target delayed --json
   logloss eval probs.csv --pred p --target y --from probabilities --device cpu
   logloss eval logits.npy labels.npy --grad-out grad.npy --reduction sum
-  logloss eval flights.parquet --pred logit --target delayed --weight distance --reduction weighted-mean
+  logloss eval d.parquet --pred logit --target delayed --weight distance --reduction weighted-mean
   logloss eval logits.npy labels.npy --ignore-label -100 --mask valid.npy --pos-weight 3.2
   logloss eval tags.parquet --pred a,b,c --target x,y,z --reduction per-class --class-weight 1,1,0.5
   logloss eval logits.npy labels.npy --focal-gamma 2 --focal-alpha 0.25 --label-smoothing 0.1
@@ -241,7 +241,7 @@ pub struct GenerateArgs {
     #[arg(value_name = "N", value_parser = count)]
     pub len: u64,
 
-    /// File to write: .npy (predictions; the labels go to --targets-out), .parquet, .csv or .safetensors
+    /// File to write: .npy (its labels go to --targets-out), .parquet, .csv or .safetensors
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 
