@@ -39,7 +39,7 @@ pub(crate) struct Done {
     pub chunks: u64,
 }
 
-/// Values computed at a time where an output is narrower than f32: 8 MiB of each, so that they are narrowed from the cache.
+/// Values computed at a time where an output is narrower than f32: 8 MiB of each, to be narrowed from the cache.
 const NARROW_STEP: u64 = 1 << 21;
 
 impl Backend {

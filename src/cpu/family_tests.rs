@@ -32,6 +32,11 @@ fn evaluate(cpu: &Cpu, batch: &Batch<'_>, work: &Work, first: u64) -> (All, Vec<
     (All { loss, gradient, hessian, partials }, rows)
 }
 
+/// The bits of means: NaN equals itself.
+fn bits(means: &[f64]) -> Vec<u64> {
+    means.iter().map(|v| v.to_bits()).collect()
+}
+
 fn of(level: Level, batch: &Batch<'_>, objective: &Objective) -> All {
     let cpu = cpu(level, 1);
     let work = work(batch, objective, 1.0);
@@ -540,7 +545,6 @@ fn any_threads_any_cut_any_width() {
             let mut fused = Vec::new();
             for level in levels() {
                 let (expected, means) = evaluate(&cpu(level, 1), &batch, &work, 0);
-                let bits = |means: &[f64]| means.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
                 for threads in [2, 3] {
                     let (actual, actual_means) = evaluate(&cpu(level, threads), &batch, &work, 0);
                     assert!(actual.bits() == expected.bits(), "{threads} threads, {classes} {reduction:?}");
@@ -593,7 +597,6 @@ fn beyond_the_cache_or_not_is_the_same() {
                         let slices = Slices { rows, classes, ..slices };
                         dispatch!(level, simd => general::evaluate(simd, &batch, &job, 0, slices))
                     });
-                    let bits = |means: &[f64]| means.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
                     assert!(found.bits() == expected.bits(), "{level:?} {classes} {reduction:?} {offset}");
                     assert!(bits(&means) == bits(&expected_means), "{level:?} {classes} {reduction:?} {offset}");
                 }

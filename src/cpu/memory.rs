@@ -36,8 +36,8 @@ pub(crate) fn beyond_cache(part: &Batch<'_>, outputs: &Slices<'_>) -> bool {
     cfg!(target_arch = "x86_64") && bytes > CACHE as u64
 }
 
-/// Asks for what lies [`AHEAD`] of `values`, into the second-level cache. Of use where they are read in place, as f32 are:
-/// narrower ones, which are decoded elsewhere, come soon enough by themselves.
+/// Asks for what lies [`AHEAD`] of `values`, into the second-level cache. Of use where they are read in place, as f32
+/// are: narrower ones, which are decoded elsewhere, come soon enough by themselves.
 #[inline(always)]
 pub(crate) fn ask_ahead(values: &[f32]) {
     for line in (0..values.len()).step_by(FLOATS) {
@@ -45,8 +45,8 @@ pub(crate) fn ask_ahead(values: &[f32]) {
     }
 }
 
-/// What goes through a run of a part that is beyond the cache. What was written by it may be read, and written again, when
-/// this is dropped.
+/// What goes through a run of a part that is beyond the cache. What was written by it may be read, and written again,
+/// when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Beyond {
     paths: [Path; 6],

@@ -45,8 +45,8 @@ pub(crate) trait Formula {
     /// The bits that tell whether a prediction is valid.
     fn magnitude<S: Simd>(x: F32s<S>) -> U32s<S>;
 
-    /// Computes a tile of the plain loss, asking for those ahead if they are beyond the cache. Returns whether any of its values may be invalid, or need a closer look; the
-    /// outputs of those that are mean nothing yet.
+    /// Computes a tile of the plain loss, asking for those ahead if they are beyond the cache. Returns whether any of
+    /// its values may be invalid, or need a closer look; the outputs of those that are mean nothing yet.
     ///
     /// Read as an integer, every f32 outside [0, 1] is above 1, NaN and the negative ones included; so is -0, which
     /// the caller's closer look finds valid.
