@@ -41,37 +41,57 @@ fn advise(_: &Mmap) -> io::Result<()> {
     Ok(())
 }
 
+/// Bytes that are let go of at a time: a multiple of every page's size, the huge ones that a page cache may hold
+/// included, which would be mapped anew if part of one were let go of; and so many that it rarely happens, for every
+/// time all threads forget what they know of where pages lie.
+const RELEASED: usize = 32 << 20;
+
+#[cfg(unix)]
+fn release(map: &Mmap, from: usize, to: usize) {
+    // SAFETY: the mapping is read-only and of a file: what is dropped is read again from there if need be. That it may
+    // fail is no matter: then it is kept.
+    let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, from, to - from) };
+}
+
+#[cfg(not(unix))]
+fn release(_: &Mmap, _: usize, _: usize) {}
+
 /// An array in a mapped file. Its bytes were checked to be there.
 pub struct Array {
     pub column: Column,
-    pub map: Arc<Mmap>,
-    /// Where it starts, in bytes.
-    pub start: usize,
     pub number: Number,
     pub big_endian: bool,
     pub shape: Shape,
+    map: Arc<Mmap>,
+    /// Where it starts, in bytes.
+    start: usize,
+    /// The bytes of the map that were let go of end here.
+    released: usize,
 }
 
 impl Array {
+    /// The array that starts `start` bytes into the map.
+    pub fn new(column: Column, map: Arc<Mmap>, start: usize, number: Number, big_endian: bool, shape: Shape) -> Self {
+        Self { column, number, big_endian, shape, map, start, released: start - start % RELEASED }
+    }
+
     /// The bytes of some values.
     pub fn bytes(&self, from: usize, len: usize) -> &[u8] {
         let size = self.number.size();
         &self.map[self.start + from * size..][..len * size]
     }
 
-    /// Lets go of the memory of some values that were read, which would otherwise count as this process's until the
-    /// whole file does.
-    #[cfg(unix)]
-    pub fn release(&self, from: usize, len: usize) {
-        let size = self.number.size();
-        let (offset, len) = (self.start + from * size, len * size);
-        // SAFETY: the mapping is read-only and of a file: what is dropped is read again from there if need be. That
-        // it may fail is no matter: then it is kept.
-        let _ = unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, offset, len) };
+    /// Lets go of the memory before a value, which would otherwise count as this process's until the whole file does.
+    /// What is less than [`RELEASED`] waits for the next time.
+    pub fn release_before(&mut self, index: usize) {
+        let end = self.start + index * self.number.size();
+        let end = end - end % RELEASED;
+        if self.released < end {
+            release(&self.map, self.released, end);
+        }
+        // Or less than before, where it is read again.
+        self.released = end;
     }
-
-    #[cfg(not(unix))]
-    pub fn release(&self, _: usize, _: usize) {}
 
     fn is_native(&self) -> bool {
         self.number.size() == 1 || self.big_endian == cfg!(target_endian = "big")
@@ -127,8 +147,6 @@ pub struct Pair {
     len: usize,
     /// How many were handed out.
     at: usize,
-    /// How many of them in the last part.
-    handed_out: usize,
     mapped_part: usize,
     unit: usize,
     converted_predictions: Predictions,
@@ -183,7 +201,6 @@ impl Pair {
             convert_targets,
             len,
             at: 0,
-            handed_out: 0,
             mapped_part: COPIED_PART,
             unit: logloss::BLOCK,
             notes: Vec::new(),
@@ -214,13 +231,13 @@ impl Pair {
         }
     }
 
-    fn release(&self) {
-        let (from, len) = (self.at - self.handed_out, self.handed_out);
-        self.predictions.release(from, len);
-        self.targets.release(from, len);
-        if let Some((weights, _)) = &self.weights {
-            let (from, len) = self.weight_range(from, len);
-            weights.release(from, len);
+    /// Lets go of what was read.
+    fn release(&mut self) {
+        self.predictions.release_before(self.at);
+        self.targets.release_before(self.at);
+        let (first_weight, _) = self.weight_range(self.at, 0);
+        if let Some((weights, _)) = &mut self.weights {
+            weights.release_before(first_weight);
         }
     }
 }
@@ -284,7 +301,7 @@ impl Source for Pair {
         let copied = convert_predictions || convert_targets || convert_weights;
         let longest = part_len(if copied { COPIED_PART } else { self.mapped_part }, self.unit);
         let (from, len) = (self.at, longest.min(self.len - self.at));
-        (self.at, self.handed_out) = (self.at + len, len);
+        self.at += len;
 
         self.converted_predictions.clear();
         if convert_predictions {
@@ -317,8 +334,8 @@ impl Source for Pair {
     }
 
     fn rewind(&mut self) -> Result<()> {
+        self.at = 0;
         self.release();
-        (self.at, self.handed_out) = (0, 0);
         self.converted_predictions.reset();
         Ok(())
     }

@@ -55,8 +55,8 @@ impl Mask {
         let bytes = self.array.bytes(self.at, len);
         self.bits.clear();
         self.bits.extend(bytes.chunks(8).map(pack));
-        self.array.release(self.at, len);
         self.at += len;
+        self.array.release_before(self.at);
         Ok(&self.bits)
     }
 
@@ -72,6 +72,7 @@ impl Mask {
     /// Goes back to the first value.
     pub fn rewind(&mut self) {
         self.at = 0;
+        self.array.release_before(0);
     }
 
     /// What a reader of the result should know.

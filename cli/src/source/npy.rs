@@ -75,7 +75,7 @@ pub fn array(path: &Path, notes: &mut Vec<String>) -> Result<Array> {
         _ => return Err(mapped::too_short(&column, dimensions, number, there)),
     }
     let map = Arc::new(mapped::map(path, &file)?);
-    Ok(Array { column, map, start: start as usize, number, big_endian, shape })
+    Ok(Array::new(column, map, start as usize, number, big_endian, shape))
 }
 
 /// The type of an array's values, and whether they are big-endian.

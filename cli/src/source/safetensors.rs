@@ -63,7 +63,7 @@ fn tensor(column: Column, metadata: &Metadata, name: &str, map: &Arc<memmap2::Mm
     })?;
     // That its bytes are there was checked when the header was read.
     let start = data + info.data_offsets.0;
-    Ok(Array { column, map: map.clone(), start, number, big_endian: false, shape })
+    Ok(Array::new(column, map.clone(), start, number, false, shape))
 }
 
 fn number(dtype: Dtype) -> Option<Number> {
