@@ -1,18 +1,23 @@
 //! Files that are whole or not there: written under a temporary name beside their place, then renamed.
 
+mod pieces;
+
 use std::{
     fmt,
     fs::{self, File},
-    io::{Seek, SeekFrom, Write},
+    io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
 use anyhow::{Context, Result, bail};
 use npyz::{DType, WriteOptions, WriterBuilder};
+use pieces::Pieces;
 use tempfile::NamedTempFile;
 
 use crate::{failure::fault, source::Shape};
+
+const PRESENT: &str = "taken only by `finish`, which consumes self";
 
 /// Temporary files there are now, for [`remove_unfinished`].
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -33,6 +38,7 @@ pub struct NewFile {
     place: PathBuf,
     /// Taken by `finish`.
     temporary: Option<NamedTempFile>,
+    appended: Pieces,
 }
 
 impl NewFile {
@@ -72,7 +78,7 @@ impl NewFile {
             )
         })?;
         unfinished(|paths| paths.push(temporary.path().to_owned()));
-        Ok(Self { path: path.to_owned(), place, temporary: Some(temporary) })
+        Ok(Self { path: path.to_owned(), place, temporary: Some(temporary), appended: Pieces::default() })
     }
 
     /// Its name, as it was given.
@@ -82,18 +88,26 @@ impl NewFile {
 
     /// The file itself, to write to.
     pub fn file(&mut self) -> &mut File {
-        self.temporary.as_mut().expect("taken only by `finish`, which consumes self").as_file_mut()
+        self.temporary.as_mut().expect(PRESENT).as_file_mut()
     }
 
-    /// Appends bytes.
+    /// Appends bytes. They may be written only when the file is put in its place.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file().write_all(bytes).map_err(|error| self.trouble(error))
+        self.change(|file, appended| appended.append(file, bytes))
     }
 
-    /// Overwrites bytes that are `at` bytes from the start, or leaves a hole before them.
+    /// Overwrites bytes that are `at` bytes from the start, or leaves a hole before them. Nothing is appended from then on.
     pub fn write_at(&mut self, at: u64, bytes: &[u8]) -> Result<()> {
-        self.file().seek(SeekFrom::Start(at)).map_err(|error| self.trouble(error))?;
-        self.write(bytes)
+        self.change(|file, appended| {
+            appended.finish(file)?;
+            file.seek(SeekFrom::Start(at))?;
+            file.write_all(bytes)
+        })
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut File, &mut Pieces) -> io::Result<()>) -> Result<()> {
+        let temporary = self.temporary.as_mut().expect(PRESENT);
+        change(temporary.as_file_mut(), &mut self.appended).map_err(|error| self.trouble(error))
     }
 
     /// The error for a file that could be begun but not gone on with.
@@ -106,6 +120,7 @@ impl NewFile {
 
     /// Puts the file in its place.
     pub fn finish(mut self) -> Result<()> {
+        self.change(|file, appended| appended.finish(file))?;
         let Some(temporary) = self.temporary.take() else { return Ok(()) };
         unfinished(|paths| {
             paths.retain(|path| path != temporary.path());
