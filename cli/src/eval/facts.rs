@@ -11,8 +11,6 @@ use crate::source::Part;
 const RUN: usize = 1 << 16;
 /// The most bytes that are summed without the other threads: waking them costs more.
 const INLINE: usize = 16 * RUN;
-/// Sums of bytes taken side by side, a vector or two of them.
-const LANES: usize = 64;
 
 /// What is known of the values seen so far.
 #[derive(Debug)]
@@ -142,11 +140,12 @@ fn all_in_unit_interval(predictions: Floats<'_>) -> bool {
 
 /// The sums of the targets by runs, NaN where one is invalid.
 fn target_sums(targets: Targets<'_>) -> Vec<f64> {
-    // The sums are loops that the compiler puts into the vector instructions there are.
     let level = Level::new();
     match targets {
-        Targets::U8(values) => by_runs(values, |run| dispatch!(level, simd => simd.vectorize(|| hard_sum(run)))),
-        Targets::F32(values) => by_runs(values, |run| dispatch!(level, simd => simd.vectorize(|| float_sum(run)))),
+        Targets::U8(values) => by_runs(values, |run| dispatch!(level, simd => simd.vectorize(|| hard_sum(simd, run)))),
+        Targets::F32(values) => {
+            by_runs(values, |run| dispatch!(level, simd => simd.vectorize(|| float_sum(simd, run))))
+        }
         Targets::Bool(values) => vec![values.iter().filter(|&&z| z).count() as f64],
         Targets::Bits(bytes) => vec![bytes.iter().map(|byte| byte.count_ones()).sum::<u32>().into()],
     }
@@ -162,51 +161,51 @@ fn by_runs<T: Sync>(values: &[T], sum: impl Fn(&[T]) -> f64 + Sync) -> Vec<f64> 
 }
 
 #[inline(always)]
-fn hard_sum(values: &[u8]) -> f64 {
+fn hard_sum<S: Simd>(simd: S, values: &[u8]) -> f64 {
     let (mut sum, mut seen) = (0, 0);
     // A byte has room for 255 ones. If it overflows there was something else, and the sum is NaN.
-    for values in values.chunks(255 * LANES) {
-        let (rows, rest) = values.as_chunks::<LANES>();
-        let (mut sums, mut all) = ([0u8; LANES], [0u8; LANES]);
+    for values in values.chunks(255 * S::u8s::LEN) {
+        let (mut sums, mut all) = (S::u8s::splat(simd, 0), S::u8s::splat(simd, 0));
+        let rows = values.chunks_exact(S::u8s::LEN);
+        let rest = rows.remainder();
         for row in rows {
-            for ((sum, all), &z) in sums.iter_mut().zip(&mut all).zip(row) {
-                *sum = sum.wrapping_add(z);
-                *all |= z;
-            }
+            let z = S::u8s::from_slice(simd, row);
+            sums += z;
+            all |= z;
         }
-        sum += sums.iter().chain(rest).map(|&z| u32::from(z)).sum::<u32>();
-        seen |= all.iter().chain(rest).fold(0, |seen, &z| seen | z);
+        sum += sums.as_slice().iter().chain(rest).map(|&z| u32::from(z)).sum::<u32>();
+        seen |= all.as_slice().iter().chain(rest).fold(0, |seen, &z| seen | z);
     }
     if seen > 1 { f64::NAN } else { sum.into() }
 }
 
 #[inline(always)]
-fn float_sum(values: &[f32]) -> f64 {
-    hard_float_sum(values).unwrap_or_else(|| soft_sum(values))
+fn float_sum<S: Simd>(simd: S, run: &[f32]) -> f64 {
+    hard_float_sum(simd, run).unwrap_or_else(|| soft_sum(run))
 }
 
 /// Labels of 0 and 1 alone, of which the sums in f32 are exact; none if there are others.
 #[inline(always)]
-fn hard_float_sum(values: &[f32]) -> Option<f64> {
-    const WIDE_LANES: usize = 32;
-    const AT_ONCE: usize = 128 * WIDE_LANES;
-    let mut sum = 0.0;
-    for values in values.chunks(AT_ONCE) {
-        let (rows, rest) = values.as_chunks::<WIDE_LANES>();
-        let (mut sums, mut others) = ([0.0; WIDE_LANES], [0; WIDE_LANES]);
+fn hard_float_sum<S: Simd>(simd: S, run: &[f32]) -> Option<f64> {
+    const _: () = assert!(RUN <= 1 << f32::MANTISSA_DIGITS);
+    const AT_ONCE: usize = 4096;
+    let (mut sums, mut rest_sum) = (S::f32s::splat(simd, 0.0), 0.0);
+    for values in run.chunks(AT_ONCE) {
+        let mut others = S::u32s::splat(simd, 0);
+        let rows = values.chunks_exact(S::f32s::LEN);
+        let rest = rows.remainder();
         for row in rows {
-            for ((sum, others), &z) in sums.iter_mut().zip(&mut others).zip(row) {
-                *sum += z;
-                // +0 if z is 0, −0 or 1; of no other is the rounded square the same number.
-                *others |= (z * z - z).to_bits();
-            }
+            let z = S::f32s::from_slice(simd, row);
+            sums += z;
+            // +0 if z is 0, −0 or 1; of no other is the square, rounded or not, the same number.
+            others |= z.mul_add(z, -z).bitcast::<S::u32s>();
         }
-        if others.into_iter().fold(0, |all, others| all | others) != 0 || rest.iter().any(|&z| z != 0.0 && z != 1.0) {
+        if others.reduce_max() != 0 || rest.iter().any(|&z| z != 0.0 && z != 1.0) {
             return None;
         }
-        sum += f64::from(sums.into_iter().chain(rest.iter().copied()).sum::<f32>());
+        rest_sum += rest.iter().sum::<f32>();
     }
-    Some(sum)
+    Some((sums.reduce_sum() + rest_sum).into())
 }
 
 #[inline(always)]
