@@ -88,8 +88,20 @@ fn weights_of_every_type() {
 fn rounded_weights_are_noted() {
     let folder = Folder::new();
     folder.pair(&[1.0, 2.0], &[1, 0]).npy("w.npy", "'<f8'", "(2,)", le(&[0.1, 1.0], f64::to_le_bytes));
-    let json = folder.eval("logits.npy labels.npy --weight w.npy");
+    let json = folder.eval("logits.npy labels.npy --weight w.npy --reduction weighted-mean");
     assert_eq!(json["notes"], json!(["weights were rounded to f32"]));
+}
+
+#[test]
+fn what_a_mean_divides_by_is_noted() {
+    let folder = Folder::new();
+    folder.pair(&[1.0, 2.0], &[1, 0]).npy("w.npy", "'<f4'", "(2,)", le(&[0.5, 1.0], f32::to_le_bytes));
+    let notes = |options: &str| folder.eval(&format!("logits.npy labels.npy {options}"))["notes"].clone();
+    let note = "the mean is over the number of values: --reduction weighted-mean is over the sum of their weights";
+    assert_eq!(notes("--weight w.npy"), json!([note]));
+    for unsurprised in ["", "--pos-weight 2", "--weight w.npy --reduction sum", "--weight w.npy --compat torch"] {
+        assert_eq!(notes(unsurprised), json!([]), "{unsurprised}");
+    }
 }
 
 /// Rows and classes, more than one block of them, in files of every format: `x.npy`, `y.npy`, `w.npy` (by element) and

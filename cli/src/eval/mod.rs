@@ -28,6 +28,7 @@ use crate::{
     interrupt,
     progress::Progress,
     report::Report,
+    source::Source,
     terminal,
 };
 
@@ -38,6 +39,9 @@ const WRITTEN_PART: usize = 1024 * BLOCK;
 /// Values for each thread of a CPU: so few that the targets are in its cache still when they are looked at after the
 /// evaluation, so many that waking the threads for a part costs little.
 const PART_OF_A_THREAD: usize = 256 * BLOCK;
+
+/// Up to so many values, a CPU is done before a GPU is as much as found.
+const SOON_DONE: u64 = 1 << 24;
 
 /// Wall-clock times that the library does not know of.
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,7 +83,7 @@ fn evaluate(args: &EvalArgs) -> Result<ExitCode> {
     interrupt::watch()?;
     let mut times = Times::default();
     let started = Instant::now();
-    let engine = args.device.engine()?;
+    let engine = open(args, input.source.as_ref())?;
     times.start = started.elapsed();
     input.source.set_mapped_part(mapped_part(args, &engine));
 
@@ -106,6 +110,12 @@ fn evaluate(args: &EvalArgs) -> Result<ExitCode> {
     };
     terminal::print(&if args.json { report.json()? } else { report.plain() })?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn open(args: &EvalArgs, source: &dyn Source) -> Result<Engine> {
+    // No more than the file has bytes, where they were not counted.
+    let most = source.shape().len().unwrap_or(source.position().1);
+    if args.device.is_auto() && most <= SOON_DONE { Ok(Engine::cpu()) } else { args.device.engine() }
 }
 
 fn mapped_part(args: &EvalArgs, engine: &Engine) -> usize {
@@ -250,6 +260,11 @@ fn add_notes(args: &EvalArgs, form: Form, found: &mut Found) {
     }
     if args.reduction == Reduce::None && args.loss_out.is_none() {
         notes.push("nothing is reduced: pass --loss-out F.npy for the loss of each element".to_owned());
+    }
+    let weighted = args.weight.is_some() || args.class_weight.is_some();
+    if weighted && args.reduction == Reduce::Mean && args.compat.is_none() {
+        let note = "the mean is over the number of values: --reduction weighted-mean is over the sum of their weights";
+        notes.push(note.to_owned());
     }
     if form == Form::Logits && facts.all_in_unit_interval() {
         let warning = "every prediction lies in [0, 1]: if these are probabilities, pass --from probabilities";
