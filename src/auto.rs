@@ -9,6 +9,14 @@ pub(crate) struct Auto {
     pub cpu: (Engine, Costs),
 }
 
+impl Auto {
+    /// The engine to take for `len` values, with or without per-element outputs.
+    pub(crate) fn cheaper(&self, len: u64, outputs: bool) -> &Engine {
+        let seconds = |costs: &Costs| if outputs { costs.gradient } else { costs.mean }.of(len);
+        if seconds(&self.gpu.1) < seconds(&self.cpu.1) { &self.gpu.0 } else { &self.cpu.0 }
+    }
+}
+
 impl Engine {
     /// An engine that takes the cheaper of both.
     pub(crate) async fn cheaper_of(gpu: Engine, cpu: Engine) -> Result<Self> {
@@ -17,14 +25,12 @@ impl Engine {
         Ok(Self::on_backend(Backend::Auto(Box::new(auto))))
     }
 
-    /// The engine to take for `len` values (many, if that is not known), with or without per-element outputs.
+    /// This engine, or the one of two that is to be taken for `len` values (many, if that is not known).
     pub(crate) fn pick(&self, len: Option<u64>, outputs: bool) -> &Engine {
-        let Backend::Auto(auto) = &self.backend else { return self };
-        let seconds = |costs: &Costs| {
-            let cost = if outputs { costs.gradient } else { costs.mean };
-            cost.of(len.unwrap_or(u64::MAX))
-        };
-        if seconds(&auto.gpu.1) < seconds(&auto.cpu.1) { &auto.gpu.0 } else { &auto.cpu.0 }
+        match &self.backend {
+            Backend::Auto(auto) => auto.cheaper(len.unwrap_or(u64::MAX), outputs),
+            _ => self,
+        }
     }
 
     /// The engine that resident batches are on.
@@ -65,7 +71,7 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Cost;
+    use crate::{BLOCK, Batch, Cost, Objective, Outputs};
 
     /// A device whose first value comes late, and whose others come soon.
     #[test]
@@ -83,5 +89,15 @@ mod tests {
         let alone = Engine::cpu();
         assert!(std::ptr::eq(alone.pick(None, true), &alone) && alone.costs().is_empty());
         assert_eq!(engine.costs(), [(engine.device(), gpu), (engine.device(), cpu)]);
+
+        // As one of several.
+        let x: Vec<f32> = (0..3 * BLOCK as i32 + 5).map(|i| (i % 17 - 8) as f32).collect();
+        let targets: Vec<bool> = x.iter().map(|x| *x > 1.0).collect();
+        let batch = Batch::logits(&x, &targets).unwrap();
+        let evaluate = |engine: &Engine| engine.evaluate(&batch, &Objective::mean(), Outputs::gradient()).unwrap();
+        let several = Engine::multi_with_shares([(engine, 1.0), (Engine::cpu(), 2.0)]).unwrap();
+        let [found, expected] = [&several, &alone].map(evaluate);
+        assert_eq!(found.partials, expected.partials);
+        assert_eq!(found.gradient, expected.gradient);
     }
 }

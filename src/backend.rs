@@ -15,10 +15,18 @@ use crate::{
 /// What an engine runs on.
 #[derive(Debug)]
 pub(crate) enum Backend {
+    One(Processor),
+    /// Several at the same time.
+    Multi(Multi),
+    /// One of two, for each batch.
+    Auto(Box<Auto>),
+}
+
+/// One device.
+#[derive(Debug)]
+pub(crate) enum Processor {
     Cpu(Cpu),
     Gpu(Arc<Gpu>),
-    Multi(Multi),
-    Auto(Box<Auto>),
 }
 
 /// What is to be done with a part, wherever it runs.
@@ -46,8 +54,8 @@ impl Backend {
     /// The device, or the devices.
     pub fn info(&self) -> Arc<DeviceInfo> {
         match self {
-            Backend::Cpu(cpu) => Arc::new(cpu.info()),
-            Backend::Gpu(gpu) => Arc::clone(&gpu.info),
+            Backend::One(Processor::Cpu(cpu)) => Arc::new(cpu.info()),
+            Backend::One(Processor::Gpu(gpu)) => Arc::clone(&gpu.info),
             Backend::Multi(multi) => Arc::new(multi.info()),
             // Where resident batches are.
             Backend::Auto(auto) => Arc::new(auto.gpu.0.device()),
@@ -57,8 +65,8 @@ impl Backend {
     /// The CPU that is in it.
     pub fn cpu(&self) -> Option<&Cpu> {
         match self {
-            Backend::Cpu(cpu) => Some(cpu),
-            Backend::Gpu(_) => None,
+            Backend::One(Processor::Cpu(cpu)) => Some(cpu),
+            Backend::One(Processor::Gpu(_)) => None,
             Backend::Multi(multi) => multi.cpu(),
             Backend::Auto(auto) => auto.cpu.0.backend.cpu(),
         }
@@ -67,8 +75,8 @@ impl Backend {
     /// The GPU that resident batches are on.
     pub fn gpu(&self) -> Option<&Arc<Gpu>> {
         match self {
-            Backend::Cpu(_) | Backend::Multi(_) => None,
-            Backend::Gpu(gpu) => Some(gpu),
+            Backend::One(Processor::Cpu(_)) | Backend::Multi(_) => None,
+            Backend::One(Processor::Gpu(gpu)) => Some(gpu),
             Backend::Auto(auto) => auto.gpu.0.backend.gpu(),
         }
     }
@@ -100,12 +108,31 @@ impl Backend {
         part: &Batch<'_>,
         job: &Job,
         first: u64,
+        outputs: Views<'_>,
+        rows: Option<&mut [f64]>,
+    ) -> Result<Done> {
+        match self {
+            Backend::One(processor) => processor.evaluate(part, job, first, outputs, rows).await,
+            Backend::Multi(multi) => multi.evaluate(part, job, first, outputs, rows),
+            // Its share of what several evaluate: a stream of its own took one of the two when it was opened.
+            Backend::Auto(auto) => {
+                let engine = auto.cheaper(part.len() as u64, true);
+                Box::pin(engine.backend.evaluate(part, job, first, outputs, rows)).await
+            }
+        }
+    }
+}
+
+impl Processor {
+    /// As [`Backend::evaluate`].
+    async fn evaluate(
+        &self,
+        part: &Batch<'_>,
+        job: &Job,
+        first: u64,
         mut outputs: Views<'_>,
         mut rows: Option<&mut [f64]>,
     ) -> Result<Done> {
-        if let Backend::Multi(multi) = self {
-            return multi.evaluate(part, job, first, outputs, rows);
-        }
         // Outputs narrower than f32 are computed a step at a time, and narrowed from there.
         let len = part.len() as u64;
         let step = if outputs.any_narrow() { NARROW_STEP.next_multiple_of(job.unit) } else { len };
@@ -128,16 +155,15 @@ impl Backend {
 
     async fn step(&self, part: &Batch<'_>, job: &Job, first: u64, outputs: Slices<'_>, done: &mut Done) -> Result<()> {
         let (partials, chunks) = match self {
-            Backend::Cpu(cpu) => {
+            Processor::Cpu(cpu) => {
                 let started = Instant::now();
                 let partials = cpu.evaluate(part, &job.task.work, first, outputs);
                 done.phases.kernel += started.elapsed();
                 (partials, 1)
             }
-            Backend::Gpu(gpu) => {
+            Processor::Gpu(gpu) => {
                 gpu.evaluate(part, &job.task, first, outputs, job.stop_at_invalid, &mut done.phases).await?
             }
-            Backend::Multi(_) | Backend::Auto(_) => unreachable!("cut, and picked, before"),
         };
         done.partials.merge(&partials);
         done.chunks += chunks;

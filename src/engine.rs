@@ -12,7 +12,7 @@ use std::{
 use crate::{
     Batch, BufferRegion, Compat, DeviceBatch, DeviceInfo, DeviceOutputs, Devices, Error, Evaluation, FloatsMut,
     Invalid, Objective, Outputs, Prepared, Reduction, Result, Run, Totals, Value,
-    backend::{Backend, Done, Job},
+    backend::{Backend, Done, Job, Processor},
     cpu::Cpu,
     family::{Family, Sums, Work},
     gpu::{Gpu, adapters, pass::Task},
@@ -115,7 +115,7 @@ impl Engine {
             return Self::on_cpu(options.threads);
         };
         let gpu = Gpu::open(&adapters[index], options.limits).await;
-        let gpu = gpu.map(|gpu| Self::on_backend(Backend::Gpu(Arc::new(gpu))));
+        let gpu = gpu.map(|gpu| Self::on_backend(Backend::One(Processor::Gpu(Arc::new(gpu)))));
         if options.device != Device::Auto {
             return gpu;
         }
@@ -143,7 +143,7 @@ impl Engine {
 
     /// An engine on the CPU, with rayon's global thread pool.
     pub fn cpu() -> Self {
-        Self::on_backend(Backend::Cpu(Cpu::global()))
+        Self::on_backend(Backend::One(Processor::Cpu(Cpu::global())))
     }
 
     /// An engine on the best GPU.
@@ -160,7 +160,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Device`] if the device offers less than WebGPU's default limits do.
     pub async fn from_wgpu_async(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
-        Ok(Self::on_backend(Backend::Gpu(Arc::new(Gpu::new(device, queue).await?))))
+        Ok(Self::on_backend(Backend::One(Processor::Gpu(Arc::new(Gpu::new(device, queue).await?)))))
     }
 
     /// [`Engine::from_wgpu_async`], blocking.
@@ -172,7 +172,7 @@ impl Engine {
     }
 
     fn on_cpu(threads: Option<NonZeroUsize>) -> Result<Self> {
-        Ok(Self::on_backend(Backend::Cpu(Cpu::new(threads)?)))
+        Ok(Self::on_backend(Backend::One(Processor::Cpu(Cpu::new(threads)?))))
     }
 
     pub(crate) fn on_backend(backend: Backend) -> Self {

@@ -115,7 +115,6 @@ impl Multi {
             at += len;
             if len > 0 {
                 runs.push(move || {
-                    let engine = engine.pick(Some(len as u64), true);
                     block_on(engine.backend.evaluate(&part, job, first, outputs, rows)).map_err(|error| match error {
                         Error::Device(message) => Error::Device(format!("{}: {message}", engine.device().name)),
                         error => error,
