@@ -290,8 +290,8 @@ pub struct GenerateArgs {
 #[derive(Debug, ArgGroup)]
 pub struct DeviceArgs {
     /// auto, cpu, gpu, an index from `logloss devices`, or part of an adapter's name (which may be a software
-    /// adapter: llvmpipe); several, as in cpu,0,1, share the work. With auto, `eval` looks for no GPU where a file has
-    /// at most 2^24 values: by then the CPU is done
+    /// adapter: llvmpipe); several, as in cpu,0,1, share the work. With auto, `eval` looks for no GPU where there are at
+    /// most 2^24 values (64 MiB of text): a CPU is about done by then
     #[arg(
         long, value_name = "DEVICE,…", default_value = "auto", value_delimiter = ',', value_parser = device,
         help_heading = DEVICE
@@ -322,7 +322,7 @@ impl DeviceArgs {
 
     /// Whether it is left open where to run.
     pub fn is_auto(&self) -> bool {
-        matches!(self.device.as_slice(), [Device::Auto])
+        self.shares.is_none() && matches!(self.device.as_slice(), [Device::Auto])
     }
 
     /// The engine asked for.

@@ -86,7 +86,7 @@ impl NewFile {
         &self.path
     }
 
-    /// The file itself, to write to.
+    /// The file itself, for what is not written by the functions here.
     pub fn file(&mut self) -> &mut File {
         self.temporary.as_mut().expect(PRESENT).as_file_mut()
     }
@@ -110,6 +110,12 @@ impl NewFile {
         change(temporary.as_file_mut(), &mut self.appended).map_err(|error| self.trouble(error))
     }
 
+    /// Writes what is not written yet, after which nothing is appended. Where several files belong together, all of them
+    /// are brought so far before the first is put in its place: then a full disk loses none that was there.
+    pub fn complete(&mut self) -> Result<()> {
+        self.change(|file, appended| appended.finish(file))
+    }
+
     /// The error for a file that could be begun but not gone on with.
     pub fn trouble(&self, error: impl fmt::Display) -> anyhow::Error {
         fault(
@@ -120,7 +126,7 @@ impl NewFile {
 
     /// Puts the file in its place.
     pub fn finish(mut self) -> Result<()> {
-        self.change(|file, appended| appended.finish(file))?;
+        self.complete()?;
         let Some(temporary) = self.temporary.take() else { return Ok(()) };
         unfinished(|paths| {
             paths.retain(|path| path != temporary.path());
@@ -173,8 +179,8 @@ impl NpyFile {
         self.file.write(bytes)
     }
 
-    /// Puts the file in its place, as one of `len` values.
-    pub fn finish(mut self, len: u64) -> Result<()> {
+    /// As [`NewFile::complete`], for a file of `len` values.
+    pub fn complete(&mut self, len: u64) -> Result<()> {
         if self.shape.len().is_none() {
             self.shape = self.shape.with_len(len);
             let header = self.header()?;
@@ -183,6 +189,12 @@ impl NpyFile {
             }
             self.file.write_at(0, &header)?;
         }
+        self.file.complete()
+    }
+
+    /// Puts the file in its place, as one of `len` values.
+    pub fn finish(mut self, len: u64) -> Result<()> {
+        self.complete(len)?;
         self.file.finish()
     }
 

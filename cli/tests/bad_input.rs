@@ -467,6 +467,21 @@ error: twice.csv: more than one column is called 'x'
     );
 }
 
+/// However few values there are.
+#[test]
+fn shares_of_one_device() {
+    let folder = folder();
+    folder.refuses(
+        2,
+        "eval logits.npy labels.npy --shares 1,3",
+        str![[r#"
+error: --shares has 2 for 1 devices
+  help: name as many shares as devices, as in `--device cpu,0 --shares 1,3`
+
+"#]],
+    );
+}
+
 #[test]
 fn nulls() {
     let folder = folder();

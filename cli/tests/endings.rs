@@ -55,6 +55,29 @@ fn ctrl_c_leaves_no_half_file() {
     }
 }
 
+/// Two files, of which the second has no room: the first stays what it was, too.
+#[test]
+fn full_disk_replaces_nothing() {
+    let folder = Folder::new();
+    folder.file("x.npy", "older").file("grad.npy", "older gradient");
+    folder.pair(&[1.0; 1500], &[1; 1500]);
+    for args in [
+        "generate 2000 --out x.npy --targets-out y.npy --dtype f16 --target-dtype f64",
+        "eval logits.npy labels.npy --device cpu --reduction per-row --value-out z.npy --grad-out grad.npy",
+    ] {
+        let before = folder.names();
+        // Files of 6,144 bytes: room for the first, of 4,128 and 6,128, and not for the second.
+        let command = format!("trap '' XFSZ; ulimit -f 12; exec {} {args}", util::LOGLOSS);
+        let output = Command::new("sh").args(["-c", &command]).current_dir(folder.path("")).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains("cannot be written"), "{args}: {message}");
+        assert_eq!(output.status.code(), Some(1), "{args}");
+        assert_eq!(folder.names(), before, "{args}");
+        assert_eq!(fs::read(folder.path("x.npy")).unwrap(), b"older", "{args}");
+        assert_eq!(fs::read(folder.path("grad.npy")).unwrap(), b"older gradient", "{args}");
+    }
+}
+
 #[test]
 fn closed_pipe() {
     let folder = Folder::new();

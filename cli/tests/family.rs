@@ -98,7 +98,9 @@ fn what_a_mean_divides_by_is_noted() {
     folder.pair(&[1.0, 2.0], &[1, 0]).npy("w.npy", "'<f4'", "(2,)", le(&[0.5, 1.0], f32::to_le_bytes));
     let notes = |options: &str| folder.eval(&format!("logits.npy labels.npy {options}"))["notes"].clone();
     let note = "the mean is over the number of values: --reduction weighted-mean is over the sum of their weights";
-    assert_eq!(notes("--weight w.npy"), json!([note]));
+    for surprised in ["--weight w.npy", "--label-weight 1,3"] {
+        assert_eq!(notes(surprised), json!([note]), "{surprised}");
+    }
     for unsurprised in ["", "--pos-weight 2", "--weight w.npy --reduction sum", "--weight w.npy --compat torch"] {
         assert_eq!(notes(unsurprised), json!([]), "{unsurprised}");
     }

@@ -33,16 +33,6 @@ fn known_answer() {
     assert_eq!(json["notes"], json!([]));
 }
 
-/// On a machine with a GPU, too.
-#[test]
-fn few_values_are_not_worth_looking_for_a_gpu() {
-    let folder = Folder::new();
-    let output = folder.run(&format!("eval --json {} {}", data("flights_logits.npy"), data("flights_delayed.npy")));
-    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(json["backend"], "cpu");
-    assert_eq!(mean(&json), mean(&flights(&folder)));
-}
-
 #[test]
 fn flights_in_every_format() {
     let folder = Folder::new();

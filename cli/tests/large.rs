@@ -32,23 +32,29 @@ fn more_than_two_to_the_31st() {
 #[cfg(target_os = "linux")]
 const MOST_MEMORY: u64 = 256 << 20;
 
-/// Evaluates, and looks at the process all the while: what it printed, and the most memory that was its own.
+/// What it may hold of those pages.
 #[cfg(target_os = "linux")]
-fn eval_and_watch(folder: &Folder, args: &str) -> (serde_json::Value, u64) {
+const MOST_MAPPED: u64 = 512 << 20;
+
+/// Evaluates, and looks at the process all the while: what it printed, and the most memory that was its own, and that
+/// was of files.
+#[cfg(target_os = "linux")]
+fn eval_and_watch(folder: &Folder, args: &str) -> (serde_json::Value, [u64; 2]) {
     use std::{fs, process::Stdio, thread, time::Duration};
     let mut command = folder.command(&format!("eval --json --device cpu {args}"));
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut most = 0;
+    let mut most = [0; 2];
     while child.try_wait().unwrap().is_none() {
         let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
         let kib = |line: &str| line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap();
-        let own = status.lines().filter(|line| line.starts_with("RssAnon:") || line.starts_with("RssShmem:"));
-        most = most.max(own.map(kib).sum::<u64>() << 10);
+        let bytes = |name: &str| status.lines().find(|line| line.starts_with(name)).map_or(0, kib) << 10;
+        let now = [bytes("RssAnon:") + bytes("RssShmem:"), bytes("RssFile:")];
+        most = [most[0].max(now[0]), most[1].max(now[1])];
         thread::sleep(Duration::from_millis(1));
     }
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{args}");
-    assert!(most > 0, "{args}: nothing was seen of it");
+    assert!(most[0] > 0, "{args}: nothing was seen of it");
     (serde_json::from_slice(&output.stdout).unwrap(), most)
 }
 
@@ -61,12 +67,21 @@ fn memory_does_not_grow_with_the_input() {
     folder.sparse("x.npy", "'<f4'", len, 4).sparse("y.npy", "'|u1'", len, 1);
     // Converted on the way, too.
     folder.sparse("wide.npy", "'<f8'", len >> 3, 8).sparse("few.npy", "'<i8'", len >> 3, 8);
+    // Read twice.
+    folder.sparse("a.npy", "'<f4'", len >> 2, 4).sparse("b.npy", "'|u1'", len >> 2, 1);
+    use std::os::unix::fs::FileExt;
+    let labels = std::fs::OpenOptions::new().write(true).open(folder.path("b.npy")).unwrap();
+    labels.write_all_at(&[1], labels.metadata().unwrap().len() - 1).unwrap();
     assert!(folder.run("generate 2e7 --out d.parquet --dtype f64 --target-dtype i64").status.success());
-    for (args, len) in
-        [("x.npy y.npy", len), ("wide.npy few.npy", len >> 3), ("d.parquet --pred logit --target label", 20_000_000)]
-    {
-        let (json, most) = eval_and_watch(&folder, args);
+    for (args, len) in [
+        ("x.npy y.npy", len),
+        ("wide.npy few.npy", len >> 3),
+        ("a.npy b.npy --label-weight balanced", len >> 2),
+        ("d.parquet --pred logit --target label", 20_000_000),
+    ] {
+        let (json, [own, mapped]) = eval_and_watch(&folder, args);
         assert_eq!(json["count"], len, "{args}");
-        assert!(most < MOST_MEMORY, "{args}: {} MiB", most >> 20);
+        assert!(own < MOST_MEMORY, "{args}: {} MiB", own >> 20);
+        assert!(mapped < MOST_MAPPED, "{args}: {} MiB of files", mapped >> 20);
     }
 }

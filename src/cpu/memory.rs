@@ -1,4 +1,4 @@
-//! Values that no cache holds: asked for before they are needed, and written without being fetched.
+//! Values that lie beyond a core's cache, asked for before they are needed, and beyond any, written without being fetched.
 //!
 //! What a processor fetches ahead by itself ends with each page of 4 KiB, and falls behind where others use the memory
 //! too: a plain sweep then waits for many lines at once, a kernel that computes in between for few. The first line of a
@@ -15,8 +15,9 @@ use crate::{Batch, WeightShape, outputs::Slices};
 
 /// Bytes of outputs that are taken to be more than a cache holds.
 pub(crate) const CACHE: usize = 32 << 20;
-/// Bytes of values that are taken to be more than the cache of one core holds. (Of those that lie in a shared one, asking
-/// ahead costs a hundredth; of parts of a mapped file, which lie in none, it saves up to four tenths.)
+/// Bytes of values that are taken to be more than the cache of one core holds, however many cores share them. (Of those
+/// that lie in a shared cache, asking ahead costs a hundredth; of parts of a mapped file, which lie in none, it saves up
+/// to four tenths.)
 pub(crate) const CORE_CACHE: usize = 1 << 20;
 /// How far ahead of their use values are asked for, in tiles: some hundred nanoseconds of work. (Half as far is too late
 /// where others use the memory too; a tile more or less makes no difference.)

@@ -33,7 +33,8 @@ impl Facts {
     pub fn look_at(&mut self, part: &Part<'_>, mask: Option<&[u8]>, ignore: Option<Ignore>) {
         self.all_in_unit_interval = self.all_in_unit_interval && all_in_unit_interval(part.predictions);
         if mask.is_none() && ignore.is_none() && !self.any_number {
-            self.target_sum = target_sums(part.targets).into_iter().fold(self.target_sum, |sum, run| sum + run);
+            self.target_sum =
+                target_sums(Level::new(), part.targets).into_iter().fold(self.target_sum, |sum, run| sum + run);
             self.count += part.predictions.len() as u64;
         } else {
             let (mut sum, mut count) = (0.0, 0);
@@ -139,8 +140,7 @@ fn all_in_unit_interval(predictions: Floats<'_>) -> bool {
 }
 
 /// The sums of the targets by runs, NaN where one is invalid.
-fn target_sums(targets: Targets<'_>) -> Vec<f64> {
-    let level = Level::new();
+fn target_sums(level: Level, targets: Targets<'_>) -> Vec<f64> {
     match targets {
         Targets::U8(values) => by_runs(values, |run| dispatch!(level, simd => simd.vectorize(|| hard_sum(simd, run)))),
         Targets::F32(values) => {
@@ -244,6 +244,48 @@ mod tests {
             assert_eq!(all_in_unit_interval(Floats::F32(&[0.5, value])), within, "{value}");
             assert_eq!(all_in_unit_interval(Floats::F16(&[f16::from_f32(value)])), within, "{value}");
             assert_eq!(all_in_unit_interval(Floats::Bf16(&[bf16::from_f32(value)])), within, "{value}");
+        }
+    }
+
+    fn levels() -> Vec<Level> {
+        let best = Level::new();
+        #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, reason = "one level only"))]
+        let mut levels = vec![best];
+        #[cfg(target_arch = "x86_64")]
+        {
+            levels.extend(best.as_avx2().map(Level::Avx2));
+            levels.extend(best.as_sse4_2().map(Level::Sse4_2));
+            levels.extend(best.as_sse2().map(Level::Sse2));
+        }
+        levels
+    }
+
+    /// Around every width of vectors, and with a wrong label at either end.
+    #[test]
+    fn sums_at_every_level() {
+        for level in levels() {
+            let sum = |targets: Targets<'_>| target_sums(level, targets).into_iter().sum::<f64>();
+            for len in [1, 3, 15, 16, 17, 63, 64, 65, 1000, 4095, 4097, 255 * 64, 255 * 64 + 1, RUN - 1, RUN, RUN + 1] {
+                let mut bytes: Vec<u8> = (0..len).map(|i| u8::from(i % 3 != 1)).collect();
+                let ones: u32 = bytes.iter().map(|&z| u32::from(z)).sum();
+                let mut floats: Vec<f32> = bytes.iter().map(|&z| z.into()).collect();
+                assert_eq!(sum(Targets::U8(&bytes)), f64::from(ones), "{level:?} {len}");
+                assert_eq!(sum(Targets::F32(&floats)), f64::from(ones), "{level:?} {len}");
+                for at in [0, len - 1] {
+                    let (byte, float) = (bytes[at], floats[at]);
+                    for wrong in [2, 255] {
+                        bytes[at] = wrong;
+                        assert!(sum(Targets::U8(&bytes)).is_nan(), "{level:?} {len} {at} {wrong}");
+                    }
+                    for wrong in [-1.0, 1.0 + f32::EPSILON, f32::NAN, f32::INFINITY, -f32::from_bits(1)] {
+                        floats[at] = wrong;
+                        assert!(sum(Targets::F32(&floats)).is_nan(), "{level:?} {len} {at} {wrong}");
+                    }
+                    floats[at] = 0.5;
+                    assert_eq!(sum(Targets::F32(&floats)), f64::from(ones) - f64::from(byte) + 0.5, "{level:?} {len}");
+                    (bytes[at], floats[at]) = (byte, float);
+                }
+            }
         }
     }
 

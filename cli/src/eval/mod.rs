@@ -24,7 +24,7 @@ use values::Rows;
 pub use values::Values;
 
 use crate::{
-    args::{EvalArgs, Reduce},
+    args::{EvalArgs, LabelWeight, Reduce},
     interrupt,
     progress::Progress,
     report::Report,
@@ -40,8 +40,10 @@ const WRITTEN_PART: usize = 1024 * BLOCK;
 /// evaluation, so many that waking the threads for a part costs little.
 const PART_OF_A_THREAD: usize = 256 * BLOCK;
 
-/// Up to so many values, a CPU is done before a GPU is as much as found.
+/// Up to so many values, a CPU is about done before a GPU is as much as found.
 const SOON_DONE: u64 = 1 << 24;
+/// The fewest bytes of text that a value and its label take, with what separates them.
+const LEAST_TEXT: u64 = 4;
 
 /// Wall-clock times that the library does not know of.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,7 +91,11 @@ fn evaluate(args: &EvalArgs) -> Result<ExitCode> {
 
     let started = Instant::now();
     let mut found = measure(args, &engine, &mut input, &mut outputs, &mut times)?;
+    let clock = Instant::now();
     let outputs = outputs.finish(found.len)?;
+    if !outputs.is_empty() {
+        times.write += clock.elapsed();
+    }
     times.elapsed = started.elapsed();
 
     found.notes.splice(..0, input.notes());
@@ -113,9 +119,13 @@ fn evaluate(args: &EvalArgs) -> Result<ExitCode> {
 }
 
 fn open(args: &EvalArgs, source: &dyn Source) -> Result<Engine> {
-    // No more than the file has bytes, where they were not counted.
-    let most = source.shape().len().unwrap_or(source.position().1);
-    if args.device.is_auto() && most <= SOON_DONE { Ok(Engine::cpu()) } else { args.device.engine() }
+    let soon_done = is_soon_done(source.shape().len(), source.position().1);
+    if args.device.is_auto() && soon_done { Ok(Engine::cpu()) } else { args.device.engine() }
+}
+
+/// Whether so many values are, or, where they were not counted, what so many bytes of text can hold.
+fn is_soon_done(len: Option<u64>, bytes: u64) -> bool {
+    len.unwrap_or(bytes / LEAST_TEXT) <= SOON_DONE
 }
 
 fn mapped_part(args: &EvalArgs, engine: &Engine) -> usize {
@@ -261,8 +271,9 @@ fn add_notes(args: &EvalArgs, form: Form, found: &mut Found) {
     if args.reduction == Reduce::None && args.loss_out.is_none() {
         notes.push("nothing is reduced: pass --loss-out F.npy for the loss of each element".to_owned());
     }
-    let weighted = args.weight.is_some() || args.class_weight.is_some();
-    if weighted && args.reduction == Reduce::Mean && args.compat.is_none() {
+    let by_label = matches!(args.label_weight, Some(LabelWeight::Given(_)));
+    let weighted = args.weight.is_some() || args.class_weight.is_some() || by_label;
+    if weighted && evaluation.count > 0 && args.reduction == Reduce::Mean && args.compat.is_none() {
         let note = "the mean is over the number of values: --reduction weighted-mean is over the sum of their weights";
         notes.push(note.to_owned());
     }
@@ -270,5 +281,17 @@ fn add_notes(args: &EvalArgs, form: Form, found: &mut Found) {
         let warning = "every prediction lies in [0, 1]: if these are probabilities, pass --from probabilities";
         terminal::complain("warning", warning);
         notes.push(warning.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn soon_done() {
+        assert!(is_soon_done(Some(0), 0) && is_soon_done(Some(1 << 24), u64::MAX));
+        assert!(!is_soon_done(Some((1 << 24) + 1), 1));
+        assert!(is_soon_done(None, (64 << 20) + 3) && !is_soon_done(None, (64 << 20) + 4));
     }
 }

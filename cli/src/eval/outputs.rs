@@ -102,18 +102,16 @@ impl OutputFiles {
 
     /// Puts every file in its place; their names and paths. There were `len` values.
     pub fn finish(self, len: u64) -> Result<Vec<(&'static str, String)>> {
-        let files = [("loss", self.loss), ("gradient", self.gradient), ("hessian", self.hessian)];
-        let mut paths = Vec::new();
-        for (name, output) in files {
-            let Some(Output { file, .. }) = output else { continue };
-            paths.push((name, file.path().display().to_string()));
-            file.finish(len)?;
-        }
-        if let Some(file) = self.values {
-            paths.push(("value", file.path().display().to_string()));
-            file.finish(len / self.classes.max(1))?;
-        }
-        Ok(paths)
+        let elements = [("loss", self.loss), ("gradient", self.gradient), ("hessian", self.hessian)];
+        let elements = elements.into_iter().filter_map(|(name, output)| Some((name, output?.file, len)));
+        let values = self.values.map(|file| ("value", file, len / self.classes.max(1)));
+        let mut files: Vec<_> = elements.chain(values).collect();
+        files.iter_mut().try_for_each(|(_, file, len)| file.complete(*len))?;
+        let finish = |(name, file, len): (_, NpyFile, _)| {
+            let path = file.path().display().to_string();
+            file.finish(len).map(|()| (name, path))
+        };
+        files.into_iter().map(finish).collect()
     }
 }
 

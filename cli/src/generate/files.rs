@@ -113,7 +113,9 @@ impl Files {
     /// Puts the files in their places; their names.
     pub fn finish(self) -> Result<Vec<String>> {
         match self.format {
-            Format::Npy { predictions, labels } => {
+            Format::Npy { mut predictions, mut labels } => {
+                predictions.complete(self.written)?;
+                labels.complete(self.written)?;
                 let names = [predictions.path(), labels.path()].map(|path| path.display().to_string());
                 predictions.finish(self.written)?;
                 labels.finish(self.written)?;

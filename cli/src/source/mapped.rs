@@ -41,9 +41,9 @@ fn advise(_: &Mmap) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes that are let go of at a time: a multiple of every page's size, the huge ones that a page cache may hold
-/// included, which would be mapped anew if part of one were let go of; and so many that it rarely happens, for every
-/// time all threads forget what they know of where pages lie.
+/// Bytes that are let go of at a time: a multiple of the huge pages of most processors, one of which would be mapped anew
+/// if part of it were let go of; and so many that it rarely happens, for every time all threads forget what they know
+/// of where pages lie.
 const RELEASED: usize = 32 << 20;
 
 #[cfg(unix)]
