@@ -99,6 +99,8 @@ pub struct Run {
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Phases {
+    /// Compiling, and making buffers, for what no call before was of. Zero on a CPU, and next to it on a warm call.
+    pub prepare: Duration,
     /// Copying inputs into memory that the device reads. Zero on a CPU and for resident data.
     pub upload: Duration,
     /// Computing: by the device's own clock where [`timestamps`](Self::timestamps) says so, else from submission
@@ -115,6 +117,7 @@ pub struct Phases {
 impl Phases {
     /// Adds those of another part; the whole call is not theirs.
     pub(crate) fn add(&mut self, other: &Self) {
+        self.prepare += other.prepare;
         self.upload += other.upload;
         self.kernel += other.kernel;
         self.readback += other.readback;

@@ -197,7 +197,8 @@ and minus infinity are valid. Outputs are f32, and whole or not there.
 
 A gradient whose mean leaves elements out or is weighted, and labels that are to be balanced, take a pass over the file \
 before. The time runs from the first value read to the last output in its place, and GB/s are the bytes of predictions, \
-labels, weights, mask and outputs, counted once, over that time. What is memory-mapped (.npy, .safetensors) is read from \
+labels, weights, mask and outputs, as they are evaluated (f64 and text as f32, integers as a byte, a mask as bits) and \
+counted once, over that time. What is memory-mapped (.npy, .safetensors) is read from \
 disk while it is evaluated.
 
 In JSON, `value` is a number, an array for per-class and per-row, and null for none (each element's loss is what \

@@ -84,6 +84,7 @@ enum JsonValue<'a> {
 struct JsonPhases {
     start_s: f64,
     read_s: f64,
+    prepare_s: f64,
     upload_s: f64,
     kernel_s: f64,
     readback_s: f64,
@@ -148,6 +149,7 @@ impl Report<'_> {
             phases: JsonPhases {
                 start_s: self.times.start.as_secs_f64(),
                 read_s: self.times.read.as_secs_f64(),
+                prepare_s: phases.prepare.as_secs_f64(),
                 upload_s: phases.upload.as_secs_f64(),
                 kernel_s: phases.kernel.as_secs_f64(),
                 readback_s: phases.readback.as_secs_f64(),
@@ -190,15 +192,17 @@ impl Report<'_> {
         let device = &run.device;
         text.line("device", format_args!("{} ({}; {})", device.name, device.backend, device.driver));
         text.line("time", format_args!("{}: {}", Seconds(self.times.elapsed), self.phases()));
-        text.line(
-            "traffic",
-            format_args!(
-                "{}, {} bytes an element, {:.3} GB/s",
-                DecimalBytes(run.bytes),
-                round(self.bytes_per_element()),
-                self.gb_per_s()
-            ),
-        );
+        if run.bytes > 0 {
+            text.line(
+                "traffic",
+                format_args!(
+                    "{}, {} bytes an element, {:.3} GB/s",
+                    DecimalBytes(run.bytes),
+                    round(self.bytes_per_element()),
+                    self.gb_per_s()
+                ),
+            );
+        }
         for (name, path) in &self.outputs {
             text.line(name, path);
         }
@@ -213,6 +217,7 @@ impl Report<'_> {
         let clock = if phases.timestamps { " (by the device's clock)" } else { "" };
         let parts = [
             ("read", times.read, ""),
+            ("compile and prepare", phases.prepare, ""),
             ("upload", phases.upload, ""),
             ("kernel", phases.kernel, clock),
             ("readback", phases.readback, ""),

@@ -590,7 +590,7 @@ error: a.csv: column 'x', index 1 (line 3): the value is nan: logits must not be
         "eval b.csv --pred x --target y --device cpu",
         str![[r#"
 error: b.csv: column 'y', index 1 (line 3): the value is NaN: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; class numbers become 0 and 1 as y == CLASS
+  help: drop that row or mend its label; or leave it out with --ignore-label nan
 
 "#]],
     );
@@ -600,7 +600,7 @@ error: b.csv: column 'y', index 1 (line 3): the value is NaN: labels must be 0 o
         EVAL,
         str![[r#"
 error: labels.npy, index 3: the value is NaN: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; class numbers become 0 and 1 as y == CLASS
+  help: drop that row or mend its label; or leave it out with --ignore-label nan
 
 "#]],
     );
@@ -614,7 +614,7 @@ fn label_of_two() {
         EVAL,
         str![[r#"
 error: labels.npy, index 2: the value is 2: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; class numbers become 0 and 1 as y == CLASS
+  help: class numbers become 0 and 1 as y == CLASS; 2 for 'unknown' is left out by --ignore-label=2
 
 "#]],
     );
@@ -623,7 +623,7 @@ error: labels.npy, index 2: the value is 2: labels must be 0 or 1, or probabilit
         EVAL,
         str![[r#"
 error: labels.npy, index 2: the value is 2: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; class numbers become 0 and 1 as y == CLASS
+  help: class numbers become 0 and 1 as y == CLASS; 2 for 'unknown' is left out by --ignore-label=2
 
 "#]],
     );
@@ -632,7 +632,7 @@ error: labels.npy, index 2: the value is 2: labels must be 0 or 1, or probabilit
         EVAL,
         str![[r#"
 error: labels.npy, index 2: the value is 2: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; class numbers become 0 and 1 as y == CLASS
+  help: class numbers become 0 and 1 as y == CLASS; 2 for 'unknown' is left out by --ignore-label=2
 
 "#]],
     );
@@ -641,7 +641,7 @@ error: labels.npy, index 2: the value is 2: labels must be 0 or 1, or probabilit
         EVAL,
         str![[r#"
 error: labels.npy, index 2: the value is 2: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; class numbers become 0 and 1 as y == CLASS
+  help: class numbers become 0 and 1 as y == CLASS; 2 for 'unknown' is left out by --ignore-label=2
 
 "#]],
     );
@@ -650,7 +650,7 @@ error: labels.npy, index 2: the value is 2: labels must be 0 or 1, or probabilit
         "eval a.csv --pred x --target y --device cpu",
         str![[r#"
 error: a.csv: column 'y', index 1 (line 3): the value is 2: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; class numbers become 0 and 1 as y == CLASS
+  help: class numbers become 0 and 1 as y == CLASS; 2 for 'unknown' is left out by --ignore-label=2
 
 "#]],
     );
@@ -698,7 +698,7 @@ fn labels_that_would_wrap() {
         EVAL,
         str![[r#"
 error: labels.npy, index 1: the value is 256: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; class numbers become 0 and 1 as y == CLASS
+  help: class numbers become 0 and 1 as y == CLASS; 256 for 'unknown' is left out by --ignore-label=256
 
 "#]],
     );
@@ -707,7 +707,7 @@ error: labels.npy, index 1: the value is 256: labels must be 0 or 1, or probabil
         EVAL,
         str![[r#"
 error: labels.npy, index 2: the value is 4294967297: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; class numbers become 0 and 1 as y == CLASS
+  help: drop that row or mend its label; or are predictions and labels swapped?
 
 "#]],
     );
@@ -716,7 +716,7 @@ error: labels.npy, index 2: the value is 4294967297: labels must be 0 or 1, or p
         EVAL,
         str![[r#"
 error: labels.npy, index 3: the value is -9223372036854775808: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; class numbers become 0 and 1 as y == CLASS
+  help: drop that row or mend its label; or are predictions and labels swapped?
 
 "#]],
     );
@@ -725,7 +725,7 @@ error: labels.npy, index 3: the value is -9223372036854775808: labels must be 0 
         EVAL,
         str![[r#"
 error: labels.npy, index 2: the value is 1.0000000000000002: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; class numbers become 0 and 1 as y == CLASS
+  help: drop that row or mend its label; or are predictions and labels swapped?
 
 "#]],
     );
@@ -758,7 +758,7 @@ fn an_offender_far_into_a_file() {
         EVAL,
         str![[r#"
 error: labels.npy, index 2400000: the value is 3: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; class numbers become 0 and 1 as y == CLASS
+  help: class numbers become 0 and 1 as y == CLASS; 3 for 'unknown' is left out by --ignore-label=3
 
 "#]],
     );
@@ -1241,7 +1241,7 @@ error: logits.npy, index 2: the value is 1.0000000000000002: probabilities must 
         &format!("{EVAL} --ignore-label -1"),
         str![[r#"
 error: labels.npy, index 2: the value is NaN: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; class numbers become 0 and 1 as y == CLASS
+  help: drop that row or mend its label; or leave it out with --ignore-label nan
 
 "#]],
     );
@@ -1251,7 +1251,7 @@ error: labels.npy, index 2: the value is NaN: labels must be 0 or 1, or probabil
         &format!("{EVAL} --ignore-label -1"),
         str![[r#"
 error: labels.npy, index 1: the value is 255: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; class numbers become 0 and 1 as y == CLASS
+  help: class numbers become 0 and 1 as y == CLASS; 255 for 'unknown' is left out by --ignore-label=255
 
 "#]],
     );
@@ -1286,7 +1286,7 @@ error: labels.npy, index 1: the value is 0.25: labels that are to be balanced mu
         &format!("{EVAL} --label-weight balanced"),
         str![[r#"
 error: labels.npy, index 2: the value is 2: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; class numbers become 0 and 1 as y == CLASS
+  help: class numbers become 0 and 1 as y == CLASS; 2 for 'unknown' is left out by --ignore-label=2
 
 "#]],
     );

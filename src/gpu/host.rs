@@ -109,7 +109,9 @@ impl Gpu {
         if part.is_empty() {
             return Ok((partials, 0));
         }
+        let started = Instant::now();
         let mut ring = self.take_ring(part, &outputs, task).await?;
+        phases.prepare += started.elapsed();
         let mut flying = VecDeque::with_capacity(SLOTS);
         let mut stopped = false;
         let chunks = plan::windows(part.len() as u64, ring.capacity);

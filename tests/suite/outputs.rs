@@ -100,6 +100,7 @@ fn report_of_the_run() {
         assert_eq!(run.bytes, (LEN * (4 + 1 + 4)) as u64);
         assert!(run.chunks >= 1);
         assert!(!run.phases.elapsed.is_zero() && !run.phases.kernel.is_zero());
+        assert!(run.phases.prepare <= run.phases.elapsed);
         assert!(run.phases.upload <= run.phases.elapsed && run.phases.readback <= run.phases.elapsed);
     });
 }

@@ -30,7 +30,7 @@ pub struct Args {
     pub quick: bool,
 
     /// Sizes, as powers of two: 16,20,24 is 65,536, 1,048,576 and 16,777,216 values
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(0..=34))]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = size)]
     pub sizes: Vec<u32>,
 
     /// What to compute: of mean, mean+loss, mean+grad, mean+grad+hess, mean+loss+grad+hess
@@ -87,7 +87,11 @@ const NOTES: &str = "\
 ns/element and GB/s count the bytes any device has to move: the predictions and targets once, each output once. The \
 limit is what the same device takes, in the same run and in turn with the row, to move as many bytes and compute \
 nothing. Rows of 2^20 values and more go round through enough arrays that no cache holds them; smaller ones take the \
-same arrays again.
+same arrays again. More than 100 % of the limit means that the row found the memory less busy, or used it better, than \
+a pass that computes nothing.
+
+A row has moved beyond the spread if its quartiles lie apart from those it had, and its median by more than three times \
+the median deviation of either run.
 
 Exit status 1 if an answer is wrong, or slower than in OLD.json beyond the threshold.";
 
@@ -128,6 +132,11 @@ impl FromStr for Wanted {
 pub enum Spoil {
     Sum,
     Element,
+}
+
+fn size(word: &str) -> Result<u32, String> {
+    let size = word.parse().ok().filter(|size| *size <= 34);
+    size.ok_or_else(|| "say powers of two from 0 to 34, as in 16,20,24: 20 is 1,048,576 values".into())
 }
 
 fn seconds(word: &str) -> Result<f64, String> {

@@ -17,7 +17,7 @@ use super::{
     rows::{Cell, Inputs, Work},
     sampling::{Pace, Sample, Task, rounds},
     stats,
-    traffic::{self, Stores, Threads},
+    traffic::{self, Threads, Way},
 };
 
 /// The CPU, on some number of threads.
@@ -81,20 +81,14 @@ impl Cpu {
         for (what, work) in [("read", Work::MEAN), ("read 2, write 1", Work::GRADIENT)] {
             let cell = Cell { n: data.len(), inputs: Inputs::F32, work };
             let mut arrays = results.arrays(work.outputs)?;
-            let kinds = stores(work);
-            let mut tasks: Vec<_> =
-                kinds.iter().map(|kind| self.traffic(data, cell, 1, *kind)).collect::<Result<_>>()?;
+            let ways = Way::all(work.count() > 0);
+            let mut tasks: Vec<_> = ways.iter().map(|way| self.traffic(data, cell, 1, *way)).collect::<Result<_>>()?;
             let samples = rounds(pace, 1, &mut arrays, &mut tasks)?;
-            for (kind, samples) in kinds.iter().zip(samples) {
+            for (way, samples) in ways.iter().zip(samples) {
                 let seconds = stats::median(samples.iter().map(|sample| sample.call));
-                let how = match kind {
-                    _ if work == Work::MEAN => "",
-                    Stores::Ordinary => ", ordinary stores",
-                    Stores::Streaming => ", streaming stores",
-                };
                 let bytes = cell.bytes().iter().sum::<u64>() as f64;
                 limits.push(model::Limit {
-                    what: format!("{what}{how}"),
+                    what: format!("{what}{way}"),
                     gb_per_s: stats::rounded(bytes / seconds / 1e9),
                 });
             }
@@ -109,10 +103,9 @@ impl Cpu {
         let mut arrays = results.arrays(cell.work.outputs)?;
         let sum_error = host::check(&self.engine, &self.judge, data, cell, &mut arrays)
             .with_context(|| format!("{}: {} of {} values is wrong", self.facts.device, cell.work, cell.n))?;
-        let kinds = stores(cell.work);
         let mut tasks = vec![host::task(&self.engine, data, cell, sets)?];
-        for kind in kinds {
-            tasks.push(self.traffic(data, cell, sets, *kind)?);
+        for way in Way::all(cell.work.count() > 0) {
+            tasks.push(self.traffic(data, cell, sets, *way)?);
         }
         let samples = rounds(pace, sets, &mut arrays, &mut tasks)?;
         let seconds = |samples: &[Sample]| stats::median(samples.iter().map(|sample| sample.call));
@@ -131,13 +124,7 @@ impl Cpu {
     }
 
     /// A pass that reads and writes what an evaluation does, and computes nothing.
-    fn traffic<'a, 'r>(
-        &'a self,
-        data: &'a Data,
-        cell: Cell,
-        sets: usize,
-        stores: Stores,
-    ) -> Result<Task<'a, Arrays<'r>>> {
+    fn traffic<'a, 'r>(&'a self, data: &'a Data, cell: Cell, sets: usize, way: Way) -> Result<Task<'a, Arrays<'r>>> {
         let batches: Vec<_> = (0..sets)
             .map(|set| {
                 data.batch(cell.inputs, set * cell.n, cell.n).map(|batch| bytes(batch.predictions(), batch.targets()))
@@ -152,19 +139,13 @@ impl Cpu {
                 let writes = arrays
                     .each_mut()
                     .map(|array| if array.is_empty() { &mut [][..] } else { &mut array[range.clone()] });
-                seen ^= traffic::pass(level, threads, cell.n, traffic::Arrays { reads: batches[set], writes }, stores);
+                seen ^= traffic::pass(level, threads, cell.n, traffic::Arrays { reads: batches[set], writes }, way);
             }
             let sample = Sample::wall(begun.elapsed(), &calls);
             std::hint::black_box(seen);
             Ok(sample)
         }))
     }
-}
-
-/// The ways of writing that are worth a try.
-fn stores(work: Work) -> &'static [Stores] {
-    let both = work.count() > 0 && cfg!(target_arch = "x86_64");
-    if both { &[Stores::Ordinary, Stores::Streaming] } else { &[Stores::Ordinary] }
 }
 
 fn bytes<'a>(predictions: Floats<'a>, targets: Targets<'a>) -> [&'a [u8]; 2] {

@@ -1,6 +1,6 @@
 //! What there is to say of the machine and of the program.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs};
 
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
@@ -97,22 +97,10 @@ fn pages(huge: bool) -> String {
 pub fn program() -> Program {
     Program {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        commit: option_env!("LOGLOSS_COMMIT").map(str::to_owned).or_else(checkout),
+        commit: option_env!("LOGLOSS_COMMIT").map(str::to_owned),
         build: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
         target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
     }
-}
-
-/// The commit of the checkout that the program was built in, if it still is one.
-fn checkout() -> Option<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
-    if !root.join(".git").exists() {
-        return None;
-    }
-    let describe = ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"];
-    let output = Command::new("git").arg("-C").arg(root).args(describe).output().ok()?;
-    let commit = String::from_utf8(output.stdout).ok()?.trim().to_owned();
-    (output.status.success() && !commit.is_empty()).then_some(commit)
 }
 
 #[cfg(test)]

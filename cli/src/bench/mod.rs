@@ -23,32 +23,49 @@ mod sweep;
 mod table;
 mod traffic;
 
-use std::process::ExitCode;
+use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::Result;
 pub use args::Args;
 
-use crate::{output::NewFile, terminal};
+use crate::{failure::usage, output::NewFile, terminal};
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
     // What would go wrong at the end goes wrong before minutes have passed.
     let old = args.compare.as_deref().map(compare::read).transpose()?;
-    let html = args.html.as_deref().map(NewFile::create).transpose()?;
+    let saved = args.saved.as_deref().map(compare::read).transpose()?;
+    let html = args.html.as_deref().map(|path| page(path, args)).transpose()?;
 
-    let mut report = match &args.saved {
-        Some(path) => compare::read(path)?,
+    let mut report = match saved {
+        Some(report) => report,
         None => sweep::measure(args)?,
     };
-    report.comparison = old.map(|old| compare::compare(&old, &report, args.threshold)).transpose()?;
+    // Where the two cannot be compared, what was measured is not lost.
+    let comparison = old.map(|old| compare::compare(&old, &report, args.threshold)).transpose();
+    let failure = comparison.map(|comparison| report.comparison = comparison);
 
     if let Some(mut file) = html {
         file.write(html::page(&report).as_bytes())?;
         file.finish()?;
     }
     show(args, &report)?;
+    failure?;
     let regressions = report.comparison.as_ref().map_or(0, |comparison| comparison.regressions);
     Ok(if report.failures.is_empty() && regressions == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Begins the page, unless it would replace what is read.
+fn page(path: &Path, args: &Args) -> Result<NewFile> {
+    let same =
+        |input: &Path| fs::canonicalize(input).is_ok_and(|input| fs::canonicalize(path).is_ok_and(|p| p == input));
+    if [&args.saved, &args.compare].into_iter().flatten().any(|input| same(input)) {
+        return Err(usage(
+            format_args!("--html {}: this is an input already", path.display()),
+            "give the page a name of its own",
+        ));
+    }
+    NewFile::create(path)
 }
 
 fn show(args: &Args, report: &model::Report) -> Result<()> {

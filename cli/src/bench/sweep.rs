@@ -350,8 +350,8 @@ fn method(plan: &Plan) -> Vec<String> {
             size(FROM_MEMORY as u64)
         ),
         "The limit of a CPU or of data on a GPU is a pass that moves as many bytes in the same way and computes \
-         nothing, on the CPU over the same arrays with the same threads (the faster of ordinary and streaming \
-         stores), on a GPU a copy (a read, where nothing is written) by a kernel; that of data from the host is the \
+         nothing, on the CPU over the same arrays with the same threads (the fastest of some ways: values asked for \
+         ahead or not, ordinary or streaming stores), on a GPU a copy (a read, where nothing is written) by a kernel; that of data from the host is the \
          slower of uploading the inputs and downloading the outputs."
             .to_owned(),
         "Data on a GPU are timed by its own clock where it has one, everything else by the wall clock of whole calls."

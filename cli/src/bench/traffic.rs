@@ -3,16 +3,49 @@
 //! This is the limit that rows are held against. It runs over the arrays of the row itself, cut over the threads as
 //! the library cuts them, on the widest vectors there are.
 
+use std::fmt;
+
 use fearless_simd::{Level, dispatch, prelude::*};
 use rayon::ThreadPool;
 
-/// How results are written.
+/// How values are read and results written. Which way is the fastest depends on the machine, on what else its memory is
+/// used for, and on whether the caches hold the arrays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stores {
-    /// Through the caches, which read each line before they change it.
-    Ordinary,
-    /// Past them, where the instruction set can (x86-64); else as ordinary ones.
-    Streaming,
+pub struct Way {
+    /// Whether values are asked for ahead of their use, where the instruction set can (x86-64): what a processor fetches
+    /// by itself may end with a page.
+    pub ahead: bool,
+    /// Whether results go past the caches, where it can; through them, each line is read before it is changed.
+    pub streaming: bool,
+}
+
+impl Way {
+    /// As any loop does.
+    pub const PLAIN: Self = Self { ahead: false, streaming: false };
+    const AHEAD: Self = Self { ahead: true, streaming: false };
+    const STREAMING: Self = Self { ahead: false, streaming: true };
+    const BOTH: Self = Self { ahead: true, streaming: true };
+
+    /// Those worth a try, where anything is `written` or nothing.
+    pub fn all(written: bool) -> &'static [Self] {
+        match (cfg!(target_arch = "x86_64"), written) {
+            (true, true) => &[Self::PLAIN, Self::STREAMING, Self::BOTH],
+            (true, false) => &[Self::PLAIN, Self::AHEAD],
+            (false, _) => &[Self::PLAIN],
+        }
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.ahead {
+            write!(f, ", asked for ahead")?;
+        }
+        if self.streaming {
+            write!(f, ", streaming stores")?;
+        }
+        Ok(())
+    }
 }
 
 /// The threads to use.
@@ -36,6 +69,10 @@ pub struct Arrays<'a> {
 
 /// A step: values that fill whole cache lines in every type, down to one bit each.
 const STEP: usize = 512;
+/// How far ahead values are asked for, in bytes: a page.
+const AHEAD: usize = 4096;
+/// Bytes of a cache line.
+const LINE: usize = 64;
 /// Values that stay on the thread that asks.
 const INLINE: usize = 1 << 14;
 /// The most values that go to a thread at once.
@@ -44,26 +81,25 @@ const RUNS_PER_THREAD: usize = 8;
 
 /// Reads every byte and writes every value of a batch of `n`. What is returned and written means nothing, and depends
 /// on all that was read.
-pub fn pass(level: Level, threads: Threads<'_>, n: usize, arrays: Arrays<'_>, stores: Stores) -> u32 {
+pub fn pass(level: Level, threads: Threads<'_>, n: usize, arrays: Arrays<'_>, way: Way) -> u32 {
     if n <= INLINE {
-        return run(level, n, arrays, stores);
+        return run(level, n, arrays, way);
     }
     let grain = |threads: usize| (n / (threads * RUNS_PER_THREAD)).clamp(INLINE, GRAIN_MAX);
     match threads {
-        Threads::One => run(level, n, arrays, stores),
-        Threads::Global => halve(level, n, arrays, stores, grain(rayon::current_num_threads())),
-        Threads::Pool(pool) => pool.install(|| halve(level, n, arrays, stores, grain(pool.current_num_threads()))),
+        Threads::One => run(level, n, arrays, way),
+        Threads::Global => halve(level, n, arrays, way, grain(rayon::current_num_threads())),
+        Threads::Pool(pool) => pool.install(|| halve(level, n, arrays, way, grain(pool.current_num_threads()))),
     }
 }
 
-fn halve(level: Level, n: usize, arrays: Arrays<'_>, stores: Stores, grain: usize) -> u32 {
+fn halve(level: Level, n: usize, arrays: Arrays<'_>, way: Way, grain: usize) -> u32 {
     if n <= grain {
-        return run(level, n, arrays, stores);
+        return run(level, n, arrays, way);
     }
     let middle = (n / 2).next_multiple_of(STEP);
     let (head, tail) = split(arrays, n, middle);
-    let halves =
-        rayon::join(|| halve(level, middle, head, stores, grain), || halve(level, n - middle, tail, stores, grain));
+    let halves = rayon::join(|| halve(level, middle, head, way, grain), || halve(level, n - middle, tail, way, grain));
     halves.0 ^ halves.1
 }
 
@@ -79,35 +115,35 @@ fn split(arrays: Arrays<'_>, n: usize, at: usize) -> (Arrays<'_>, Arrays<'_>) {
     (Arrays { reads: [a, b], writes: [c, d, e] }, Arrays { reads: [x, y], writes: [u, v, w] })
 }
 
-fn run(level: Level, n: usize, arrays: Arrays<'_>, stores: Stores) -> u32 {
-    dispatch!(level, simd => steps(simd, n, arrays, stores))
+fn run(level: Level, n: usize, arrays: Arrays<'_>, way: Way) -> u32 {
+    dispatch!(level, simd => steps(simd, n, arrays, way))
 }
 
 #[inline(always)]
-fn steps<S: Simd>(simd: S, n: usize, mut arrays: Arrays<'_>, stores: Stores) -> u32 {
+fn steps<S: Simd>(simd: S, n: usize, mut arrays: Arrays<'_>, way: Way) -> u32 {
     let mut seen = [S::u32s::splat(simd, 0); 4];
     // What fills no vector: all lanes of one together would cancel.
     let mut rest = 0;
-    if arrays.writes.iter().all(|values| values.is_empty()) {
-        // Nothing to write in between: each array in one go.
+    if !way.ahead && arrays.writes.iter().all(|values| values.is_empty()) {
+        // Nothing to do in between: each array in one go.
         for bytes in arrays.reads {
-            rest ^= read(simd, bytes, &mut seen);
+            rest ^= read(simd, bytes, &mut seen, way);
         }
     } else {
         for start in (0..n).step_by(STEP) {
             let end = n.min(start + STEP);
             for bytes in arrays.reads {
-                rest ^= read(simd, &bytes[bytes.len() * start / n..bytes.len() * end / n], &mut seen);
+                rest ^= read(simd, &bytes[bytes.len() * start / n..bytes.len() * end / n], &mut seen, way);
             }
             for values in &mut arrays.writes {
                 if !values.is_empty() {
-                    write::<S>(seen[0], &mut values[start..end], stores);
+                    write::<S>(seen[0], &mut values[start..end], way);
                 }
             }
         }
     }
     #[cfg(target_arch = "x86_64")]
-    if stores == Stores::Streaming {
+    if way.streaming {
         // SAFETY: SSE is part of x86-64.
         unsafe { core::arch::x86_64::_mm_sfence() };
     }
@@ -117,7 +153,7 @@ fn steps<S: Simd>(simd: S, n: usize, mut arrays: Arrays<'_>, stores: Stores) -> 
 
 /// Returns what fills no vector.
 #[inline(always)]
-fn read<S: Simd>(simd: S, bytes: &[u8], seen: &mut [S::u32s; 4]) -> u32 {
+fn read<S: Simd>(simd: S, bytes: &[u8], seen: &mut [S::u32s; 4], way: Way) -> u32 {
     // Arrays begin with a page and are cut by whole steps: what is not words is the end of a short one.
     let words: &[u32] = match bytemuck::try_cast_slice(bytes) {
         Ok(words) => words,
@@ -126,6 +162,11 @@ fn read<S: Simd>(simd: S, bytes: &[u8], seen: &mut [S::u32s; 4]) -> u32 {
     let width = S::u32s::LEN;
     let mut rows = words.chunks_exact(4 * width);
     for row in &mut rows {
+        if way.ahead {
+            for line in bytemuck::cast_slice::<_, u8>(row).chunks(LINE) {
+                ask_for(line.as_ptr().wrapping_add(AHEAD));
+            }
+        }
         for (k, seen) in seen.iter_mut().enumerate() {
             *seen ^= S::u32s::from_slice(simd, &row[k * width..(k + 1) * width]);
         }
@@ -138,12 +179,25 @@ fn read<S: Simd>(simd: S, bytes: &[u8], seen: &mut [S::u32s; 4]) -> u32 {
     vectors.remainder().iter().fold(0, |all, word| all ^ word)
 }
 
+/// Asks for a line, which need not be one of anything.
 #[inline(always)]
-fn write<S: Simd>(seen: S::u32s, values: &mut [f32], stores: Stores) {
+fn ask_for(line: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: SSE is part of x86-64, and a prefetch accesses nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = line;
+}
+
+#[inline(always)]
+fn write<S: Simd>(seen: S::u32s, values: &mut [f32], way: Way) {
     // What is written are bits, no numbers.
     let values: &mut [u32] = bytemuck::cast_slice_mut(values);
     #[cfg(target_arch = "x86_64")]
-    if stores == Stores::Streaming && values.as_ptr().addr().is_multiple_of(16) && values.len().is_multiple_of(4) {
+    if way.streaming && values.as_ptr().addr().is_multiple_of(16) && values.len().is_multiple_of(4) {
         use core::arch::x86_64::{_mm_loadu_ps, _mm_stream_ps};
         let four = [seen[0], seen[1], seen[2], seen[3]];
         for values in values.chunks_exact_mut(4) {
@@ -153,7 +207,7 @@ fn write<S: Simd>(seen: S::u32s, values: &mut [f32], stores: Stores) {
         }
         return;
     }
-    let _ = stores;
+    let _ = way;
     let width = S::u32s::LEN;
     let mut rows = values.chunks_exact_mut(width);
     for row in &mut rows {
@@ -172,21 +226,21 @@ mod tests {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
         for n in [1usize, 8, 100, 512, 1 << 15, (1 << 15) + 8] {
             let mut read = [vec![0u8; n * 4], vec![0u8; n.div_ceil(8)]];
-            for stores in [Stores::Ordinary, Stores::Streaming] {
+            for way in [Way::PLAIN, Way::AHEAD, Way::STREAMING, Way::BOTH] {
                 for threads in [Threads::One, Threads::Pool(&pool)] {
                     for at in [0, n * 2, n * 4 - 1] {
                         let mut written = [vec![f32::NAN; n], Vec::new(), vec![f32::NAN; n]];
                         let mut look = |read: &[Vec<u8>; 2]| {
                             let [a, b, c] = &mut written;
                             let arrays = Arrays { reads: [&read[0], &read[1]], writes: [a, b, c] };
-                            pass(Level::new(), threads, n, arrays, stores)
+                            pass(Level::new(), threads, n, arrays, way)
                         };
                         let before = look(&read);
                         read[0][at] ^= 1;
                         assert_ne!(look(&read), before, "{n} {at}");
                         read[0][at] ^= 1;
                         assert_eq!(look(&read), before);
-                        assert!(written.iter().flatten().all(|value| !value.is_nan()), "{n} {stores:?}");
+                        assert!(written.iter().flatten().all(|value| !value.is_nan()), "{n} {way:?}");
                     }
                 }
             }

@@ -30,20 +30,29 @@ pub fn explain(error: Error, args: &EvalArgs, source: &dyn Source, odd: Option<O
         Array::Targets if args.any_label() => {
             ("labels must not be NaN", "drop that row or mend its label; or leave it out with --ignore-label nan")
         }
-        Array::Targets if shown.trim().starts_with("-1") => (
-            "labels must be 0 or 1, or probabilities in between",
-            "labels of -1 and 1 become 0 and 1 as (y + 1) / 2; -1 for 'unknown' is left out by --ignore-label -1",
-        ),
-        Array::Targets => (
-            "labels must be 0 or 1, or probabilities in between",
-            "drop that row or mend its label; class numbers become 0 and 1 as y == CLASS",
-        ),
+        Array::Targets => ("labels must be 0 or 1, or probabilities in between", &*mend_label(&shown)),
         Array::Weights => (
             "weights must be finite in f32, and at least 0",
             "mend it, or leave the element out with a weight of 0, or with --mask M.npy",
         ),
     };
     fault(format_args!("{}{line}: the value is {shown}: {must}", source.place(array, index)), help)
+}
+
+/// What to do about a label that is none.
+fn mend_label(shown: &str) -> String {
+    match shown.trim().parse::<f64>() {
+        Ok(-1.0) => {
+            "labels of -1 and 1 become 0 and 1 as (y + 1) / 2; -1 for 'unknown' is left out by --ignore-label -1".into()
+        }
+        Ok(label) if label.fract() == 0.0 && label.abs() < 1e6 => format!(
+            "class numbers become 0 and 1 as y == CLASS; {label} for 'unknown' is left out by --ignore-label={label}"
+        ),
+        Ok(label) if label.is_nan() => {
+            "drop that row or mend its label; or leave it out with --ignore-label nan".into()
+        }
+        _ => "drop that row or mend its label; or are predictions and labels swapped?".into(),
+    }
 }
 
 /// What scikit-learn refuses, in words of the files.

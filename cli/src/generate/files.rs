@@ -141,7 +141,7 @@ fn npy(args: &GenerateArgs) -> Result<Format> {
     if extension(targets) != "npy" || *targets == args.out {
         return Err(usage(
             format_args!("--targets-out {}: labels go to a .npy file of their own", targets.display()),
-            "give it a name that ends in .npy",
+            "give it another name than --out, that ends in .npy",
         ));
     }
     let dtype = match args.dtype {

@@ -67,6 +67,12 @@ pub fn open(path: &Path, named: Named<'_>, wish: Wish) -> Result<Box<dyn Source>
             "separate the fields by commas, and name them in the first line",
         ));
     }
+    if names.iter().all(|name| name.parse::<f64>().is_ok()) {
+        return Err(fault(
+            format_args!("{shown}: its first line holds numbers, and names of columns are read from there"),
+            "put a line of names before it, such as logit,label",
+        ));
+    }
     let columns = named.columns(path, &names, &names)?;
     let field = |name: &&str| -> Result<Field> {
         let at = column::find(path, "column", name, &names, &names)?;
