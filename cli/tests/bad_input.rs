@@ -455,6 +455,16 @@ error: a.safetensors: there is no tensor 'y'
 
 "#]],
     );
+    folder.file("nameless.csv", "1.5,0\n-2,1\n");
+    folder.refuses(
+        1,
+        "eval nameless.csv --pred x --target y",
+        str![[r#"
+error: nameless.csv: its first line holds numbers, and names of columns are read from there
+  help: put a line of names before it, such as logit,label
+
+"#]],
+    );
     folder.file("twice.csv", "x,y,x\n1,0,1\n");
     folder.refuses(
         1,

@@ -97,6 +97,28 @@ fn comparison_can_fail() {
     assert!(text(&other.stderr).contains("other.json"), "{}", text(&other.stderr));
 }
 
+/// What was measured is not lost, and what is read is not replaced.
+#[test]
+fn nothing_is_lost() {
+    let folder = Folder::new();
+    let [old, new] =
+        ["mean", "mean+grad"].map(|work| json(&folder, &format!("--threads 1 --inputs f32/u8 --work {work}")));
+    folder.file("old.json", old.to_string()).file("new.json", new.to_string());
+    let strangers = folder.run("bench --saved new.json --compare old.json --html page.html");
+    assert_eq!(strangers.status.code(), Some(1));
+    assert!(text(&strangers.stderr).contains("no row in common"), "{}", text(&strangers.stderr));
+    assert!(text(&strangers.stdout).contains("mean+grad"), "{}", text(&strangers.stdout));
+    assert_eq!(folder.names(), ["new.json", "old.json", "page.html"]);
+
+    for args in ["--saved new.json --html ./new.json", "--saved new.json --compare old.json --html old.json"] {
+        let output = folder.run(&format!("bench {args}"));
+        assert_eq!(output.status.code(), Some(2), "{args}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("an input already"), "{args}: {}", text(&output.stderr));
+    }
+    assert_eq!(std::fs::read_to_string(folder.path("new.json")).unwrap(), new.to_string());
+    assert_eq!(std::fs::read_to_string(folder.path("old.json")).unwrap(), old.to_string());
+}
+
 #[test]
 fn page_stands_alone() {
     let folder = Folder::new();
