@@ -405,6 +405,13 @@ error: logits.npy has shape [4], square.npy has [2, 2]
 
 "#]],
     );
+    folder.npy("both.npy", "'<f4'", "(4, 2)", le(&[0.5; 8], f32::to_le_bytes));
+    folder.refuses(
+        1,
+        "eval both.npy labels.npy --from probabilities",
+        str![[r#"
+"#]],
+    );
     folder.file("ragged.csv", "x,y\n1,0\n1,0,7\n");
     folder.refuses(1, "eval ragged.csv --pred x --target y --device cpu", str![[r#"
 error: ragged.csv: CSV error: record 2 (line: 3, byte: 8): found record with 3 fields, but the previous record has 2 fields

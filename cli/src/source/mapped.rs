@@ -172,7 +172,12 @@ impl Pair {
             fault(format_args!("{} has shape {shape:?}, {} has {others:?}", predictions.column, other.column), help)
         };
         if !predictions.shape.matches(&targets.shape) {
-            let help = "every prediction needs one label: make the two the same shape, [N] or [N, C]";
+            let of_two_classes = predictions.shape.classes() == 2 && targets.shape.classes() == 1;
+            let help = if of_two_classes && predictions.shape.rows() == targets.shape.rows() {
+                "every prediction needs one label: of the probabilities of two classes, save the second: p[:, 1]"
+            } else {
+                "every prediction needs one label: make the two the same shape, [N] or [N, C]"
+            };
             return Err(misfit(&targets, help));
         }
         let weights = match weights {
