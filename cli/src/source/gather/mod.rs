@@ -1,0 +1,117 @@
+//! Values on their way from a file's types to the library's: predictions become f32 (or stay f16 or bf16), labels
+//! become u8 while they are hard and f32 where they are not.
+//!
+//! No invalid value becomes a valid one on the way, or the other way round: a label of 256 is not 0, a probability
+//! just above 1 is not 1. What would change so is passed on as another invalid value and remembered as it was, and
+//! the library finds the first of all invalid values as always.
+
+mod labels;
+mod predictions;
+mod weights;
+
+pub use labels::Labels;
+pub use predictions::Predictions;
+pub use weights::Weights;
+
+/// An invalid value that could not be passed on as it was.
+#[derive(Clone, Debug)]
+pub struct Odd {
+    /// Its index in the part.
+    pub index: usize,
+    /// How the file has it.
+    pub shown: String,
+    /// The line it is on, in a text file.
+    pub line: Option<u64>,
+}
+
+/// The invalid values of a part that could not be passed on as they were.
+#[derive(Clone, Debug, Default)]
+pub struct Odds {
+    list: Vec<Odd>,
+    /// Whether each of them is kept. The first will do, unless it may be left out of the evaluation.
+    every: bool,
+}
+
+impl Odds {
+    /// Keeps the first, or every one.
+    pub fn new(every: bool) -> Self {
+        Self { list: Vec::new(), every }
+    }
+
+    /// The one at that index of the part.
+    pub fn find(&self, index: usize) -> Option<&Odd> {
+        self.list.iter().find(|odd| odd.index == index)
+    }
+
+    fn add(&mut self, index: usize, shown: impl FnOnce() -> String, line: Option<u64>) {
+        if self.every || self.list.is_empty() {
+            self.list.push(Odd { index, shown: shown(), line });
+        }
+    }
+
+    fn clear(&mut self) {
+        self.list.clear();
+    }
+
+    /// Those of several columns that were put together row by row.
+    fn join<'a>(&mut self, columns: impl ExactSizeIterator<Item = &'a Odds>) {
+        let classes = columns.len();
+        for (class, column) in columns.enumerate() {
+            self.list.extend(column.list.iter().map(|odd| Odd { index: odd.index * classes + class, ..odd.clone() }));
+        }
+    }
+}
+
+/// Puts columns of one type together, row by row.
+fn interleave<C, T: Copy>(columns: &[C], values: impl Fn(&C) -> &Vec<T>, into: &mut Vec<T>) {
+    let columns: Vec<&[T]> = columns.iter().map(|column| values(column).as_slice()).collect();
+    let rows = columns.first().map_or(0, |column| column.len());
+    into.reserve(rows * columns.len());
+    (0..rows).for_each(|row| into.extend(columns.iter().map(|column| column[row])));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::ParseFloatError;
+
+    use logloss::{Floats, Form, Targets};
+
+    use super::*;
+    use crate::source::number::Number;
+
+    #[test]
+    fn out_of_range_by_less_than_f32_sees() -> Result<(), ParseFloatError> {
+        let above = 1.0 + f64::EPSILON;
+        for wrong in [above, -1e-300, f64::NAN, f64::INFINITY] {
+            let mut labels = Labels::default();
+            labels.extend([0.5, wrong].into_iter());
+            assert!(matches!(labels.view(), Targets::F32(soft) if soft[1].is_nan()), "{wrong}");
+            assert_eq!(labels.odds().find(1).expect("an odd one").shown, wrong.to_string());
+
+            let mut predictions = Predictions::new(Form::Probabilities, Number::F64, false);
+            predictions.narrow([0.5, wrong].into_iter());
+            predictions.push_text(&wrong.to_string(), 4)?;
+            assert!(matches!(predictions.view(), Floats::F32(p) if p[1].is_nan() && !(0.0..=1.0).contains(&p[2])));
+            assert_eq!(predictions.odds().find(1).expect("an odd one").shown, wrong.to_string());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn columns_are_put_together_by_row() {
+        let column = |values: [f64; 2]| {
+            let mut column = Predictions::new(Form::Logits, Number::F64, false);
+            column.narrow(values.into_iter());
+            column
+        };
+        let mut joined = Predictions::new(Form::Logits, Number::F32, false);
+        joined.join(&mut [column([1.0, 2.0]), column([3.0, 4.0])]);
+        assert!(matches!(joined.view(), Floats::F32([1.0, 3.0, 2.0, 4.0])));
+        let [mut labels, mut hard, mut soft] = [(); 3].map(|()| Labels::default());
+        hard.extend([0i64, 1].into_iter());
+        soft.extend([0.5, 7.0].into_iter());
+        labels.join(&[hard, soft]);
+        assert!(matches!(labels.view(), Targets::F32([0.0, 0.5, 1.0, _])));
+        assert_eq!(labels.odds().find(3).expect("an odd one").shown, "7");
+    }
+}
