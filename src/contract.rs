@@ -36,7 +36,8 @@
 //!   reduced by 2⁻¹²⁶ for each element. It holds where the errors of the losses average out, which takes some hundred
 //!   different values, of any length from there on. The sum of fewer, or of one value many times over, is as good as
 //!   the losses are: within their ceiling, 2⁻²³ for each ULP, and [`SUM_OF_EQUALS`]. Where many elements share weights,
-//!   the roundings of the products of these do not average out either, hence more for what is weighted.
+//!   the roundings of the products of these do not average out either, hence more for what is weighted. Where the losses
+//!   of a [block](crate::BLOCK) add up to more than the largest f32, 3.4e38, the sum may be infinite.
 //!
 //! Domain: every valid prediction and target. Gradient and hessian are held to the ceiling where their coefficient
 //! (the scale, over the count where the reduction is a mean) is 1. Any other costs [`COEFFICIENT_FACTOR`] and
