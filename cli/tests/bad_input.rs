@@ -410,6 +410,9 @@ error: logits.npy has shape [4], square.npy has [2, 2]
         1,
         "eval both.npy labels.npy --from probabilities",
         str![[r#"
+error: both.npy has shape [4, 2], labels.npy has [4]
+  help: every prediction needs one label: of the probabilities of two classes, save the second: p[:, 1]
+
 "#]],
     );
     folder.file("ragged.csv", "x,y\n1,0\n1,0,7\n");
