@@ -51,6 +51,15 @@ fn flights_in_every_format() {
     assert_eq!(mean(&folder.eval("f.safetensors --pred logit --target delayed")), expected);
 }
 
+/// As pandas names columns that were given no name.
+#[test]
+fn columns_called_by_numbers() {
+    let folder = Folder::new();
+    folder.file("a.csv", "0,1\n1.5,1\n-2,0\n").file("b.csv", "x,y\n1.5,1\n-2,0\n");
+    let [numbers, words] = ["a.csv --pred 0 --target 1", "b.csv --pred x --target y"].map(|args| folder.eval(args));
+    assert_eq!((&numbers["count"], mean(&numbers)), (&json!(2), mean(&words)));
+}
+
 #[test]
 fn unaligned_tensors() {
     let folder = Folder::new();

@@ -67,14 +67,15 @@ pub fn open(path: &Path, named: Named<'_>, wish: Wish) -> Result<Box<dyn Source>
             "separate the fields by commas, and name them in the first line",
         ));
     }
-    if names.iter().all(|name| name.parse::<f64>().is_ok()) {
-        return Err(fault(
-            format_args!("{shown}: its first line holds numbers, and names of columns are read from there"),
-            "put a line of names before it, such as logit,label",
-        ));
-    }
     let columns = named.columns(path, &names, &names)?;
     let field = |name: &&str| -> Result<Field> {
+        // Numbers may be names, as pandas gives them; but where others are asked for, they are the first values.
+        if !names.iter().any(|there| there == name) && names.iter().all(|name| name.parse::<f64>().is_ok()) {
+            return Err(fault(
+                format_args!("{shown}: its first line holds numbers, and names of columns are read from there"),
+                "put a line of names before it, such as logit,label",
+            ));
+        }
         let at = column::find(path, "column", name, &names, &names)?;
         Ok(Field { column: Column::named(path, "column", name), at })
     };
