@@ -572,7 +572,8 @@ fn deviation(word: &str) -> Result<f64, String> {
     number(word, |value: f64| (0.0..=1000.0).contains(&value), "a number from 0 to 1000")
 }
 
-fn number<T: std::str::FromStr + Copy>(word: &str, fits: impl Fn(T) -> bool, what: &str) -> Result<T, String> {
+/// A number that fits; `what` says which do.
+pub fn number<T: std::str::FromStr + Copy>(word: &str, fits: impl Fn(T) -> bool, what: &str) -> Result<T, String> {
     word.parse().ok().filter(|value| fits(*value)).ok_or_else(|| format!("say {what}"))
 }
 

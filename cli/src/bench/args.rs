@@ -8,6 +8,7 @@ use super::{
     compare::Threshold,
     rows::{Inputs, Work},
 };
+use crate::args::number;
 
 /// Measure how fast the devices are, against their own limits
 ///
@@ -135,12 +136,11 @@ pub enum Spoil {
 }
 
 fn size(word: &str) -> Result<u32, String> {
-    let size = word.parse().ok().filter(|size| *size <= 34);
-    size.ok_or_else(|| "say powers of two from 0 to 34, as in 16,20,24: 20 is 1,048,576 values".into())
+    number(word, |size: u32| size <= 34, "powers of two from 0 to 34, as in 16,20,24: 20 is 1,048,576 values")
 }
 
 fn seconds(word: &str) -> Result<f64, String> {
-    word.parse().ok().filter(|s| (0.001..=600.0).contains(s)).ok_or_else(|| "say a number from 0.001 to 600".into())
+    number(word, |s: f64| (0.001..=600.0).contains(&s), "a number from 0.001 to 600")
 }
 
 #[cfg(test)]

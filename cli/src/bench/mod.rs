@@ -23,12 +23,16 @@ mod sweep;
 mod table;
 mod traffic;
 
-use std::{fs, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Result;
 pub use args::Args;
 
-use crate::{failure::usage, output::NewFile, terminal};
+use crate::{
+    failure::usage,
+    output::{NewFile, same},
+    terminal,
+};
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
@@ -43,23 +47,21 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     // Where the two cannot be compared, what was measured is not lost.
     let comparison = old.map(|old| compare::compare(&old, &report, args.threshold)).transpose();
-    let failure = comparison.map(|comparison| report.comparison = comparison);
+    let compared = comparison.map(|comparison| report.comparison = comparison);
 
     if let Some(mut file) = html {
         file.write(html::page(&report).as_bytes())?;
         file.finish()?;
     }
     show(args, &report)?;
-    failure?;
+    compared?;
     let regressions = report.comparison.as_ref().map_or(0, |comparison| comparison.regressions);
     Ok(if report.failures.is_empty() && regressions == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Begins the page, unless it would replace what is read.
 fn page(path: &Path, args: &Args) -> Result<NewFile> {
-    let same =
-        |input: &Path| fs::canonicalize(input).is_ok_and(|input| fs::canonicalize(path).is_ok_and(|p| p == input));
-    if [&args.saved, &args.compare].into_iter().flatten().any(|input| same(input)) {
+    if [&args.saved, &args.compare].into_iter().flatten().any(|input| same(input) == same(path)) {
         return Err(usage(
             format_args!("--html {}: this is an input already", path.display()),
             "give the page a name of its own",

@@ -1,9 +1,6 @@
 //! The output files of an evaluation: a part of each is held until it is written.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use logloss::{Outputs, Sink};
@@ -11,7 +8,7 @@ use logloss::{Outputs, Sink};
 use crate::{
     args::{EvalArgs, Reduce},
     failure::usage,
-    output::NpyFile,
+    output::{NpyFile, same},
     source::{Shape, extension},
 };
 
@@ -138,13 +135,4 @@ fn check_paths(args: &EvalArgs) -> Result<()> {
         taken.push((place, flag));
     }
     Ok(())
-}
-
-/// A path that is the same for the same file, as far as the file or its folder is there.
-fn same(path: &Path) -> PathBuf {
-    let beside = || {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Some(fs::canonicalize(folder).ok()?.join(path.file_name()?))
-    };
-    fs::canonicalize(path).ok().or_else(beside).unwrap_or_else(|| path.to_owned())
 }
