@@ -52,6 +52,11 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
+/// Whether the losses of a block, which are added in f32, may come to more than it holds, with roundings.
+fn may_overflow(mut sums_of_blocks: impl Iterator<Item = f64>) -> bool {
+    sums_of_blocks.any(|sum| sum > f64::from(f32::MAX) * (1.0 - 1e-6))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -135,7 +140,7 @@ proptest! {
             let loss = results(&evaluation)[0];
             let exact = sum(loss);
             let error = contract::relative(evaluation.sum, exact, predictions.len() as u64);
-            let may_overflow = loss.chunks(BLOCK).any(|block| sum(block) > f32::MAX.into());
+            let may_overflow = may_overflow(loss.chunks(BLOCK).map(sum));
             prop_assert!(
                 error <= contract::SUM_OF_EQUALS || may_overflow && evaluation.sum == f64::INFINITY,
                 "{} for {}: {}",
@@ -168,12 +173,15 @@ proptest! {
     fn devices_agree((form, (predictions, targets)) in any_values(2 * BLOCK)) {
         let batch = batch(form, &predictions, &targets);
         let truth = true_sum(&batch);
+        let blocks = predictions.chunks(BLOCK).zip(targets.chunks(BLOCK));
+        let may_overflow = may_overflow(blocks.map(|(x, z)| true_sum(&self::batch(form, x, z))));
         for engine in engines() {
             let sum = engine.evaluate(&batch, &Objective::sum(), Outputs::none()).expect("valid").sum;
             let error = contract::relative(sum, truth, predictions.len() as u64);
             // As few values as one, whose errors need not average out.
             let allowed = 3.0 * 2f64.powi(-23) + contract::SUM_OF_EQUALS;
-            prop_assert!(error <= allowed, "{}: {} for {}", engine.device().name, sum, truth);
+            let excused = may_overflow && sum == f64::INFINITY;
+            prop_assert!(error <= allowed || excused, "{}: {} for {}", engine.device().name, sum, truth);
         }
     }
 }
