@@ -1,39 +1,11 @@
-//! The command line, as clap reads it and `--help` shows it.
+//! The command line of `logloss eval`.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
-use clap::{ArgAction, Args as ArgGroup, Parser, Subcommand, ValueEnum};
-use logloss::{Compat, Device, Engine, EngineOptions, Error, Form, Invalid, Reduction};
+use clap::{ArgAction, Args as ArgGroup, ValueEnum};
+use logloss::{Compat, Invalid, Reduction};
 
-use crate::failure::{fault, usage};
-
-/// Binary cross-entropy over very large batches: loss, gradient and hessian in one pass, on any GPU and on the CPU.
-#[derive(Debug, Parser)]
-#[command(name = "logloss", version, after_help = EXAMPLES)]
-pub struct Args {
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-const EXAMPLES: &str = "\
-Examples:
-  logloss eval logits.npy labels.npy
-  logloss eval flights.parquet --pred logit --target delayed --json
-  logloss devices
-  logloss selftest --device llvmpipe
-  logloss generate 1e8 --out logits.npy --targets-out labels.npy
-
-Exit status: 0; 1 for a failure or a broken contract; 2 for a command line that makes no sense; 130 after Ctrl-C.";
-
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    Eval(Box<EvalArgs>),
-    Bench(crate::bench::Args),
-    Devices(DevicesArgs),
-    Selftest(SelftestArgs),
-    Generate(GenerateArgs),
-}
+use super::{DeviceArgs, From, number};
 
 /// Evaluate a file of predictions against its labels
 ///
@@ -173,8 +145,6 @@ const INPUT: &str = "Input";
 const OBJECTIVE: &str = "Objective";
 const WEIGHTS: &str = "Weights (finite and at least 0; they multiply)";
 const OUTPUT: &str = "Output";
-const DEVICE: &str = "Device";
-
 const EVAL_NOTES: &str = "\
 Examples:
   logloss eval logits.npy labels.npy
@@ -204,173 +174,6 @@ disk while it is evaluated.
 In JSON, `value` is a number, an array for per-class and per-row, and null for none (each element's loss is what \
 --loss-out writes) and for per-row with --value-out. A number that is NaN (the mean of no values) or infinite is null; \
 `notes` then says which.";
-
-/// List the devices there are, and which one `auto` takes
-#[derive(Debug, ArgGroup)]
-pub struct DevicesArgs {
-    /// Measure what data in host memory costs on each of them (some seconds), and from how many values on an adapter is
-    /// faster than the CPU
-    #[arg(long)]
-    pub measure: bool,
-
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Check a device against the accuracy contract
-///
-/// Compares it with an oracle over a fixed sweep of inputs and shows the worst error of every output beside its
-/// ceiling. Exit status 1 if a ceiling is broken.
-#[derive(Debug, ArgGroup)]
-pub struct SelftestArgs {
-    #[command(flatten)]
-    pub device: DeviceArgs,
-
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Make reproducible synthetic predictions and labels
-///
-/// Every value has a true logit, normally distributed, and a label drawn with that logit's probability; the
-/// prediction is the true logit plus noise. The same arguments give the same files.
-#[derive(Debug, ArgGroup)]
-pub struct GenerateArgs {
-    /// How many values: 1000000, 1_000_000 or 1e6
-    #[arg(value_name = "N", value_parser = count)]
-    pub len: u64,
-
-    /// File to write: .npy (its labels go to --targets-out), .parquet, .csv or .safetensors
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
-
-    /// File to write the labels to, beside a .npy file of predictions
-    #[arg(long, value_name = "F.npy")]
-    pub targets_out: Option<PathBuf>,
-
-    /// Name of the column or tensor of predictions
-    #[arg(long, value_name = "NAME", default_value = "logit")]
-    pub pred: String,
-
-    /// Name of the column or tensor of labels
-    #[arg(long, value_name = "NAME", default_value = "label")]
-    pub target: String,
-
-    /// Write logits or probabilities
-    #[arg(long = "as", value_name = "FORM", value_enum, default_value_t)]
-    pub form: From,
-
-    /// Where the random numbers start
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-
-    /// Expected share of labels that are 1
-    #[arg(long, value_name = "SHARE", default_value_t = 0.25, value_parser = share)]
-    pub base_rate: f64,
-
-    /// Standard deviation of the true logits
-    #[arg(long, value_name = "SD", default_value_t = 1.5, value_parser = deviation)]
-    pub spread: f64,
-
-    /// Standard deviation of what is added to the true logits to make predictions
-    #[arg(long, value_name = "SD", default_value_t = 0.0, value_parser = deviation)]
-    pub noise: f64,
-
-    /// Type of the predictions (bf16 in .safetensors alone)
-    #[arg(long, value_name = "TYPE", value_enum, default_value = "f32")]
-    pub dtype: FloatType,
-
-    /// Type of the labels
-    #[arg(long, value_name = "TYPE", value_enum, default_value = "u8")]
-    pub target_dtype: LabelType,
-}
-
-/// Where to run.
-#[derive(Debug, ArgGroup)]
-pub struct DeviceArgs {
-    /// auto, cpu, gpu, an index from `logloss devices`, or part of an adapter's name (which may be a software
-    /// adapter: llvmpipe); several, as in cpu,0,1, share the work. With auto, `eval` looks for no GPU where there are at
-    /// most 2^24 values (64 MiB of text): a CPU is about done by then
-    #[arg(
-        long, value_name = "DEVICE,…", default_value = "auto", value_delimiter = ',', value_parser = device,
-        help_heading = DEVICE
-    )]
-    pub device: Vec<Device>,
-
-    /// What each of several devices takes: 1,3 is a quarter and three quarters; by default what their speed says, which
-    /// is measured at the start. Other shares give other last bits
-    #[arg(
-        long, value_name = "A,B,…", value_delimiter = ',', value_parser = share_of_work, allow_hyphen_values = true,
-        help_heading = DEVICE
-    )]
-    pub shares: Option<Vec<f64>>,
-
-    /// Threads that evaluate on the CPU and decode Parquet; by default one for each core
-    #[arg(long, value_name = "N", value_parser = threads, help_heading = DEVICE)]
-    pub threads: Option<NonZeroUsize>,
-}
-
-impl DeviceArgs {
-    /// Runs a command on the threads asked for, if a number was named: on one of them, so that they are all there are.
-    pub fn on_threads<R: Send>(&self, command: impl FnOnce() -> anyhow::Result<R> + Send) -> anyhow::Result<R> {
-        let Some(threads) = self.threads else { return command() };
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
-        pool.build_global().with_context(|| format!("{threads} threads could not be started"))?;
-        rayon::scope(|_| command())
-    }
-
-    /// Whether it is left open where to run.
-    pub fn is_auto(&self) -> bool {
-        self.shares.is_none() && matches!(self.device.as_slice(), [Device::Auto])
-    }
-
-    /// The engine asked for.
-    pub fn engine(&self) -> anyhow::Result<Engine> {
-        if let Some(shares) = self.shares.as_ref().filter(|shares| shares.len() != self.device.len()) {
-            return Err(usage(
-                format_args!("--shares has {} for {} devices", shares.len(), self.device.len()),
-                "name as many shares as devices, as in `--device cpu,0 --shares 1,3`",
-            ));
-        }
-        if let [device] = self.device.as_slice() {
-            return self.open(device);
-        }
-        let engines = self.device.iter().map(|device| self.open(device)).collect::<anyhow::Result<Vec<_>>>()?;
-        Ok(match &self.shares {
-            Some(shares) => Engine::multi_with_shares(engines.into_iter().zip(shares.iter().copied()))?,
-            None => Engine::multi(engines)?,
-        })
-    }
-
-    fn open(&self, device: &Device) -> anyhow::Result<Engine> {
-        Engine::new_blocking(EngineOptions::new(device.clone())).map_err(|error| match error {
-            Error::NoGpu { .. } | Error::NoSuchDevice { .. } => {
-                fault(error, "`logloss devices` lists what there is; `--device cpu` always works")
-            }
-            error => error.into(),
-        })
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum From {
-    /// Any real number, the log of the odds
-    #[default]
-    Logits,
-    /// In [0, 1]
-    Probabilities,
-}
-
-impl From {
-    pub fn form(self) -> Form {
-        match self {
-            From::Logits => Form::Logits,
-            From::Probabilities => Form::Probabilities,
-        }
-    }
-}
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Reduce {
@@ -474,59 +277,6 @@ impl NonFinite {
     }
 }
 
-/// Types that predictions are written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FloatType {
-    F16,
-    Bf16,
-    F32,
-    F64,
-}
-
-/// Types that labels are written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LabelType {
-    Bool,
-    U8,
-    I32,
-    I64,
-    F32,
-    F64,
-}
-
-/// A part of the work, in proportion to others.
-fn share_of_work(word: &str) -> Result<f64, String> {
-    let share = word.trim().parse().ok().filter(|share| *share > 0.0 && *share < f64::INFINITY);
-    share.ok_or_else(|| "say a number above 0".into())
-}
-
-/// The device that a word names.
-fn device(word: &str) -> Result<Device, String> {
-    let word = word.trim();
-    Ok(match word {
-        "" => return Err("say auto, cpu, gpu, an index or a part of a name".into()),
-        "auto" => Device::Auto,
-        "cpu" => Device::Cpu,
-        "gpu" => Device::Gpu,
-        word => word.parse().map_or_else(|_| Device::Name(word.into()), Device::Index),
-    })
-}
-
-/// A number of values, which may be written as 1e9 or 1_000_000.
-fn count(word: &str) -> Result<u64, String> {
-    let digits = word.replace('_', "");
-    let exact = digits.parse::<u64>().ok();
-    let rounded = || {
-        let value = digits.parse::<f64>().ok()?;
-        (value >= 0.0 && value.fract() == 0.0 && value < 2f64.powi(53)).then_some(value as u64)
-    };
-    exact.or_else(rounded).ok_or_else(|| "say a whole number, such as 1000000 or 1e6".into())
-}
-
-fn threads(word: &str) -> Result<NonZeroUsize, String> {
-    number(word, |_| true, "a whole number that is at least 1")
-}
-
 fn finite(word: &str) -> Result<f32, String> {
     number(word, |value: f32| value.is_finite(), "a finite number")
 }
@@ -564,39 +314,9 @@ fn ignore_label(word: &str) -> Result<IgnoreLabel, String> {
     label.map(IgnoreLabel::Integer).ok_or_else(|| "say an integer, or nan".to_owned())
 }
 
-fn share(word: &str) -> Result<f64, String> {
-    number(word, |value: f64| value > 0.0 && value < 1.0, "a number between 0 and 1")
-}
-
-fn deviation(word: &str) -> Result<f64, String> {
-    number(word, |value: f64| (0.0..=1000.0).contains(&value), "a number from 0 to 1000")
-}
-
-/// A number that fits; `what` says which do.
-pub fn number<T: std::str::FromStr + Copy>(word: &str, fits: impl Fn(T) -> bool, what: &str) -> Result<T, String> {
-    word.parse().ok().filter(|value| fits(*value)).ok_or_else(|| format!("say {what}"))
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
-
-    #[test]
-    fn command_line_is_well_formed() {
-        Args::command().debug_assert();
-    }
-
-    #[test]
-    fn counts() {
-        assert_eq!(count("1_000"), Ok(1000));
-        assert_eq!(count("1e9"), Ok(1_000_000_000));
-        assert_eq!(count("18446744073709551615"), Ok(u64::MAX));
-        for wrong in ["", "-1", "1.5", "1e300", "many", "NaN"] {
-            assert!(count(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn labels_to_ignore() {
@@ -615,13 +335,5 @@ mod tests {
         for wrong in ["", "1", "1,2,3", "1,-2", "nan,1", "inf,1"] {
             assert!(label_weight(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn devices() {
-        assert_eq!(device("auto"), Ok(Device::Auto));
-        assert_eq!(device("2"), Ok(Device::Index(2)));
-        assert_eq!(device("llvm"), Ok(Device::Name("llvm".into())));
-        assert!(device(" ").is_err());
     }
 }

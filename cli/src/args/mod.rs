@@ -1,0 +1,100 @@
+//! The command line, as clap reads it and `--help` shows it.
+
+mod device;
+mod eval;
+mod generate;
+
+use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
+pub use device::DeviceArgs;
+pub use eval::{EvalArgs, IgnoreLabel, LabelWeight, Reduce, System};
+pub use generate::{FloatType, GenerateArgs, LabelType};
+use logloss::Form;
+
+/// Binary cross-entropy over very large batches: loss, gradient and hessian in one pass, on any GPU and on the CPU.
+#[derive(Debug, Parser)]
+#[command(name = "logloss", version, after_help = EXAMPLES)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  logloss eval logits.npy labels.npy
+  logloss eval flights.parquet --pred logit --target delayed --json
+  logloss devices
+  logloss selftest --device llvmpipe
+  logloss generate 1e8 --out logits.npy --targets-out labels.npy
+
+Exit status: 0; 1 for a failure or a broken contract; 2 for a command line that makes no sense; 130 after Ctrl-C.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Eval(Box<EvalArgs>),
+    Bench(crate::bench::Args),
+    Devices(DevicesArgs),
+    Selftest(SelftestArgs),
+    Generate(GenerateArgs),
+}
+
+/// List the devices there are, and which one `auto` takes
+#[derive(Debug, ArgGroup)]
+pub struct DevicesArgs {
+    /// Measure what data in host memory costs on each of them (some seconds), and from how many values on an adapter is
+    /// faster than the CPU
+    #[arg(long)]
+    pub measure: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Check a device against the accuracy contract
+///
+/// Compares it with an oracle over a fixed sweep of inputs and shows the worst error of every output beside its
+/// ceiling. Exit status 1 if a ceiling is broken.
+#[derive(Debug, ArgGroup)]
+pub struct SelftestArgs {
+    #[command(flatten)]
+    pub device: DeviceArgs,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum From {
+    /// Any real number, the log of the odds
+    #[default]
+    Logits,
+    /// In [0, 1]
+    Probabilities,
+}
+
+impl From {
+    pub fn form(self) -> Form {
+        match self {
+            From::Logits => Form::Logits,
+            From::Probabilities => Form::Probabilities,
+        }
+    }
+}
+
+/// A number that fits; `what` says which do.
+pub fn number<T: std::str::FromStr + Copy>(word: &str, fits: impl Fn(T) -> bool, what: &str) -> Result<T, String> {
+    word.parse().ok().filter(|value| fits(*value)).ok_or_else(|| format!("say {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+}

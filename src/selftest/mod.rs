@@ -1,0 +1,286 @@
+//! Whether a device keeps the contract: a fixed sweep through the engine's own door, held against the oracle.
+
+mod report;
+mod values;
+
+use half::{bf16, f16};
+use report::{INVALID, LIMITS, NAMES, Report, Results, SAME_BITS, name};
+use values::{Random, cross, every, sum, wide};
+
+use crate::{
+    Batch, DeviceInfo, Engine, Error, Floats, Focal, Form, Objective, Outputs, Reduction, Result, Targets,
+    contract::{self, Class, Kind},
+    oracle::Element,
+};
+
+/// What a self-test found.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SelfTest {
+    /// The device tested.
+    pub device: DeviceInfo,
+    /// Each promise, and how far the device stays within it: the rows of the [contract](crate::contract::TABLE)
+    /// for this class of device, then what must hold exactly.
+    pub rows: Vec<SelfTestRow>,
+}
+
+/// One promise, and the worst that was found.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SelfTestRow {
+    /// What was promised.
+    pub name: String,
+    /// What `ceiling` and `worst` count.
+    pub unit: &'static str,
+    /// The largest error allowed.
+    pub ceiling: f64,
+    /// The largest error found; infinite where a result was NaN or infinite without cause.
+    pub worst: f64,
+    /// Where it was found.
+    pub at: String,
+    /// How many results were judged.
+    pub count: u64,
+    /// Whether the promise was kept: something was judged, and nothing was worse than the ceiling.
+    pub holds: bool,
+}
+
+impl SelfTest {
+    /// Whether every promise was kept.
+    pub fn passed(&self) -> bool {
+        !self.rows.is_empty() && self.rows.iter().all(|row| row.holds)
+    }
+}
+
+impl Engine {
+    /// Compares this engine's device with the [oracle](crate::oracle) over a fixed sweep of some two million
+    /// elements (every exponent of f32 and every value of f16 and bf16 as logits and as probabilities, hard and
+    /// soft targets in every type, the ends of each range), and reports the worst of each row of the
+    /// [contract](crate::contract). Takes about a second, on a software adapter too. Of an engine that chooses between
+    /// devices ([`Device::Auto`](crate::Device::Auto)) it tests the GPU.
+    ///
+    /// That the contract is broken is no error: see [`SelfTest::passed`].
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device failed.
+    pub async fn selftest_async(&self) -> Result<SelfTest> {
+        let engine = self.resident();
+        let device = engine.device();
+        let mut report = Report::new(Class::of(&device));
+        hard(engine, &mut report).await?;
+        soft(engine, &mut report).await?;
+        weighted(engine, &mut report).await?;
+        focal(engine, &mut report).await?;
+        limits(engine, &mut report).await?;
+        sums(engine, &mut report).await?;
+        invalid(engine, &mut report).await?;
+        Ok(SelfTest { device, rows: report.finish() })
+    }
+
+    /// [`Engine::selftest_async`], blocking.
+    ///
+    /// # Errors
+    /// As [`Engine::selftest_async`].
+    pub fn selftest(&self) -> Result<SelfTest> {
+        pollster::block_on(self.selftest_async())
+    }
+}
+
+/// Hard targets with predictions of every type: everything is judged, and what has the same values must have the
+/// same bits.
+async fn hard(engine: &Engine, report: &mut Report) -> Result<()> {
+    for form in [Form::Logits, Form::Probabilities] {
+        let (predictions, labels) = cross(&wide(form, 160, 1 << 16), &[0u8, 1]);
+        let zs: Vec<f32> = labels.iter().map(|&z| z.into()).collect();
+        let bools: Vec<bool> = labels.iter().map(|&z| z == 1).collect();
+        let bits: Vec<u8> = labels.chunks(8).map(|c| c.iter().rev().fold(0, |byte, z| byte << 1 | z)).collect();
+        let wanted = evaluate(engine, form, Floats::F32(&predictions), Targets::F32(&zs)).await?;
+        report.judge(form, Floats::F32(&predictions), Targets::F32(&zs), &wanted);
+        for (targets, what) in [
+            (Targets::U8(&labels), "targets as u8"),
+            (Targets::Bool(&bools), "targets as bool"),
+            (Targets::Bits(&bits), "targets as bits"),
+        ] {
+            let got = evaluate(engine, form, Floats::F32(&predictions), targets).await?;
+            report.same_bits(&got, &wanted, what);
+        }
+        // Two vectors of every value there is.
+        let halves = every(form, f16::from_bits, f16::to_f64);
+        let brains = every(form, bf16::from_bits, bf16::to_f64);
+        let (halves, half_labels) = cross(&halves, &[0u8, 1]);
+        let (brains, brain_labels) = cross(&brains, &[0u8, 1]);
+        let widened: [Vec<f32>; 2] =
+            [halves.iter().map(|x| x.to_f32()).collect(), brains.iter().map(|x| x.to_f32()).collect()];
+        for (narrow, widened, labels, what) in [
+            (Floats::F16(&halves), &widened[0], &half_labels, "predictions as f16"),
+            (Floats::Bf16(&brains), &widened[1], &brain_labels, "predictions as bf16"),
+        ] {
+            let got = evaluate(engine, form, narrow, Targets::U8(labels)).await?;
+            report.judge(form, narrow, Targets::U8(labels), &got);
+            let wanted = evaluate(engine, form, Floats::F32(widened), Targets::U8(labels)).await?;
+            report.same_bits(&got, &wanted, what);
+        }
+    }
+    Ok(())
+}
+
+/// Soft targets, near to 0 and to 1 too.
+async fn soft(engine: &Engine, report: &mut Report) -> Result<()> {
+    let small = (1..=24).chain([30, 40, 60, 90, 120, 126, 127, 140, 149]).map(|k| 0.5f32.powi(k));
+    let targets: Vec<f32> = small.chain((2..=24).map(|k| 1.0 - 0.5f32.powi(k))).chain([0.1, 0.3, 0.7, 0.9]).collect();
+    for form in [Form::Logits, Form::Probabilities] {
+        let (predictions, targets) = cross(&wide(form, 12, 1 << 13), &targets);
+        let (predictions, targets) = (Floats::F32(&predictions), Targets::F32(&targets));
+        let got = evaluate(engine, form, predictions, targets).await?;
+        report.judge(form, predictions, targets, &got);
+    }
+    Ok(())
+}
+
+/// Weights, pos_weight, label weights and smoothing, all at once.
+async fn weighted(engine: &Engine, report: &mut Report) -> Result<()> {
+    let objective = Objective::default().with_pos_weight([3.7])?.with_label_weights(0.3, 2.7)?;
+    let smoothed = objective.clone().with_label_smoothing(0.1)?;
+    family(engine, report, Kind::Weighted, &[objective, smoothed]).await
+}
+
+/// A focal factor that sharpens, and one that does not, with balance and without.
+async fn focal(engine: &Engine, report: &mut Report) -> Result<()> {
+    let plain = Objective::default();
+    let sharp = plain.clone().with_focal(Focal::new(2.0)?.with_alpha(0.25)?);
+    let blunt = plain.with_focal(Focal::new(0.5)?).with_pos_weight([3.7])?;
+    family(engine, report, Kind::Focal, &[sharp, blunt]).await
+}
+
+/// What the family makes of targets of all kinds, each element with a weight of its own.
+async fn family(engine: &Engine, report: &mut Report, kind: Kind, objectives: &[Objective]) -> Result<()> {
+    let mut random = Random(20_261_123);
+    for form in [Form::Logits, Form::Probabilities] {
+        let (predictions, targets) = cross(&wide(form, 6, 1 << 12), &[0.0, 1.0, 0.3, 0.5f32.powi(20)]);
+        let weights: Vec<f32> = predictions.iter().map(|_| (0.25 + 3.0 * random.uniform()) as f32).collect();
+        for objective in objectives {
+            let batch = Batch::new(form, &predictions, &targets)?.with_weights(&weights)?;
+            let objective = objective.clone().with_reduction(Reduction::None);
+            let evaluation = engine.evaluate_async(&batch, &objective, Outputs::all()).await?;
+            let got = [evaluation.loss, evaluation.gradient, evaluation.hessian].map(Option::unwrap_or_default);
+            let elements = elements(&batch, &objective);
+            report.judge_elements(form, "f32", &elements, &[kind], &got);
+        }
+    }
+    Ok(())
+}
+
+/// The elements of a batch with weights of its own and an objective without classes.
+fn elements(batch: &Batch<'_>, objective: &Objective) -> Vec<Element> {
+    (0..batch.len())
+        .map(|i| Element {
+            weight: batch.weight(i),
+            pos_weight: objective.pos_weight().map_or(1.0, |weights| weights[0].into()),
+            label_weights: objective.label_weights().unwrap_or([1.0; 2]).map(f64::from),
+            smoothing: objective.label_smoothing().into(),
+            focal: objective.focal(),
+            ..Element::new(batch.form(), batch.predictions().get(i), batch.targets().get(i))
+        })
+        .collect()
+}
+
+/// The ends of the range with hard targets, where every result is known exactly.
+async fn limits(engine: &Engine, report: &mut Report) -> Result<()> {
+    for (form, ends) in
+        [(Form::Logits, [f32::NEG_INFINITY, f32::INFINITY, f32::INFINITY]), (Form::Probabilities, [0.0, 1.0, -0.0])]
+    {
+        let (predictions, labels) = cross(&ends, &[0u8, 1]);
+        let got = evaluate(engine, form, Floats::F32(&predictions), Targets::U8(&labels)).await?;
+        for (i, (&prediction, &label)) in predictions.iter().zip(&labels).enumerate() {
+            let truth = Element::new(form, prediction.into(), label.into()).truth();
+            let wanted = [truth.loss(), truth.gradient(), truth.hessian()];
+            for ((name, got), wanted) in NAMES.into_iter().zip(&got).zip(wanted) {
+                let got = got[i];
+                report.exact(LIMITS, f64::from(got) == wanted, || {
+                    format!("{name} is {got}, not {wanted}, at prediction {prediction}, target {label}")
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sums over random values, of lengths on both sides of a block's and of a few blocks'.
+async fn sums(engine: &Engine, report: &mut Report) -> Result<()> {
+    let mut random = Random(20_261_122);
+    for form in [Form::Logits, Form::Probabilities] {
+        for kind in [Kind::Hard, Kind::Soft, Kind::Weighted, Kind::Focal] {
+            let objective = match kind {
+                Kind::Weighted => Objective::sum().with_label_smoothing(0.1)?,
+                Kind::Focal => Objective::sum().with_focal(Focal::new(2.0)?),
+                _ => Objective::sum(),
+            };
+            for length in [100, 2047, 2048, 2049, 10_000, 65_537, 300_000] {
+                let predictions: Vec<f32> = (0..length)
+                    .map(|_| match form {
+                        Form::Logits => (random.normal() * 3.0) as f32,
+                        Form::Probabilities => (1.0 / (1.0 + (-3.0 * random.normal()).exp())) as f32,
+                    })
+                    .collect();
+                let targets: Vec<f32> = (0..length)
+                    .map(|_| match kind {
+                        Kind::Hard => random.uniform().round() as f32,
+                        _ => random.uniform() as f32,
+                    })
+                    .collect();
+                let weights: Vec<f32> = (0..length).map(|_| random.uniform() as f32).collect();
+                let mut batch = Batch::new(form, &predictions, &targets)?;
+                if kind == Kind::Weighted {
+                    batch = batch.with_weights(&weights)?;
+                }
+                let got = engine.evaluate_async(&batch, &objective, Outputs::none()).await?;
+                let truth = sum(elements(&batch, &objective).iter().map(|element| element.truth().loss()));
+                report.sum(form, kind, contract::relative(got.sum, truth, length), length);
+                let all = engine.evaluate_async(&batch, &objective, Outputs::all()).await?;
+                report.exact(SAME_BITS, all.sum.to_bits() == got.sum.to_bits(), || {
+                    format!("the sum over {length} {} is {} with outputs, {} without", name(form), all.sum, got.sum)
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Values that must be refused, wherever they lie and whatever else is invalid behind them.
+async fn invalid(engine: &Engine, report: &mut Report) -> Result<()> {
+    const LENGTH: usize = 5000;
+    const NANS: [u32; 4] = [0x7fc0_0000, 0xffc0_0000, 0x7f80_0001, 0xffff_ffff];
+    let nans = NANS.map(f32::from_bits);
+    let outside = [-1e-45, -0.5, 1.0 + f32::EPSILON, 2.0, f32::INFINITY, f32::NEG_INFINITY];
+    let bad = |form| [&nans[..], if form == Form::Probabilities { &outside[..] } else { &[] }].concat();
+    for form in [Form::Logits, Form::Probabilities] {
+        for (in_targets, values) in [(false, bad(form)), (true, bad(Form::Probabilities))] {
+            for value in values {
+                for index in [0, 2047, 2048, 3333, LENGTH - 1] {
+                    let mut arrays = [vec![0.25f32; LENGTH], vec![1.0f32; LENGTH]];
+                    arrays[usize::from(in_targets)][index] = value;
+                    arrays[0][index.max(LENGTH - 10)..].fill(value);
+                    let batch = Batch::new(form, &arrays[0], &arrays[1])?;
+                    let result = engine.evaluate_async(&batch, &Objective::sum(), Outputs::none()).await;
+                    let found = match &result {
+                        Err(Error::InvalidValue { index: found, .. }) => *found == index as u64,
+                        Err(_) => return result.map(|_| ()),
+                        Ok(_) => false,
+                    };
+                    report.exact(INVALID, found, || {
+                        let array = if in_targets { "target" } else { name(form) };
+                        format!("{array} {value} ({:#010x}) at index {index}: {result:?}", value.to_bits())
+                    });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn evaluate(engine: &Engine, form: Form, predictions: Floats<'_>, targets: Targets<'_>) -> Result<Results> {
+    let batch = Batch::new(form, predictions, targets)?;
+    let objective = Objective::default().with_reduction(Reduction::None);
+    let evaluation = engine.evaluate_async(&batch, &objective, Outputs::all()).await?;
+    // An output that is missing has the wrong length, which the report judges.
+    Ok([evaluation.loss, evaluation.gradient, evaluation.hessian].map(Option::unwrap_or_default))
+}

@@ -1,0 +1,121 @@
+//! The values of the sweep.
+
+use crate::Form;
+
+/// Every pair of a prediction and a target.
+pub fn cross<P: Copy, T: Copy>(predictions: &[P], targets: &[T]) -> (Vec<P>, Vec<T>) {
+    predictions.iter().flat_map(|&p| targets.iter().map(move |&t| (p, t))).unzip()
+}
+
+/// Every valid prediction of a 16-bit type.
+pub fn every<P: Copy>(form: Form, from_bits: fn(u16) -> P, to_f64: fn(P) -> f64) -> Vec<P> {
+    (0..=u16::MAX).map(from_bits).filter(|&p| valid(form, to_f64(p))).collect()
+}
+
+fn valid(form: Form, prediction: f64) -> bool {
+    match form {
+        Form::Logits => !prediction.is_nan(),
+        Form::Probabilities => (0.0..=1.0).contains(&prediction),
+    }
+}
+
+/// f32 predictions: every exponent with this many mantissas and both signs, this many values evenly over the
+/// range where results are neither 0 nor certain, and what is special. Those that are not valid are left out.
+pub fn wide(form: Form, mantissas: u32, linear: u32) -> Vec<f32> {
+    let mut values = Vec::new();
+    for exponent in 0..=0xff {
+        // An odd step, so that the low bits vary; the first and the last one always.
+        let step = ((1 << 23) / mantissas) | 1;
+        let fractions = (0..mantissas).map(|i| i * step % (1 << 23)).chain([1, (1 << 23) - 1]);
+        values.extend(fractions.map(|fraction| f32::from_bits(exponent << 23 | fraction)));
+    }
+    match form {
+        Form::Logits => {
+            values.extend((0..=linear).map(|i| (110.0 * f64::from(i) / f64::from(linear)) as f32));
+            // Where an argument reduction changes over, and its neighbours.
+            let ln2 = std::f64::consts::LN_2;
+            values.extend((0..320).flat_map(|n| around((f64::from(n) * 0.5 * ln2) as f32)));
+            values.extend([f32::INFINITY, f32::MAX, f32::MIN_POSITIVE]);
+            let negated: Vec<f32> = values.iter().map(|&x| -x).collect();
+            values.extend(negated);
+        }
+        Form::Probabilities => {
+            values.extend((0..=linear).map(|i| (f64::from(i) / f64::from(linear)) as f32));
+            values.extend((0..=4096).map(|i| f32::from_bits(1f32.to_bits() - i)));
+            values.extend((1..=24).flat_map(|k| around(1.0 - 0.5f32.powi(k))));
+            values.extend((1..=148).flat_map(|k| around(0.5f32.powi(k))));
+            values.push(-0.0);
+        }
+    }
+    values.retain(|&p| valid(form, p.into()));
+    values
+}
+
+/// A value and the four nearest to it on each side, as far as they are of the same sign.
+fn around(value: f32) -> impl Iterator<Item = f32> {
+    let bits = value.to_bits();
+    (bits.saturating_sub(4)..=bits + 4).map(f32::from_bits)
+}
+
+/// The sum of values that are not negative, to nearly twice the digits of f64 (Neumaier, "Rundungsfehleranalyse
+/// einiger Verfahren zur Summation endlicher Summen", 1974).
+pub fn sum(values: impl Iterator<Item = f64>) -> f64 {
+    let (mut high, mut low) = (0.0f64, 0.0f64);
+    for value in values {
+        let total = high + value;
+        low += if high >= value { high - total + value } else { value - total + high };
+        high = total;
+    }
+    // Past infinity the rest is NaN.
+    if high.is_finite() { high + low } else { high }
+}
+
+/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): the same sweep
+/// everywhere, with no dependency.
+pub struct Random(pub u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in (0, 1).
+    pub fn uniform(&mut self) -> f64 {
+        ((self.next() >> 11) as f64 + 0.5) * 2f64.powi(-53)
+    }
+
+    /// Close enough to standard normal (Irwin–Hall).
+    pub fn normal(&mut self) -> f64 {
+        (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use half::{bf16, f16};
+
+    use super::*;
+
+    #[test]
+    fn sums_to_twice_the_digits() {
+        assert_eq!(sum([1.0, 1e-20, 1e20, 1e-20].into_iter()), 1e20 + 1.0);
+        assert_eq!(sum((0..1000).map(|_| 0.1)), 100.0);
+        assert_eq!(sum([f64::INFINITY, 1.0].into_iter()), f64::INFINITY);
+    }
+
+    #[test]
+    fn the_sweep_reaches_every_exponent() {
+        for form in [Form::Logits, Form::Probabilities] {
+            let values = wide(form, 160, 1 << 10);
+            let of = |exponent: u32| values.iter().filter(|v| v.to_bits() >> 23 & 0xff == exponent).count();
+            let last = if form == Form::Logits { 254 } else { 126 };
+            assert!((0..=last).all(|exponent| of(exponent) >= 160), "{form:?}");
+        }
+        assert_eq!(every(Form::Logits, f16::from_bits, f16::to_f64).len(), 65536 - 2 * 1023);
+        assert_eq!(every(Form::Logits, bf16::from_bits, bf16::to_f64).len(), 65536 - 2 * 127);
+    }
+}
