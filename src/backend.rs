@@ -1,6 +1,8 @@
 //! What evaluates a part of a batch that lies in host memory: one device, or several.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
+
+use web_time::Instant;
 
 use crate::{
     Batch, Costs, DeviceInfo, Engine, Partials, Phases, Result,
@@ -113,7 +115,7 @@ impl Backend {
     ) -> Result<Done> {
         match self {
             Backend::One(processor) => processor.evaluate(part, job, first, outputs, rows).await,
-            Backend::Multi(multi) => multi.evaluate(part, job, first, outputs, rows),
+            Backend::Multi(multi) => multi.evaluate(part, job, first, outputs, rows).await,
             // Its share of what several evaluate: a stream of its own took one of the two when it was opened.
             Backend::Auto(auto) => {
                 let engine = auto.cheaper(part.len() as u64, true);

@@ -1,6 +1,6 @@
 //! What an evaluation of host memory costs on a device, and from which size on another one is cheaper.
 
-use std::time::Instant;
+use web_time::Instant;
 
 use crate::{Batch, Engine, Objective, Outputs, Result};
 

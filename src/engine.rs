@@ -6,8 +6,9 @@ use std::{
     pin::pin,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Instant,
 };
+
+use web_time::Instant;
 
 use crate::{
     Batch, BufferRegion, Compat, DeviceBatch, DeviceInfo, DeviceOutputs, Devices, Error, Evaluation, FloatsMut,

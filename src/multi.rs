@@ -1,12 +1,14 @@
 //! Several engines as one: each takes its share of a batch, all at the same time.
 
+#[cfg(not(target_family = "wasm"))]
 use std::{panic, thread};
 
+#[cfg(not(target_family = "wasm"))]
+use crate::engine::block_on;
 use crate::{
     Batch, Cost, Costs, DeviceInfo, DeviceKind, Engine, Error, Result,
     backend::{Backend, Done, Job},
     cpu::Cpu,
-    engine::block_on,
     outputs::{Views, split_off},
 };
 
@@ -97,7 +99,7 @@ impl Multi {
     }
 
     /// As [`Backend::evaluate`]. Waits for all of them, also where one has failed.
-    pub fn evaluate(
+    pub async fn evaluate(
         &self,
         part: &Batch<'_>,
         job: &Job,
@@ -108,36 +110,69 @@ impl Multi {
         // Those with a gradient, whatever is wanted: outputs change nothing in a sum.
         let costs: Vec<_> = self.parts.iter().map(|(_, costs)| costs.gradient).collect();
         let mut at = 0;
-        let mut runs = Vec::new();
+        let mut pieces = Vec::new();
         for ((engine, _), len) in self.parts.iter().zip(cut(&costs, part.len(), job.unit as usize)) {
             let (part, outputs) = (part.part(at..at + len), outputs.split_off(len));
             let (rows, first) = (split_off(&mut rows, len / part.classes()), first + at as u64);
             at += len;
             if len > 0 {
-                runs.push(move || {
-                    block_on(engine.backend.evaluate(&part, job, first, outputs, rows)).map_err(|error| match error {
-                        Error::Device(message) => Error::Device(format!("{}: {message}", engine.device().name)),
-                        error => error,
-                    })
-                });
+                pieces.push(Piece { engine, part, first, outputs, rows });
             }
         }
-        let mut done = Done::default();
-        let last = runs.pop();
-        thread::scope(|scope| {
-            let spawn = |run| thread::Builder::new().name("logloss part".into()).spawn_scoped(scope, run);
-            let others: Vec<_> = runs.into_iter().map(spawn).collect();
-            let last = last.map(|run| run());
-            for other in others {
-                let other = other.map_err(|error| Error::Threads(error.to_string()))?;
-                done.merge(&other.join().unwrap_or_else(|payload| panic::resume_unwind(payload))?);
-            }
-            if let Some(last) = last {
-                done.merge(&last?);
-            }
-            Ok(done)
+        evaluate_all(pieces, job).await
+    }
+}
+
+/// What one of the devices takes of a part.
+struct Piece<'a> {
+    engine: &'a Engine,
+    part: Batch<'a>,
+    first: u64,
+    outputs: Views<'a>,
+    rows: Option<&'a mut [f64]>,
+}
+
+impl Piece<'_> {
+    async fn evaluate(self, job: &Job) -> Result<Done> {
+        let Self { engine, part, first, outputs, rows } = self;
+        Box::pin(engine.backend.evaluate(&part, job, first, outputs, rows)).await.map_err(|error| match error {
+            Error::Device(message) => Error::Device(format!("{}: {message}", engine.device().name)),
+            error => error,
         })
     }
+}
+
+/// All at the same time: the last one here, the others on threads of their own.
+#[cfg(not(target_family = "wasm"))]
+async fn evaluate_all(mut pieces: Vec<Piece<'_>>, job: &Job) -> Result<Done> {
+    let mut done = Done::default();
+    let last = pieces.pop();
+    thread::scope(|scope| {
+        let spawn = |piece| {
+            let evaluate = move || block_on(Piece::evaluate(piece, job));
+            thread::Builder::new().name("logloss part".into()).spawn_scoped(scope, evaluate)
+        };
+        let others: Vec<_> = pieces.into_iter().map(spawn).collect();
+        let last = last.map(|piece| block_on(piece.evaluate(job)));
+        for other in others {
+            let other = other.map_err(|error| Error::Threads(error.to_string()))?;
+            done.merge(&other.join().unwrap_or_else(|payload| panic::resume_unwind(payload))?);
+        }
+        if let Some(last) = last {
+            done.merge(&last?);
+        }
+        Ok(done)
+    })
+}
+
+/// One after another: in a browser nothing waits on a thread, and devices belong to the one they were made on.
+#[cfg(target_family = "wasm")]
+async fn evaluate_all(pieces: Vec<Piece<'_>>, job: &Job) -> Result<Done> {
+    let mut done = Done::default();
+    for piece in pieces {
+        done.merge(&piece.evaluate(job).await?);
+    }
+    Ok(done)
 }
 
 /// How many of `len` values each device takes, so that all are done at the same time: multiples of `unit`, but for the

@@ -8,8 +8,10 @@ use std::{
     hint::spin_loop,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use web_time::Instant;
 
 /// How long the thread that asked spins before it sleeps until the others have left: about what being woken takes.
 const PATIENCE: Duration = Duration::from_micros(50);

@@ -1,11 +1,9 @@
 //! Batches in host memory: chunks stream through a ring of slots, so that copying in, computing and copying out
 //! overlap. Where the device shares the host's memory it computes on the memory that is mapped.
 
-use std::{
-    collections::VecDeque,
-    sync::PoisonError,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, sync::PoisonError, time::Duration};
+
+use web_time::Instant;
 
 use crate::{
     Batch, ClassPartials, ExactSum, Partials, Phases, Result, WeightShape,

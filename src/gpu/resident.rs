@@ -1,6 +1,8 @@
 //! Batches that live on the device: uploaded once or a caller's own, evaluated as often as one likes.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
+
+use web_time::Instant;
 
 use crate::{
     Array, Batch, ClassPartials, Error, Evaluation, FloatsMut, Form, Invalid, Objective, Partials, Phases, Reduction,
