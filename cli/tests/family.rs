@@ -8,7 +8,7 @@ use std::{fmt::Write, fs::File, path::Path, sync::Arc};
 
 use logloss::half::{bf16, f16};
 use parquet::{
-    data_type::{DoubleType, FloatType, Int64Type},
+    data_type::{DoubleType, FixedLenByteArray, FixedLenByteArrayType, FloatType, Int64Type},
     file::{properties::WriterProperties, writer::SerializedFileWriter},
     schema::parser::parse_message_type,
 };
@@ -302,7 +302,7 @@ fn ignored_labels_of_every_type() {
         let seen = with_gradient(&folder, &format!("logits.npy y.npy --ignore-label {label} {options}"));
         assert_eq!(seen, expected, "{label} {descr}");
     }
-    for (label, text) in [("-1", "-1"), ("nan", "NaN"), ("255", "255.0")] {
+    for (label, text) in [("-1", "-1"), ("nan", "NaN"), ("nan", ""), ("255", "255.0")] {
         let rows = logits.iter().zip(labels).fold("x,y\n".to_owned(), |rows, (x, z)| match z {
             -1 => format!("{rows}{x},{text}\n"),
             z => format!("{rows}{x},{z}\n"),
@@ -315,6 +315,74 @@ fn ignored_labels_of_every_type() {
     folder.pair(&LOGITS, &LABELS);
     let plain = folder.eval("logits.npy labels.npy");
     assert_eq!(result(&folder.eval("logits.npy labels.npy --ignore-label -100")), result(&plain));
+}
+
+/// As pandas writes labels that are NaN: Parquet files hold nothing in their place, which NaN leaves out.
+#[test]
+fn missing_labels_in_parquet() {
+    // Several slices of a group, one that is all missing, and ends of both kinds.
+    const LEN: usize = 70_001;
+    const GROUP: usize = 50_000;
+    let there = |i: usize| !(i % 7 == 3 || (16_000..34_000).contains(&i) || i == 0 || i == LEN - 1);
+    let logits: Vec<f32> = (0..LEN).map(|i| (i % 1009) as f32 / 100.0 - 5.0).collect();
+    let label = |i: usize| u8::from(i.is_multiple_of(3));
+    let nan: Vec<f32> = (0..LEN).map(|i| if there(i) { label(i).into() } else { f32::NAN }).collect();
+    let folder = Folder::new();
+    folder.pair(&logits, &[]).npy("nan.npy", "'<f4'", &format!("({LEN},)"), le(&nan, f32::to_le_bytes));
+
+    let half = "optional fixed_len_byte_array(2) h (FLOAT16);";
+    let types =
+        format!("message m {{ required float x; optional float f; optional double d; {half} optional int64 i; }}");
+    let schema = Arc::new(parse_message_type(&types).unwrap());
+    let mut writer =
+        SerializedFileWriter::new(File::create(folder.path("t.parquet")).unwrap(), schema, Arc::default()).unwrap();
+    for start in (0..LEN).step_by(GROUP) {
+        let rows = start..LEN.min(start + GROUP);
+        let levels: Vec<i16> = rows.clone().map(|i| there(i).into()).collect();
+        let labels: Vec<u8> = rows.clone().filter(|&i| there(i)).map(label).collect();
+        let mut group = writer.next_row_group().unwrap();
+        for at in 0..5 {
+            let mut column = group.next_column().unwrap().unwrap();
+            let levels = Some(levels.as_slice());
+            match at {
+                0 => column.typed::<FloatType>().write_batch(&logits[rows.clone()], None, None),
+                1 => {
+                    let values: Vec<f32> = labels.iter().map(|&z| z.into()).collect();
+                    column.typed::<FloatType>().write_batch(&values, levels, None)
+                }
+                2 => {
+                    let values: Vec<f64> = labels.iter().map(|&z| z.into()).collect();
+                    column.typed::<DoubleType>().write_batch(&values, levels, None)
+                }
+                3 => {
+                    let value = |&z: &u8| f16::from_f32(z.into()).to_le_bytes().to_vec().into();
+                    let values: Vec<FixedLenByteArray> = labels.iter().map(value).collect();
+                    column.typed::<FixedLenByteArrayType>().write_batch(&values, levels, None)
+                }
+                _ => {
+                    let values: Vec<i64> = labels.iter().map(|&z| z.into()).collect();
+                    column.typed::<Int64Type>().write_batch(&values, levels, None)
+                }
+            }
+            .unwrap();
+            column.close().unwrap();
+        }
+        group.close().unwrap();
+    }
+    writer.close().unwrap();
+
+    let wanted = with_gradient(&folder, "logits.npy nan.npy --ignore-label nan");
+    assert_eq!(wanted.0[4], json!((0..LEN).filter(|&i| !there(i)).count()));
+    for column in ["f", "d", "h", "i"] {
+        let args = format!("t.parquet --pred x --target {column} --ignore-label nan");
+        assert_eq!(with_gradient(&folder, &args), wanted, "{column}");
+    }
+    // Nothing else leaves them out, and nothing else may be missing.
+    for args in ["--target f", "--target f --ignore-label 0", "--target f --ignore-label nan --weight d"] {
+        let output = folder.run(&format!("eval t.parquet --pred x {args}"));
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains("index 0: the value is missing (null)"), "{args}: {message}");
+    }
 }
 
 #[test]

@@ -33,8 +33,8 @@ pub struct EvalArgs {
     #[arg(long, value_enum, default_value_t, help_heading = INPUT)]
     pub from: From,
 
-    /// Leave out the elements whose label is this: an integer such as 255 or -100, or nan. (A value that is missing, a
-    /// null, is an error, also beside such a label)
+    /// Leave out the elements whose label is this: an integer such as 255 or -100, or nan, as which a
+    /// label that is missing counts. (Any other value that is missing, a null, is an error)
     #[arg(long, value_name = "LABEL", value_parser = ignore_label, allow_negative_numbers = true, help_heading = INPUT)]
     pub ignore_label: Option<IgnoreLabel>,
 

@@ -84,6 +84,6 @@ pub fn missing(column: &Column, index: u64, line: Option<u64>) -> anyhow::Error 
     let line = line.map(|line| format!(" (line {line})")).unwrap_or_default();
     fault(
         format_args!("{column}, index {index}{line}: the value is missing (null)"),
-        "drop the rows that lack a value, or fill them in before evaluating: labels with a number to pass as --ignore-label",
+        "drop the rows that lack a value, or fill them in before evaluating; --ignore-label nan leaves out labels that are missing",
     )
 }

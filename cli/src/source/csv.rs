@@ -13,7 +13,7 @@ use super::{
     number::Number,
     part_len,
 };
-use crate::{failure::fault, interrupt};
+use crate::{args::IgnoreLabel, failure::fault, interrupt};
 
 const BUFFER: usize = 1 << 20;
 /// Characters of a field that a message shows.
@@ -34,6 +34,8 @@ struct Csv {
     predictions: Predictions,
     labels: Labels,
     weights: Weights,
+    /// Whether labels may be missing: where NaN leaves out.
+    may_be_missing: bool,
 }
 
 /// The records of a file.
@@ -91,6 +93,7 @@ pub fn open(path: &Path, named: Named<'_>, wish: Wish) -> Result<Box<dyn Source>
         predictions: Predictions::new(wish.form, Number::F32, wish.every_odd),
         labels: Labels::new(wish, true),
         weights: Weights::new(Number::F32, wish.every_odd),
+        may_be_missing: wish.ignore == Some(IgnoreLabel::Nan),
     }))
 }
 
@@ -119,11 +122,16 @@ impl Rows {
 
     /// A field of the record.
     fn text(&self, field: &Field) -> Result<&str> {
-        let bytes = self.record.get(field.at).unwrap_or_default().trim_ascii();
+        let bytes = self.bytes(field);
         if bytes.is_empty() {
             return Err(column::missing(&field.column, self.index(), Some(self.line())));
         }
         str::from_utf8(bytes).map_err(|_| self.no_number(field, &String::from_utf8_lossy(bytes)))
+    }
+
+    /// The same as it is, empty if it is missing.
+    fn bytes(&self, field: &Field) -> &[u8] {
+        self.record.get(field.at).unwrap_or_default().trim_ascii()
     }
 
     fn no_number(&self, field: &Field, text: &str) -> anyhow::Error {
@@ -164,13 +172,17 @@ impl Source for Csv {
         self.labels.clear();
         self.weights.clear();
         let len = part_len(COPIED_PART, self.unit);
-        let Self { rows, pred, target, weight, predictions, labels, weights, .. } = self;
+        let Self { rows, pred, target, weight, predictions, labels, weights, may_be_missing, .. } = self;
         while predictions.len() < len && rows.advance()? {
             for field in &*pred {
                 let text = rows.text(field)?;
                 predictions.push_text(text, rows.line()).map_err(|_| rows.no_number(field, text))?;
             }
             for field in &*target {
+                if *may_be_missing && rows.bytes(field).is_empty() {
+                    labels.push_ignored();
+                    continue;
+                }
                 let text = rows.text(field)?;
                 labels.push(label(text).ok_or_else(|| rows.no_number(field, text))?, Some(rows.line()));
             }

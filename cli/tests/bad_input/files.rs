@@ -475,7 +475,7 @@ fn nulls() {
         "eval b.csv --pred x --target y",
         str![[r#"
 error: b.csv: column 'y', index 1 (line 3): the value is missing (null)
-  help: drop the rows that lack a value, or fill them in before evaluating: labels with a number to pass as --ignore-label
+  help: drop the rows that lack a value, or fill them in before evaluating; --ignore-label nan leaves out labels that are missing
 
 "#]],
     );
@@ -484,7 +484,7 @@ error: b.csv: column 'y', index 1 (line 3): the value is missing (null)
         "eval c.csv --pred x --target y --grad-out grad.npy",
         str![[r#"
 error: c.csv: column 'x', index 0 (line 2): the value is missing (null)
-  help: drop the rows that lack a value, or fill them in before evaluating: labels with a number to pass as --ignore-label
+  help: drop the rows that lack a value, or fill them in before evaluating; --ignore-label nan leaves out labels that are missing
 
 "#]],
     );
@@ -496,7 +496,7 @@ error: c.csv: column 'x', index 0 (line 2): the value is missing (null)
         "eval n.parquet --pred x --target y",
         str![[r#"
 error: n.parquet: column 'x', index 4: the value is missing (null)
-  help: drop the rows that lack a value, or fill them in before evaluating: labels with a number to pass as --ignore-label
+  help: drop the rows that lack a value, or fill them in before evaluating; --ignore-label nan leaves out labels that are missing
 
 "#]],
     );
@@ -505,7 +505,7 @@ error: n.parquet: column 'x', index 4: the value is missing (null)
         "eval n.parquet --pred x --target x --non-finite propagate",
         str![[r#"
 error: n.parquet: column 'x', index 4: the value is missing (null)
-  help: drop the rows that lack a value, or fill them in before evaluating: labels with a number to pass as --ignore-label
+  help: drop the rows that lack a value, or fill them in before evaluating; --ignore-label nan leaves out labels that are missing
 
 "#]],
     );

@@ -197,12 +197,7 @@ impl Labels {
     pub fn push<T: Label>(&mut self, value: T, line: Option<u64>) {
         let index = self.len();
         if self.ignore.is_some_and(|label| value.is(label)) {
-            if self.is_soft {
-                self.soft.push(if self.always_soft { f32::NAN } else { IGNORED.into() })
-            } else {
-                self.hard.push(IGNORED)
-            }
-            return;
+            return self.push_ignored();
         }
         let no_label = if self.always_soft { NO_SOFT_LABEL } else { f32::NAN };
         match (Self::hard(self.any_number, value), value.soft()) {
@@ -225,6 +220,15 @@ impl Labels {
                 self.narrowed |= valid && f64::from(narrow) != soft;
                 self.soft.push(if valid { narrow } else { no_label });
             }
+        }
+    }
+
+    /// Gathers one that is left out.
+    pub fn push_ignored(&mut self) {
+        if self.is_soft {
+            self.soft.push(if self.always_soft { f32::NAN } else { IGNORED.into() });
+        } else {
+            self.hard.push(IGNORED);
         }
     }
 

@@ -9,7 +9,7 @@ mod labels;
 mod predictions;
 mod weights;
 
-pub use labels::Labels;
+pub use labels::{Label, Labels};
 pub use predictions::Predictions;
 pub use weights::Weights;
 

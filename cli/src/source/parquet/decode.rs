@@ -13,7 +13,7 @@ use crate::{
     failure::fault,
     source::{
         column,
-        gather::{Labels, Predictions, Weights},
+        gather::{Label, Labels, Predictions, Weights},
         number::Number,
     },
 };
@@ -48,33 +48,51 @@ pub fn read_labels(
     into: &mut Labels,
 ) -> Result<()> {
     match (reader, field.number) {
-        (ColumnReader::BoolColumnReader(reader), _) => {
-            each_slice(reader, rows, first, field, |values| into.extend(values.iter().copied().map(u8::from)))
-        }
+        (ColumnReader::BoolColumnReader(reader), _) => labels(reader, rows, first, field, into, |&v| u8::from(v)),
         // Unsigned values are stored as the signed ones of the same bits.
         (ColumnReader::Int32ColumnReader(reader), Number::U32) => {
-            each_slice(reader, rows, first, field, |values| into.extend(values.iter().map(|v| v.cast_unsigned())))
+            labels(reader, rows, first, field, into, |v| v.cast_unsigned())
         }
-        (ColumnReader::Int32ColumnReader(reader), _) => {
-            each_slice(reader, rows, first, field, |values| into.extend(values.iter().copied()))
-        }
+        (ColumnReader::Int32ColumnReader(reader), _) => labels(reader, rows, first, field, into, |&v| v),
         (ColumnReader::Int64ColumnReader(reader), Number::U64) => {
-            each_slice(reader, rows, first, field, |values| into.extend(values.iter().map(|v| v.cast_unsigned())))
+            labels(reader, rows, first, field, into, |v| v.cast_unsigned())
         }
-        (ColumnReader::Int64ColumnReader(reader), _) => {
-            each_slice(reader, rows, first, field, |values| into.extend(values.iter().copied()))
-        }
-        (ColumnReader::FloatColumnReader(reader), _) => {
-            each_slice(reader, rows, first, field, |values| into.extend(values.iter().copied().map(f64::from)))
-        }
-        (ColumnReader::DoubleColumnReader(reader), _) => {
-            each_slice(reader, rows, first, field, |values| into.extend(values.iter().copied()))
-        }
+        (ColumnReader::Int64ColumnReader(reader), _) => labels(reader, rows, first, field, into, |&v| v),
+        (ColumnReader::FloatColumnReader(reader), _) => labels(reader, rows, first, field, into, |&v| f64::from(v)),
+        (ColumnReader::DoubleColumnReader(reader), _) => labels(reader, rows, first, field, into, |&v| v),
         (ColumnReader::FixedLenByteArrayColumnReader(reader), _) => {
-            each_slice(reader, rows, first, field, |values| into.extend(values.iter().map(half).map(f64::from)))
+            labels(reader, rows, first, field, into, |v| f64::from(half(v)))
         }
         _ => unexpected(field),
     }
+}
+
+/// Appends the next `rows` labels, the first of which is value `first` of the file.
+fn labels<T: DataType, L: Label>(
+    reader: &mut ColumnReaderImpl<T>,
+    rows: usize,
+    first: u64,
+    field: &mut Field,
+    into: &mut Labels,
+    label: impl Fn(&T::T) -> L + Copy,
+) -> Result<()> {
+    let mut values = Vec::with_capacity(rows.min(SLICE));
+    for (rows, first) in slices(rows, first) {
+        values.clear();
+        read_slice(reader, rows, first, field, &mut values)?;
+        let mut there = values.iter().map(label);
+        if values.len() == rows {
+            into.extend(there);
+            continue;
+        }
+        for &level in &field.levels {
+            match (level == field.defined).then(|| there.next()).flatten() {
+                Some(label) => into.push(label, None),
+                None => into.push_ignored(),
+            }
+        }
+    }
+    Ok(())
 }
 
 pub fn read_weights(
@@ -144,6 +162,7 @@ fn slices(rows: usize, first: u64) -> impl Iterator<Item = (usize, u64)> {
     (0..rows).step_by(SLICE).map(move |start| (SLICE.min(rows - start), first + start as u64))
 }
 
+/// Appends those of `rows` values that are there; the levels say which, if not all are.
 fn read_slice<T: DataType>(
     reader: &mut ColumnReaderImpl<T>,
     rows: usize,
@@ -154,7 +173,7 @@ fn read_slice<T: DataType>(
     field.levels.clear();
     let (records, values, _) =
         reader.read_records(rows, Some(&mut field.levels), None, into).map_err(|error| damaged(field, first, error))?;
-    if values < records {
+    if values < records && !field.may_be_missing {
         let missing = field.levels.iter().position(|&level| level < field.defined).unwrap_or(0);
         return Err(column::missing(&field.column, first + missing as u64, None));
     }

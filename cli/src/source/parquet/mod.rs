@@ -69,19 +69,22 @@ pub fn open(path: &Path, named: Named<'_>, wish: Wish) -> Result<Box<dyn Source>
                 "store predictions as floats, labels and weights as any integer, bool or float type",
             ));
         };
-        Ok(Field { column, number, at, defined: columns[at].max_def_level(), levels: Vec::new() })
+        let defined = columns[at].max_def_level();
+        Ok(Field { column, number, at, defined, may_be_missing: false, levels: Vec::new() })
     };
     let fields = |names: &[&str]| names.iter().map(field).collect::<Result<Vec<_>>>();
-    let (pred, target, weight) = (fields(&wanted.pred)?, fields(&wanted.target)?, fields(&wanted.weight)?);
+    let (pred, mut target, weight) = (fields(&wanted.pred)?, fields(&wanted.target)?, fields(&wanted.weight)?);
     if let Some(pred) = pred.iter().find(|pred| !pred.number.is_float()) {
         return Err(fault(
             format_args!("{}: {} values cannot be predictions", pred.column, pred.number),
             "predictions are floats (f16, f32, f64): are --pred and --target swapped?",
         ));
     }
-    let integers = target.iter().find(|target| !target.number.is_float());
-    if let (Some(IgnoreLabel::Nan), Some(target)) = (wish.ignore, integers) {
-        return no_nan(&target.column, target.number);
+    if wish.ignore == Some(IgnoreLabel::Nan) {
+        if let Some(target) = target.iter().find(|target| !target.number.is_float() && target.defined == 0) {
+            return no_nan(&target.column, target.number);
+        }
+        target.iter_mut().for_each(|target| target.may_be_missing = true);
     }
     let rows = u64::try_from(metadata.num_rows()).with_context(|| format!("{shown}: has a negative number of rows"))?;
     let weight_shape = wanted.weights();

@@ -26,6 +26,8 @@ pub struct Field {
     pub at: usize,
     /// The definition level of a value that is there.
     pub defined: i16,
+    /// Whether values may be missing: of labels, where NaN leaves out.
+    pub may_be_missing: bool,
     pub levels: Vec<i16>,
 }
 
