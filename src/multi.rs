@@ -23,7 +23,8 @@ pub(crate) struct Multi {
 impl Engine {
     /// An engine of several, the CPU may be one of them: a batch in host memory is cut in proportion to their speed,
     /// and evaluated on all at the same time. The speed of each is [measured](Engine::measure) here, one by one, and
-    /// kept until [`Engine::calibrate`]. What takes a device long to begin counts too: a small batch may go to some of them, or to one.
+    /// kept until [`Engine::calibrate`]. What takes a device long to begin counts too: a small batch may go to some of
+    /// them, or to one. In a browser they take turns, which saves no time.
     ///
     /// # Determinism
     /// The same batch gives the same bits on the same engine, run to run. But devices differ in bits, and where a
@@ -98,7 +99,7 @@ impl Multi {
         self.parts.iter().find_map(|(engine, _)| engine.backend.cpu())
     }
 
-    /// As [`Backend::evaluate`]. Waits for all of them, also where one has failed.
+    /// As [`Backend::evaluate`].
     pub async fn evaluate(
         &self,
         part: &Batch<'_>,
@@ -142,7 +143,8 @@ impl Piece<'_> {
     }
 }
 
-/// All at the same time: the last one here, the others on threads of their own.
+/// All at the same time: the last one here, the others on threads of their own. Waits for all of them, also where one
+/// has failed.
 #[cfg(not(target_family = "wasm"))]
 async fn evaluate_all(mut pieces: Vec<Piece<'_>>, job: &Job) -> Result<Done> {
     let mut done = Done::default();

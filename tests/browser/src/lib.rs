@@ -1,5 +1,5 @@
-//! What must hold in a browser too: the contract on the CPU and on WebGPU, and every way in that waits for nothing but
-//! the event loop. A browser without an adapter fails.
+//! What must hold in a browser too: the contract on the CPU and on WebGPU, and the usual ways in. A browser without
+//! an adapter fails.
 #![cfg(test)]
 
 use logloss::{Batch, Device, DeviceOutputs, Engine, EngineOptions, Objective, Outputs};
@@ -7,8 +7,8 @@ use wasm_bindgen_test::{console_log, wasm_bindgen_test, wasm_bindgen_test_config
 
 wasm_bindgen_test_configure!(run_in_browser);
 
-/// More than a window of the smallest adapters has in a chunk, and not a whole number of blocks.
-const LEN: usize = 3_000_001;
+/// More chunks than a ring has slots, and not a whole number of blocks.
+const LEN: usize = 4_000_001;
 
 fn value(i: usize) -> (f32, u8) {
     ((i % 4099) as f32 / 256.0 - 8.0, u8::from(i % 3 == 0))
@@ -85,6 +85,7 @@ async fn host_memory() {
 async fn what_auto_takes() {
     let engine = Engine::new(EngineOptions::new(Device::Auto).allow_software()).await.expect("the CPU at least");
     console_log!("{:?}", engine.costs());
+    assert_eq!(engine.costs().len(), 2, "both were measured");
     let (logits, labels) = values();
     let batch = Batch::logits(&logits, &labels).expect("of one length");
     let evaluation = engine.evaluate_async(&batch, &Objective::mean(), Outputs::gradient()).await.expect("valid");
@@ -107,8 +108,8 @@ async fn on_the_device() {
     let batch = Batch::logits(&logits, &labels).expect("of one length");
     let batch = engine.upload_async(&batch).await.expect("it fits");
     let prepared = engine.prepare_async(&batch, &Objective::mean(), DeviceOutputs::gradient()).await.expect("valid");
-    let mut gradients = vec![f32::NAN; LEN];
     for _ in 0..2 {
+        let mut gradients = vec![f32::NAN; LEN];
         let evaluation = prepared.evaluate_async().await.expect("valid");
         engine.download_async(prepared.gradient().expect("asked for"), &mut gradients).await.expect("of its length");
         check("resident", evaluation.mean, &gradients);
