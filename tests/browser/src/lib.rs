@@ -49,6 +49,14 @@ async fn gpu() -> Engine {
     Engine::new(options).await.expect("the browser gives an adapter")
 }
 
+/// Evaluates [`values`] from host memory, and checks what comes of them.
+async fn evaluate(what: &str, engine: &Engine) {
+    let (logits, labels) = values();
+    let batch = Batch::logits(&logits, &labels).expect("of one length");
+    let evaluation = engine.evaluate_async(&batch, &Objective::mean(), Outputs::gradient()).await.expect("valid");
+    check(what, evaluation.mean, &evaluation.gradient.expect("asked for"));
+}
+
 async fn contract(engine: &Engine) {
     let report = engine.selftest_async().await.expect("the device works");
     for row in &report.rows {
@@ -73,11 +81,8 @@ async fn contract_on_webgpu() {
 
 #[wasm_bindgen_test]
 async fn host_memory() {
-    let (logits, labels) = values();
-    let batch = Batch::logits(&logits, &labels).expect("of one length");
     for engine in [Engine::cpu(), gpu().await] {
-        let evaluation = engine.evaluate_async(&batch, &Objective::mean(), Outputs::gradient()).await.expect("valid");
-        check(&engine.device().backend, evaluation.mean, &evaluation.gradient.expect("asked for"));
+        evaluate(&engine.device().backend, &engine).await;
     }
 }
 
@@ -86,19 +91,13 @@ async fn what_auto_takes() {
     let engine = Engine::new(EngineOptions::new(Device::Auto).allow_software()).await.expect("the CPU at least");
     console_log!("{:?}", engine.costs());
     assert_eq!(engine.costs().len(), 2, "both were measured");
-    let (logits, labels) = values();
-    let batch = Batch::logits(&logits, &labels).expect("of one length");
-    let evaluation = engine.evaluate_async(&batch, &Objective::mean(), Outputs::gradient()).await.expect("valid");
-    check("auto", evaluation.mean, &evaluation.gradient.expect("asked for"));
+    evaluate("auto", &engine).await;
 }
 
 #[wasm_bindgen_test]
 async fn several_devices() {
     let engine = Engine::multi_with_shares([(Engine::cpu(), 1.0), (gpu().await, 2.0)]).expect("two shares");
-    let (logits, labels) = values();
-    let batch = Batch::logits(&logits, &labels).expect("of one length");
-    let evaluation = engine.evaluate_async(&batch, &Objective::mean(), Outputs::gradient()).await.expect("valid");
-    check("both", evaluation.mean, &evaluation.gradient.expect("asked for"));
+    evaluate("both", &engine).await;
 }
 
 #[wasm_bindgen_test]
