@@ -6,7 +6,7 @@ fn main() {
     println!("cargo::rerun-if-env-changed=LOGLOSS_COMMIT");
     // Whatever makes another program: the sources, and what a commit or checkout writes.
     let log = git(&["rev-parse", "--git-path", "logs/HEAD"]);
-    for path in ["src", "../src", "../shaders", "../Cargo.lock"].into_iter().chain(log.as_deref()) {
+    for path in ["src", "..", "../../src", "../../shaders", "../../Cargo.lock"].into_iter().chain(log.as_deref()) {
         if Path::new(path).exists() {
             println!("cargo::rerun-if-changed={path}");
         }
@@ -14,7 +14,7 @@ fn main() {
     let commit = env::var("LOGLOSS_COMMIT").ok();
     // Not that of a repository that an unpacked archive happens to lie in.
     let checkout = || {
-        Path::new("../.git").exists().then(|| git(&["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]))
+        Path::new("../../.git").exists().then(|| git(&["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]))
     };
     if let Some(commit) = commit.or_else(|| checkout().flatten()) {
         println!("cargo::rustc-env=LOGLOSS_COMMIT={commit}");

@@ -20,7 +20,7 @@ pub const FLIGHTS_MEAN: f64 = 0.4902314668608806;
 
 /// A file of the project's data.
 pub fn data(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data").join(name);
     path.canonicalize().unwrap().to_str().unwrap().to_owned()
 }
 

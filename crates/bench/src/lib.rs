@@ -1,0 +1,1 @@
+//! Rates devices: how fast they evaluate, against what their memory allows.
