@@ -14,7 +14,9 @@ fn main() {
     let commit = env::var("LOGLOSS_COMMIT").ok();
     // Not that of a repository that an unpacked archive happens to lie in.
     let checkout = || {
-        Path::new("../../.git").exists().then(|| git(&["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]))
+        Path::new("../../.git")
+            .exists()
+            .then(|| git(&["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]))
     };
     if let Some(commit) = commit.or_else(|| checkout().flatten()) {
         println!("cargo::rustc-env=LOGLOSS_COMMIT={commit}");

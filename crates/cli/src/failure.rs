@@ -2,16 +2,23 @@
 
 use std::{fmt, process::ExitCode};
 
+use logloss_io::ErrorClass;
+
 use crate::terminal;
 
-/// Endings that are told apart by their exit status. Every other error exits with 1.
+/// The exit status of a command line that makes no sense, as clap has it.
+const USAGE: u8 = 2;
+/// The exit status after Ctrl-C, as a shell has it.
+const INTERRUPTED: u8 = 130;
+
+/// Endings with an exit status of their own. Every other error exits with 1.
 #[derive(Debug)]
 pub enum Failure {
-    /// The command line contradicts itself: 2, as clap does.
+    /// The command line contradicts itself.
     Usage(String),
-    /// Ctrl-C: 130, as a shell does.
+    /// Ctrl-C.
     Interrupted,
-    /// Whoever read stdout has gone, as in `logloss devices | head -1`: quietly 0.
+    /// The reader of stdout has gone, as in `logloss devices | head -1`: quietly 0.
     ClosedPipe,
 }
 
@@ -47,10 +54,22 @@ pub fn exit_code(done: anyhow::Result<ExitCode>) -> ExitCode {
         Ok(code) => return code,
         Err(error) => error,
     };
+    if let Some(error) = error.downcast_ref::<logloss_io::Error>() {
+        match error.help() {
+            Some(help) => terminal::complain("error", with_help(error, help)),
+            None => terminal::complain("error", error),
+        }
+        return match error.class() {
+            ErrorClass::Usage => USAGE,
+            ErrorClass::Failure => 1,
+            ErrorClass::Interrupted => INTERRUPTED,
+        }
+        .into();
+    }
     let code = match error.downcast_ref() {
         Some(Failure::ClosedPipe) => return ExitCode::SUCCESS,
-        Some(Failure::Usage(_)) => 2,
-        Some(Failure::Interrupted) => 130,
+        Some(Failure::Usage(_)) => USAGE,
+        Some(Failure::Interrupted) => INTERRUPTED,
         None => 1,
     };
     terminal::complain("error", format_args!("{error:#}"));

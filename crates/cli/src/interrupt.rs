@@ -5,25 +5,30 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 
-use crate::{failure::Failure, output};
+use crate::failure::Failure;
 
 static PRESSED: AtomicBool = AtomicBool::new(false);
 
 /// Watches for Ctrl-C (and for being told to terminate or hung up on) from now on.
 ///
-/// The first one is heeded at the next [`check`], so that drivers and threads are shut down in order. A second one
+/// The first one takes effect at the next [`check`], so that drivers and threads are shut down in order. A second one
 /// does not wait for that.
 pub fn watch() -> Result<()> {
     ctrlc::set_handler(|| {
         if PRESSED.swap(true, Ordering::Relaxed) {
-            output::remove_unfinished();
+            logloss_io::remove_unfinished();
             std::process::exit(130);
         }
     })
     .context("Ctrl-C could not be watched for")
 }
 
+/// Whether Ctrl-C was pressed.
+pub fn is_pressed() -> bool {
+    PRESSED.load(Ordering::Relaxed)
+}
+
 /// Fails if Ctrl-C was pressed.
 pub fn check() -> Result<()> {
-    if PRESSED.load(Ordering::Relaxed) { Err(Failure::Interrupted.into()) } else { Ok(()) }
+    if is_pressed() { Err(Failure::Interrupted.into()) } else { Ok(()) }
 }

@@ -11,7 +11,6 @@ mod output;
 mod progress;
 mod report;
 mod selftest;
-mod source;
 mod terminal;
 
 use std::process::ExitCode;

@@ -3,13 +3,16 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use logloss_io::Observer;
+
+use crate::interrupt;
 
 /// Shorter work than this shows no bar.
 const PATIENCE: Duration = Duration::from_millis(500);
 const REDRAWS_PER_SECOND: u8 = 10;
 const TEMPLATE: &str = "{bar:40} {percent:>3} %  {msg}  {eta} left";
 
-/// Progress of one piece of work. The bar is wiped when this is dropped.
+/// The progress of one piece of work, which Ctrl-C interrupts. The bar is wiped when this is dropped.
 pub struct Progress {
     begun: Instant,
     bar: Option<ProgressBar>,
@@ -34,6 +37,16 @@ impl Progress {
         });
         bar.set_message(format!("{} values", HumanCount(values)));
         bar.set_position(done);
+    }
+}
+
+impl Observer for Progress {
+    fn progress(&mut self, done: u64, total: u64, values: u64) {
+        self.show((done, total), values);
+    }
+
+    fn interrupted(&mut self) -> bool {
+        interrupt::is_pressed()
     }
 }
 

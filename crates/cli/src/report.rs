@@ -8,44 +8,29 @@ use std::{
 
 use anyhow::Result;
 use indicatif::{DecimalBytes, HumanCount};
-use logloss::{Evaluation, Objective, Reduction};
+use logloss::{Evaluation, Reduction};
+use logloss_io::{ReducedValues, RunSpec, Summary};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{
-    args::{EvalArgs, From, System},
-    eval::{Times, Values},
-    source::Shape,
-};
+use crate::args::choices::{FORMS, REDUCTIONS, SYSTEMS, word};
 
-/// Classes that the lines for people show.
+/// The number of classes that the lines for people show.
 const CLASSES_SHOWN: usize = 24;
 
-/// Everything there is to say of an evaluation.
+/// The report on an evaluation.
 pub struct Report<'a> {
-    pub args: &'a EvalArgs,
-    pub evaluation: &'a Evaluation,
-    pub values: &'a Values,
-    /// What the classes are called, if they have names.
-    pub classes: Vec<String>,
-    pub shape: Shape,
-    /// Values read, counted or not.
-    pub len: u64,
-    /// The mean of the targets, if they have one.
-    pub base_rate: Option<f64>,
-    /// Whether the loss is the plain one, of weights that are 1.
-    pub is_plain: bool,
-    pub times: Times,
-    /// Outputs written: their names and files.
-    pub outputs: Vec<(&'static str, String)>,
-    pub notes: Vec<String>,
+    pub spec: &'a RunSpec,
+    pub summary: &'a Summary,
+    /// How long finding and opening the device took.
+    pub start: Duration,
 }
 
 /// The object that `--json` prints.
 #[derive(Serialize)]
 struct Json<'a> {
     value: JsonValue<'a>,
-    reduction: &'static str,
+    reduction: Option<&'static str>,
     mean: f64,
     sum: f64,
     count: u64,
@@ -56,7 +41,7 @@ struct Json<'a> {
     shape: Vec<u64>,
     base_rate: Option<f64>,
     base_rate_loss: Option<f64>,
-    from: &'static str,
+    from: Option<&'static str>,
     compat: Option<&'static str>,
     device: &'a str,
     backend: &'a str,
@@ -69,7 +54,7 @@ struct Json<'a> {
     chunks: u64,
     phases: JsonPhases,
     outputs: Map<String, Value>,
-    notes: &'a [String],
+    notes: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -95,81 +80,72 @@ struct JsonPhases {
 impl Report<'_> {
     /// One JSON object and a line break. What is not finite is null, as JSON has no word for it.
     pub fn json(&self) -> Result<String> {
-        let Evaluation { sum, mean, count, partials, run, .. } = self.evaluation;
-        let phases = run.phases;
+        let Self { spec, summary, start } = self;
+        let Evaluation { sum, mean, count, partials, run, .. } = &summary.evaluation;
+        let (phases, times, base_rate) = (run.phases, summary.times, summary.labels.base_rate());
         let json = Json {
-            value: match self.values {
-                Values::Elements => JsonValue::None,
-                Values::Scalar(value) => JsonValue::One(*value),
-                Values::Classes(values, _) => JsonValue::Each(values),
-                Values::Rows(_) if self.args.value_out.is_some() => JsonValue::None,
-                Values::Rows(rows) => rows.all().map_or(JsonValue::None, JsonValue::Each),
+            value: match &summary.values {
+                ReducedValues::Scalar(value) => JsonValue::One(*value),
+                ReducedValues::Classes { means, .. } => JsonValue::Each(means),
+                ReducedValues::Rows(rows) if spec.outputs.value.is_none() => {
+                    rows.all().map_or(JsonValue::None, JsonValue::Each)
+                }
+                _ => JsonValue::None,
             },
-            reduction: match self.reduction() {
-                Reduction::None => "none",
-                Reduction::Sum => "sum",
-                Reduction::Mean => "mean",
-                Reduction::WeightedMean => "weighted-mean",
-                Reduction::PerClass => "per-class",
-                _ => "per-row",
-            },
+            reduction: word(REDUCTIONS, &spec.objective.effective_reduction()),
             mean: *mean,
             sum: *sum,
             count: *count,
-            ignored: self.len - count,
+            ignored: summary.len - count,
             weight_sum: partials.weight.value(),
-            class_counts: match self.values {
-                Values::Classes(_, counts) => Some(counts),
+            class_counts: match &summary.values {
+                ReducedValues::Classes { counts, .. } => Some(counts),
                 _ => None,
             },
-            shape: self.shape.dimensions(),
-            base_rate: self.base_rate,
-            base_rate_loss: self.base_rate.filter(|_| self.is_plain).map(entropy),
-            from: match self.args.from {
-                From::Logits => "logits",
-                From::Probabilities => "probabilities",
-            },
-            compat: self.args.compat.map(|system| match system {
-                System::Torch => "torch",
-                System::Keras => "keras",
-                System::TensorFlow => "tensorflow",
-                System::Sklearn => "sklearn",
-                System::Xgboost => "xgboost",
-                System::Lightgbm => "lightgbm",
-            }),
+            shape: summary.shape.dimensions(),
+            base_rate,
+            base_rate_loss: base_rate.filter(|_| summary.is_plain).map(entropy),
+            from: word(FORMS, &spec.form),
+            compat: spec.objective.compat.and_then(|system| word(SYSTEMS, &system)),
             device: &run.device.name,
             backend: &run.device.backend,
             kind: run.device.kind.to_string(),
             driver: &run.device.driver,
-            elapsed_s: self.times.elapsed.as_secs_f64(),
+            elapsed_s: times.elapsed.as_secs_f64(),
             bytes: run.bytes,
             bytes_per_element: self.bytes_per_element(),
             gb_per_s: self.gb_per_s(),
             chunks: run.chunks,
             phases: JsonPhases {
-                start_s: self.times.start.as_secs_f64(),
-                read_s: self.times.read.as_secs_f64(),
+                start_s: start.as_secs_f64(),
+                read_s: times.read.as_secs_f64(),
                 prepare_s: phases.prepare.as_secs_f64(),
                 upload_s: phases.upload.as_secs_f64(),
                 kernel_s: phases.kernel.as_secs_f64(),
                 readback_s: phases.readback.as_secs_f64(),
-                write_s: self.times.write.as_secs_f64(),
+                write_s: times.write.as_secs_f64(),
                 timestamps: phases.timestamps,
             },
-            outputs: self.outputs.iter().map(|(name, path)| ((*name).to_owned(), path.clone().into())).collect(),
-            notes: &self.notes,
+            outputs: summary
+                .outputs
+                .iter()
+                .map(|output| (output.name.to_owned(), output.path.display().to_string().into()))
+                .collect(),
+            notes: summary.notes.iter().map(|note| note.text.as_str()).collect(),
         };
         Ok(serde_json::to_string_pretty(&json)? + "\n")
     }
 
     /// Lines of a word and what it is.
     pub fn plain(&self) -> String {
-        let Evaluation { sum, mean, count, partials, run, .. } = self.evaluation;
+        let Summary { evaluation, len, is_plain, times, .. } = self.summary;
+        let Evaluation { sum, mean, count, partials, run, .. } = evaluation;
+        let reduction = self.spec.objective.effective_reduction();
         let mut text = Lines::default();
-        if self.reduction() == Reduction::Sum {
+        if reduction == Reduction::Sum {
             text.line("sum", Nats(*sum));
         }
-        if self.reduction() == Reduction::WeightedMean && !self.is_plain {
+        if reduction == Reduction::WeightedMean && !is_plain {
             text.line(
                 "mean loss",
                 format_args!("{}, over weights that sum to {}", Nats(*mean), partials.weight.value()),
@@ -177,21 +153,21 @@ impl Report<'_> {
         } else {
             text.line("mean loss", Nats(*mean));
         }
-        let left_out = if *count == self.len { String::new() } else { format!(" of {}", HumanCount(self.len)) };
-        match *self.shape.dimensions() {
+        let of_all = if count == len { String::new() } else { format!(" of {}", HumanCount(*len)) };
+        match *self.summary.shape.dimensions() {
             [rows, classes] => {
-                text.line("count", format_args!("{}{left_out} ({} × {classes})", HumanCount(*count), HumanCount(rows)))
+                text.line("count", format_args!("{}{of_all} ({} × {classes})", HumanCount(*count), HumanCount(rows)))
             }
-            _ => text.line("count", format_args!("{}{left_out}", HumanCount(*count))),
+            _ => text.line("count", format_args!("{}{of_all}", HumanCount(*count))),
         }
-        if let Some(rate) = self.base_rate {
-            let compared = if self.is_plain { against(entropy(rate), *mean) } else { String::new() };
+        if let Some(rate) = self.summary.labels.base_rate() {
+            let compared = if *is_plain { against(entropy(rate), *mean) } else { String::new() };
             text.line("base rate", format_args!("{rate:.6}{compared}"));
         }
         self.values(&mut text);
         let device = &run.device;
         text.line("device", format_args!("{} ({}; {})", device.name, device.backend, device.driver));
-        text.line("time", format_args!("{}: {}", Seconds(self.times.elapsed), self.phases()));
+        text.line("time", format_args!("{}: {}", Seconds(times.elapsed), self.phases()));
         if run.bytes > 0 {
             text.line(
                 "traffic",
@@ -203,17 +179,17 @@ impl Report<'_> {
                 ),
             );
         }
-        for (name, path) in &self.outputs {
-            text.line(name, path);
+        for output in &self.summary.outputs {
+            text.line(output.name, output.path.display());
         }
-        for note in &self.notes {
+        for note in &self.summary.notes {
             text.line("note", note);
         }
         text.0
     }
 
     fn phases(&self) -> String {
-        let (times, phases) = (&self.times, &self.evaluation.run.phases);
+        let (times, phases) = (&self.summary.times, &self.summary.evaluation.run.phases);
         let clock = if phases.timestamps { " (by the device's clock)" } else { "" };
         let parts = [
             ("read", times.read, ""),
@@ -225,26 +201,25 @@ impl Report<'_> {
         ];
         let shown = parts.iter().filter(|(_, time, _)| !time.is_zero());
         let shown: Vec<_> = shown.map(|(name, time, clock)| format!("{name} {}{clock}", Seconds(*time))).collect();
-        format!("{}; before that, {} to open the device", shown.join(", "), Seconds(times.start))
+        format!("{}; before that, {} to open the device", shown.join(", "), Seconds(self.start))
     }
 
     /// The values of classes or rows.
     fn values(&self, text: &mut Lines) {
-        match self.values {
-            Values::Elements | Values::Scalar(_) => {}
-            Values::Classes(values, counts) => {
+        match &self.summary.values {
+            ReducedValues::Classes { means, counts } => {
                 text.line("class", "       mean loss           count");
-                for (class, (value, count)) in values.iter().zip(counts).enumerate().take(CLASSES_SHOWN) {
-                    let name = self.classes.get(class).filter(|_| values.len() > 1);
+                for (class, (value, count)) in means.iter().zip(counts).enumerate().take(CLASSES_SHOWN) {
+                    let name = self.summary.class_names.get(class).filter(|_| means.len() > 1);
                     let name = name.cloned().unwrap_or_else(|| class.to_string());
                     text.line(&name, format_args!("{value:>16.10} {:>15}", HumanCount(*count).to_string()));
                 }
-                if values.len() > CLASSES_SHOWN {
-                    let more = values.len() - CLASSES_SHOWN;
+                if means.len() > CLASSES_SHOWN {
+                    let more = means.len() - CLASSES_SHOWN;
                     text.line("…", format_args!("and {more} more: --json shows all, --value-out F.npy writes them"));
                 }
             }
-            Values::Rows(rows) => match (rows.range(), rows.median()) {
+            ReducedValues::Rows(rows) => match (rows.range(), rows.median()) {
                 (Some((min, max)), Some(median)) => {
                     text.line("rows", format_args!("min {min:.10}, median {median:.10}, max {max:.10} nats"));
                 }
@@ -253,24 +228,16 @@ impl Report<'_> {
                 }
                 (None, _) => text.line("rows", "none of which anything counts"),
             },
-        }
-    }
-
-    /// The reduction, which another system's conventions may change.
-    fn reduction(&self) -> Reduction {
-        let objective = Objective::default().with_reduction(self.args.reduction.reduction());
-        match self.args.compat {
-            Some(system) => objective.with_compat(system.compat()).reduction(),
-            None => objective.reduction(),
+            _ => {}
         }
     }
 
     fn bytes_per_element(&self) -> f64 {
-        self.evaluation.run.bytes as f64 / self.len as f64
+        self.summary.evaluation.run.bytes as f64 / self.summary.len as f64
     }
 
     fn gb_per_s(&self) -> f64 {
-        self.evaluation.run.bytes as f64 / 1e9 / self.times.elapsed.as_secs_f64()
+        self.summary.evaluation.run.bytes as f64 / 1e9 / self.summary.times.elapsed.as_secs_f64()
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 #[test]
 fn transcripts() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    std::env::set_current_dir(here.join("..")).expect("the root is there");
+    std::env::set_current_dir(here.join("../..")).expect("the root is there");
     let cases = trycmd::TestCases::new();
     cases.case(here.join("tests/transcripts/*.md"));
     if cfg!(debug_assertions) {

@@ -2,10 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args as ArgGroup, ValueEnum};
-use logloss::{Compat, Invalid, Reduction};
+use clap::{ArgAction, Args as ArgGroup};
+use logloss::{Compat, Focal, Form, Invalid, Reduction};
+use logloss_io::{IgnoredLabel, Inputs, LabelWeights, ObjectiveSpec, OutputPaths, RunSpec, Selection, extension};
 
-use super::{DeviceArgs, From, number};
+use super::{
+    DeviceArgs,
+    choices::{FORMS, NON_FINITE, REDUCTIONS, SYSTEMS, parser},
+    number,
+};
 
 /// Evaluate a file of predictions against its labels
 ///
@@ -30,13 +35,13 @@ pub struct EvalArgs {
     pub target: Option<String>,
 
     /// What the predictions are
-    #[arg(long, value_enum, default_value_t, help_heading = INPUT)]
-    pub from: From,
+    #[arg(long, value_parser = parser(FORMS), default_value = "logits", help_heading = INPUT)]
+    pub from: Form,
 
     /// Leave out the elements whose label is this: an integer such as 255 or -100, or nan, as which a
     /// label that is missing counts. (Any other value that is missing, a null, is an error)
     #[arg(long, value_name = "LABEL", value_parser = ignore_label, allow_negative_numbers = true, help_heading = INPUT)]
-    pub ignore_label: Option<IgnoreLabel>,
+    pub ignore_label: Option<IgnoredLabel>,
 
     /// Leave out the elements where this is 0 or false: bool or u8, of the predictions' shape
     #[arg(long, value_name = "M.npy", help_heading = INPUT)]
@@ -44,16 +49,16 @@ pub struct EvalArgs {
 
     /// What a NaN, or a label, probability or weight out of its range, does: fail and name the first one, or make its
     /// own results and the reduced ones NaN
-    #[arg(long, value_enum, default_value_t, help_heading = INPUT)]
-    pub non_finite: NonFinite,
+    #[arg(long, value_parser = parser(NON_FINITE), default_value = "error", help_heading = INPUT)]
+    pub non_finite: Invalid,
 
     /// Take over the conventions of another system: what it clips, floors and divides a mean by
-    #[arg(long, value_name = "SYSTEM", value_enum, help_heading = OBJECTIVE)]
-    pub compat: Option<System>,
+    #[arg(long, value_name = "SYSTEM", value_parser = parser(SYSTEMS), help_heading = OBJECTIVE)]
+    pub compat: Option<Compat>,
 
     /// What becomes of the losses, and what the gradient is of
-    #[arg(long, value_enum, default_value_t, help_heading = OBJECTIVE)]
-    pub reduction: Reduce,
+    #[arg(long, value_parser = parser(REDUCTIONS), default_value = "mean", help_heading = OBJECTIVE)]
+    pub reduction: Reduction,
 
     /// Smooth labels z towards 1/2: z·(1 − A) + A/2
     #[arg(long, value_name = "A", value_parser = smoothing, allow_hyphen_values = true, help_heading = OBJECTIVE)]
@@ -103,7 +108,7 @@ pub struct EvalArgs {
         long, value_name = "W0,W1|balanced", value_parser = label_weight, allow_hyphen_values = true,
         help_heading = WEIGHTS
     )]
-    pub label_weight: Option<LabelWeight>,
+    pub label_weight: Option<LabelWeights>,
 
     /// Write the loss of each element
     #[arg(long, value_name = "F.npy", help_heading = OUTPUT)]
@@ -135,9 +140,52 @@ pub struct EvalArgs {
 }
 
 impl EvalArgs {
-    /// Whether any number is a label: positive above 0, else negative.
-    pub fn any_label(&self) -> bool {
-        self.compat == Some(System::Lightgbm)
+    /// The specification of the run that the command line asks for.
+    pub fn spec(&self) -> anyhow::Result<RunSpec> {
+        // Beside a .npy file of predictions, --weight names a file; in any other, a column or tensor.
+        let (weight_file, weight_column) =
+            if extension(&self.predictions) == "npy" { (&self.weight, &None) } else { (&None, &self.weight) };
+        let inputs = Inputs {
+            predictions: self.predictions.clone(),
+            targets: self.targets.clone(),
+            weights: weight_file.as_ref().map(PathBuf::from),
+            mask: self.mask.clone(),
+        };
+        let selection =
+            Selection { predictions: self.pred.clone(), targets: self.target.clone(), weights: weight_column.clone() };
+        let outputs = OutputPaths {
+            loss: self.loss_out.clone(),
+            gradient: self.grad_out.clone(),
+            hessian: self.hess_out.clone(),
+            value: self.value_out.clone(),
+        };
+        Ok(RunSpec {
+            selection,
+            form: self.from,
+            ignored_label: self.ignore_label,
+            objective: self.objective()?,
+            outputs,
+            must_hold_rows: self.json && self.value_out.is_none(),
+            ..RunSpec::new(inputs)
+        })
+    }
+
+    fn objective(&self) -> anyhow::Result<ObjectiveSpec> {
+        let focal = |gamma| -> logloss::Result<Focal> {
+            let focal = Focal::new(gamma)?;
+            self.focal_alpha.map_or(Ok(focal), |alpha| focal.with_alpha(alpha))
+        };
+        Ok(ObjectiveSpec {
+            reduction: self.reduction,
+            invalid: self.non_finite,
+            scale: self.scale,
+            compat: self.compat,
+            label_smoothing: self.label_smoothing,
+            focal: self.focal_gamma.map(focal).transpose()?,
+            class_weights: self.class_weight.clone(),
+            pos_weight: self.pos_weight.clone(),
+            label_weights: self.label_weight,
+        })
     }
 }
 
@@ -175,108 +223,6 @@ In JSON, `value` is a number, an array for per-class and per-row, and null for n
 --loss-out writes) and for per-row with --value-out. A number that is NaN (the mean of no values) or infinite is null; \
 `notes` then says which.";
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Reduce {
-    /// They stay as they are: see --loss-out; the gradient is that of each element's own loss
-    None,
-    /// Their sum
-    Sum,
-    /// Their mean, over the number of elements whatever their weights
-    #[default]
-    Mean,
-    /// Their sum over the sum of the weights
-    WeightedMean,
-    /// The mean of each class: C values; the gradient is that of each element's own loss
-    PerClass,
-    /// The mean of each row: N values; the gradient is that of each element's own loss
-    PerRow,
-}
-
-impl Reduce {
-    pub fn reduction(self) -> Reduction {
-        match self {
-            Reduce::None => Reduction::None,
-            Reduce::Sum => Reduction::Sum,
-            Reduce::Mean => Reduction::Mean,
-            Reduce::WeightedMean => Reduction::WeightedMean,
-            Reduce::PerClass => Reduction::PerClass,
-            Reduce::PerRow => Reduction::PerRow,
-        }
-    }
-}
-
-/// The systems that conventions are taken from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum System {
-    /// BCEWithLogitsLoss; of probabilities BCELoss, whose logarithms are at least −100
-    Torch,
-    /// Probabilities clipped to [1e-7, 1 − 1e-7]; the mean of nothing is 0. (Of shape [N, C] Keras takes the mean of
-    /// a row first: --reduction per-row has its losses, their sum and its gradients are 1/C of those here)
-    Keras,
-    /// weighted_cross_entropy_with_logits
-    #[value(name = "tensorflow")]
-    TensorFlow,
-    /// log_loss: a mean is weighted, probabilities are clipped by f32's epsilon, and no labels, one alone, soft ones of
-    /// probabilities, or weights that are all 0 are errors (unless --non-finite propagate)
-    Sklearn,
-    /// binary:logistic: a mean is weighted, probabilities are clipped by 1e-16 and the hessian floored
-    Xgboost,
-    /// binary: a mean is weighted, probabilities are clipped by 1e-15, labels above 0 are positive and all others
-    /// negative; label weights weigh gradient and hessian alone
-    Lightgbm,
-}
-
-impl System {
-    pub fn compat(self) -> Compat {
-        match self {
-            System::Torch => Compat::Torch,
-            System::Keras => Compat::Keras,
-            System::TensorFlow => Compat::TensorFlow,
-            System::Sklearn => Compat::Sklearn,
-            System::Xgboost => Compat::Xgboost,
-            System::Lightgbm => Compat::Lightgbm,
-        }
-    }
-}
-
-/// A label that leaves its element out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IgnoreLabel {
-    /// This number, in labels of any type.
-    Integer(i128),
-    /// NaN, in labels that are floats.
-    Nan,
-}
-
-/// The weights of labels 0 and 1.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum LabelWeight {
-    /// These.
-    Given([f32; 2]),
-    /// Such that both labels weigh the same, as in scikit-learn.
-    Balanced,
-    /// Such that the rarer label weighs as much as the other one, whose weight is 1, as in LightGBM.
-    IsUnbalance,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum NonFinite {
-    /// Fail and name the first one
-    #[default]
-    Error,
-    /// Let it through as NaN
-    Propagate,
-}
-
-impl NonFinite {
-    pub fn invalid(self) -> Invalid {
-        match self {
-            NonFinite::Error => Invalid::Error,
-            NonFinite::Propagate => Invalid::Propagate,
-        }
-    }
-}
-
 fn finite(word: &str) -> Result<f32, String> {
     number(word, |value: f32| value.is_finite(), "a finite number")
 }
@@ -293,25 +239,25 @@ fn smoothing(word: &str) -> Result<f32, String> {
     number(word, |value: f32| (0.0..1.0).contains(&value), "a number from 0 to below 1")
 }
 
-fn label_weight(word: &str) -> Result<LabelWeight, String> {
+fn label_weight(word: &str) -> Result<LabelWeights, String> {
     match word {
-        "balanced" => Ok(LabelWeight::Balanced),
-        "is-unbalance" => Ok(LabelWeight::IsUnbalance),
+        "balanced" => Ok(LabelWeights::Balanced),
+        "is-unbalance" => Ok(LabelWeights::IsUnbalance),
         word => {
             let pair = word.split_once(',').and_then(|(w0, w1)| Some([weight(w0).ok()?, weight(w1).ok()?]));
             let what = "say two finite numbers that are at least 0, as 1,3.5; or balanced; or is-unbalance";
-            pair.map(LabelWeight::Given).ok_or_else(|| what.to_owned())
+            pair.map(LabelWeights::Given).ok_or_else(|| what.to_owned())
         }
     }
 }
 
-fn ignore_label(word: &str) -> Result<IgnoreLabel, String> {
+fn ignore_label(word: &str) -> Result<IgnoredLabel, String> {
     if word.eq_ignore_ascii_case("nan") {
-        return Ok(IgnoreLabel::Nan);
+        return Ok(IgnoredLabel::Nan);
     }
     let within = |label: &i128| (i64::MIN.into()..=u64::MAX.into()).contains(label);
     let label = word.parse().ok().filter(within);
-    label.map(IgnoreLabel::Integer).ok_or_else(|| "say an integer, or nan".to_owned())
+    label.map(IgnoredLabel::Integer).ok_or_else(|| "say an integer, or nan".to_owned())
 }
 
 #[cfg(test)]
@@ -320,9 +266,9 @@ mod tests {
 
     #[test]
     fn labels_to_ignore() {
-        assert_eq!(ignore_label("-100"), Ok(IgnoreLabel::Integer(-100)));
-        assert_eq!(ignore_label("18446744073709551615"), Ok(IgnoreLabel::Integer(u64::MAX.into())));
-        assert_eq!(ignore_label("NaN"), Ok(IgnoreLabel::Nan));
+        assert_eq!(ignore_label("-100"), Ok(IgnoredLabel::Integer(-100)));
+        assert_eq!(ignore_label("18446744073709551615"), Ok(IgnoredLabel::Integer(u64::MAX.into())));
+        assert_eq!(ignore_label("NaN"), Ok(IgnoredLabel::Nan));
         for wrong in ["", "0.5", "inf", "18446744073709551616"] {
             assert!(ignore_label(wrong).is_err(), "{wrong}");
         }
@@ -330,8 +276,8 @@ mod tests {
 
     #[test]
     fn label_weights() {
-        assert_eq!(label_weight("1,2.5"), Ok(LabelWeight::Given([1.0, 2.5])));
-        assert_eq!(label_weight("balanced"), Ok(LabelWeight::Balanced));
+        assert_eq!(label_weight("1,2.5"), Ok(LabelWeights::Given([1.0, 2.5])));
+        assert_eq!(label_weight("balanced"), Ok(LabelWeights::Balanced));
         for wrong in ["", "1", "1,2,3", "1,-2", "nan,1", "inf,1"] {
             assert!(label_weight(wrong).is_err(), "{wrong}");
         }

@@ -4,7 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args as ArgGroup, ValueEnum};
 
-use super::{From, number};
+use logloss::Form;
+use logloss_io::Number;
+
+use super::{
+    choices::{FORMS, parser},
+    number,
+};
 
 /// Make reproducible synthetic predictions and labels
 ///
@@ -33,8 +39,8 @@ pub struct GenerateArgs {
     pub target: String,
 
     /// Write logits or probabilities
-    #[arg(long = "as", value_name = "FORM", value_enum, default_value_t)]
-    pub form: From,
+    #[arg(long = "as", value_name = "FORM", value_parser = parser(FORMS), default_value = "logits")]
+    pub form: Form,
 
     /// Where the random numbers start
     #[arg(long, default_value_t = 0)]
@@ -79,6 +85,32 @@ pub enum LabelType {
     I64,
     F32,
     F64,
+}
+
+impl FloatType {
+    /// The same among all types.
+    pub fn number(self) -> Number {
+        match self {
+            FloatType::F16 => Number::F16,
+            FloatType::Bf16 => Number::Bf16,
+            FloatType::F32 => Number::F32,
+            FloatType::F64 => Number::F64,
+        }
+    }
+}
+
+impl LabelType {
+    /// The same among all types.
+    pub fn number(self) -> Number {
+        match self {
+            LabelType::Bool => Number::Bool,
+            LabelType::U8 => Number::U8,
+            LabelType::I32 => Number::I32,
+            LabelType::I64 => Number::I64,
+            LabelType::F32 => Number::F32,
+            LabelType::F64 => Number::F64,
+        }
+    }
 }
 
 /// A number of values, which may be written as 1e9 or 1_000_000.

@@ -1,14 +1,14 @@
 //! The command line, as clap reads it and `--help` shows it.
 
+pub mod choices;
 mod device;
 mod eval;
 mod generate;
 
-use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
+use clap::{Args as ArgGroup, Parser, Subcommand};
 pub use device::DeviceArgs;
-pub use eval::{EvalArgs, IgnoreLabel, LabelWeight, Reduce, System};
+pub use eval::EvalArgs;
 pub use generate::{FloatType, GenerateArgs, LabelType};
-use logloss::Form;
 
 /// Binary cross-entropy over very large batches: loss, gradient and hessian in one pass, on any GPU and on the CPU.
 #[derive(Debug, Parser)]
@@ -62,24 +62,6 @@ pub struct SelftestArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum From {
-    /// Any real number, the log of the odds
-    #[default]
-    Logits,
-    /// In [0, 1]
-    Probabilities,
-}
-
-impl From {
-    pub fn form(self) -> Form {
-        match self {
-            From::Logits => Form::Logits,
-            From::Probabilities => Form::Probabilities,
-        }
-    }
 }
 
 /// A number that fits; `what` says which do.

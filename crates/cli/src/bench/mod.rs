@@ -67,7 +67,7 @@ fn page(path: &Path, args: &Args) -> Result<NewFile> {
             "give the page a name of its own",
         ));
     }
-    NewFile::create(path)
+    Ok(NewFile::create(path)?)
 }
 
 fn show(args: &Args, report: &model::Report) -> Result<()> {

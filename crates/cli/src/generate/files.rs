@@ -4,13 +4,12 @@ use std::io::Write;
 
 use anyhow::Result;
 use logloss::half::f16;
+use logloss_io::{NewFile, NpyFile, Shape, extension};
 
 use super::{encode, parquet::Parquet, safetensors, values::Chunk};
 use crate::{
     args::{FloatType, GenerateArgs, LabelType},
     failure::usage,
-    output::{NewFile, NpyFile},
-    source::{Shape, extension},
 };
 
 /// Files in the making, in one of the formats.
@@ -144,24 +143,10 @@ fn npy(args: &GenerateArgs) -> Result<Format> {
             "give it another name than --out, that ends in .npy",
         ));
     }
-    let dtype = match args.dtype {
-        FloatType::F16 => "<f2",
-        FloatType::F32 => "<f4",
-        // There is no bf16 in NumPy: it was refused.
-        FloatType::F64 | FloatType::Bf16 => "<f8",
-    };
-    let target_dtype = match args.target_dtype {
-        LabelType::Bool => "|b1",
-        LabelType::U8 => "|u1",
-        LabelType::I32 => "<i4",
-        LabelType::I64 => "<i8",
-        LabelType::F32 => "<f4",
-        LabelType::F64 => "<f8",
-    };
     let shape = Shape::flat(args.len);
     Ok(Format::Npy {
-        predictions: NpyFile::create(&args.out, dtype, shape)?,
-        labels: NpyFile::create(targets, target_dtype, shape)?,
+        predictions: NpyFile::create(&args.out, args.dtype.number(), shape)?,
+        labels: NpyFile::create(targets, args.target_dtype.number(), shape)?,
     })
 }
 

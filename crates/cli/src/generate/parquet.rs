@@ -4,6 +4,7 @@ use std::{fs::File, sync::Arc};
 
 use anyhow::Result;
 use logloss::half::f16;
+use logloss_io::NewFile;
 use parquet::{
     basic::{LogicalType, Repetition, Type as PhysicalType},
     data_type::{
@@ -19,10 +20,7 @@ use parquet::{
 };
 
 use super::values::Chunk;
-use crate::{
-    args::{FloatType, GenerateArgs, LabelType},
-    output::NewFile,
-};
+use crate::args::{FloatType, GenerateArgs, LabelType};
 
 /// A file in the making.
 pub struct Parquet {
@@ -42,7 +40,7 @@ impl Parquet {
 
     /// Appends values.
     pub fn write(&mut self, dtype: FloatType, target_dtype: LabelType, chunk: &Chunk) -> Result<()> {
-        write_group(dtype, target_dtype, chunk, &mut self.writer).map_err(|error| self.file.trouble(error))
+        Ok(write_group(dtype, target_dtype, chunk, &mut self.writer).map_err(|error| self.file.trouble(error))?)
     }
 
     /// Puts the file in its place; its name.

@@ -1,10 +1,11 @@
 //! Synthetic values: each chunk from a stream of random numbers of its own, so that any of them can be made alone.
 
+use logloss::Form;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-use crate::args::{From, GenerateArgs};
+use crate::args::GenerateArgs;
 
 /// Values a chunk. Part of what a seed means: another number would give other values.
 pub const CHUNK: u64 = 1 << 20;
@@ -43,8 +44,8 @@ impl<'a> Values<'a> {
             let logit = truth + self.args.noise * random.sample::<f64, _>(StandardNormal);
             chunk.labels.push(random.random::<f64>() < sigmoid(truth));
             chunk.predictions.push(match self.args.form {
-                From::Logits => logit,
-                From::Probabilities => sigmoid(logit),
+                Form::Logits => logit,
+                Form::Probabilities => sigmoid(logit),
             });
         }
         Some(chunk)

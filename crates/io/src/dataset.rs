@@ -1,0 +1,217 @@
+//! What is evaluated, in the parts that it is evaluated in: a source, and the mask beside it.
+
+use logloss::{
+    Array, BLOCK, Batch, Engine, Error as EngineError, Form, Invalid, Objective, Reduction, Totals, WeightShape,
+};
+
+use crate::{
+    Error, Inputs, ObjectiveSpec, Observer, Part, ReadOptions, Result, Selection, Shape, Source, Unrepresentable,
+    error::usage,
+    explain::explain,
+    observer,
+    source::{self, Mask},
+    statistics::{LabelCounts, NoLabel},
+};
+
+/// The most values that a part can be made to hold by whole rows of many classes.
+const MOST_TOGETHER: u64 = 1 << 26;
+
+/// A source and its mask.
+pub(crate) struct Dataset {
+    pub source: Box<dyn Source>,
+    mask: Option<Mask>,
+    options: ReadOptions,
+    invalid: Invalid,
+    /// The number of values in a row, if the evaluation depends on it.
+    classes: Option<usize>,
+}
+
+/// One part of a dataset.
+pub(crate) struct MaskedPart<'a> {
+    pub part: Part<'a>,
+    /// A bit for each value, 1 where it counts.
+    pub mask: Option<&'a [u8]>,
+    form: Form,
+    classes: Option<usize>,
+    weight_shape: Option<WeightShape>,
+}
+
+impl<'a> MaskedPart<'a> {
+    /// The same for the engine.
+    pub fn batch(&self) -> Result<Batch<'a>, EngineError> {
+        let mut batch = Batch::new(self.form, self.part.predictions, self.part.targets)?;
+        if let Some(classes) = self.classes {
+            batch = batch.with_classes(classes)?;
+        }
+        batch = match (self.part.weights, self.weight_shape) {
+            (Some(weights), Some(WeightShape::Samples)) => batch.with_sample_weights(weights)?,
+            (Some(weights), _) => batch.with_weights(weights)?,
+            (None, _) => batch,
+        };
+        match self.mask {
+            Some(bits) => batch.with_mask(bits),
+            None => Ok(batch),
+        }
+    }
+
+    /// The value that an error is about as its file has it, if it could not be converted as it was. `first` is the index
+    /// of the part's first value.
+    pub fn unrepresentable(&self, error: &EngineError, first: u64) -> Option<Unrepresentable> {
+        let EngineError::InvalidValue { array, index, .. } = error else { return None };
+        self.part.unrepresentable.find(*array, usize::try_from(index.checked_sub(first)?).ok()?).cloned()
+    }
+}
+
+impl Dataset {
+    /// Opens the files, and checks that they fit together and to the objective.
+    pub fn open(
+        inputs: &Inputs,
+        selection: &Selection,
+        options: ReadOptions,
+        objective: &ObjectiveSpec,
+    ) -> Result<Self> {
+        let mut source = source::open(inputs, selection, options)?;
+        let mask = source::open_mask(inputs)?;
+        let shape = source.shape();
+        if let Some(mask) = &mask {
+            mask.check(shape)?;
+        }
+        objective.check_classes(shape.classes())?;
+        let (unit, classes) = unit(objective, shape, source.weight_shape())?;
+        source.set_unit(unit);
+        Ok(Self { source, mask, options, invalid: objective.invalid, classes })
+    }
+
+    /// What a reader of the result should know about how the values were read.
+    pub fn notes(&self) -> Vec<String> {
+        let mask = self.mask.iter().flat_map(Mask::notes).cloned();
+        self.source.notes().into_iter().chain(mask).collect()
+    }
+
+    /// Whether there is a mask.
+    pub fn has_mask(&self) -> bool {
+        self.mask.is_some()
+    }
+
+    /// The next part. None after the last.
+    pub fn next(&mut self, observer: &mut dyn Observer) -> Result<Option<MaskedPart<'_>>> {
+        observer::check(observer)?;
+        let Self { options: ReadOptions { form, .. }, classes, .. } = *self;
+        let weight_shape = self.source.weight_shape();
+        let Some(part) = self.source.next_part(observer)? else {
+            return self.mask.as_ref().map_or(Ok(()), Mask::end).map(|()| None);
+        };
+        let mask = self.mask.as_mut().map(|mask| mask.next(part.predictions.len())).transpose()?;
+        Ok(Some(MaskedPart { part, mask, form, classes, weight_shape }))
+    }
+
+    /// Tells the observer that everything before value `values` is done.
+    pub fn report(&self, observer: &mut dyn Observer, values: u64) {
+        let (done, total) = self.source.position();
+        observer.progress(done, total, values);
+    }
+
+    /// Goes back to the first part.
+    fn rewind(&mut self) -> Result<()> {
+        if let Some(mask) = &mut self.mask {
+            mask.rewind();
+        }
+        self.source.rewind()
+    }
+
+    /// Counts the labels in a pass over everything. Neither is absent.
+    pub fn count_labels(&mut self, observer: &mut dyn Observer) -> Result<LabelCounts> {
+        let ignore = self.source.ignore();
+        let any_number_is_label = self.options.any_number_is_label;
+        let mut counts = LabelCounts::default();
+        let mut first = 0;
+        while let Some(MaskedPart { part, mask, .. }) = self.next(observer)? {
+            let no_label = counts.add(&part, mask, ignore, any_number_is_label);
+            let len = part.predictions.len() as u64;
+            if let Some(no_label) = no_label {
+                let unrepresentable = part.unrepresentable.find(Array::Targets, no_label.index).cloned();
+                self.check_label(first, no_label, unrepresentable)?;
+            }
+            first += len;
+            self.report(observer, first);
+        }
+        self.rewind()?;
+        let LabelCounts { negatives, positives } = counts;
+        if negatives == 0 || positives == 0 {
+            return Err(Error::Unbalanceable { targets: self.source.target_names(), negatives, positives });
+        }
+        Ok(counts)
+    }
+
+    /// The error for a target that cannot be counted as one of two labels, unless invalid values are propagated.
+    fn check_label(
+        &self,
+        first: u64,
+        NoLabel { index, value }: NoLabel,
+        unrepresentable: Option<Unrepresentable>,
+    ) -> Result<()> {
+        let (array, index) = (Array::Targets, first + index as u64);
+        if (0.0..=1.0).contains(&value) {
+            let Some(place) = self.source.place(array, index) else {
+                return Err(EngineError::InvalidValue { array, index, value }.into());
+            };
+            return Err(Error::InvalidValue {
+                array,
+                place,
+                value: (value as f32).to_string(),
+                must: "labels that are to be balanced must be 0 or 1",
+                help: "say what the labels weigh: --label-weight W0,W1".into(),
+            });
+        }
+        match self.invalid {
+            Invalid::Propagate => Ok(()),
+            Invalid::Error => {
+                let error = EngineError::InvalidValue { array, index, value };
+                Err(explain(error, self.options.any_number_is_label, self.source.as_ref(), unrepresentable))
+            }
+        }
+    }
+
+    /// Adds up what the gradient is divided by, in a pass over everything.
+    pub fn totals(&mut self, engine: &Engine, objective: &Objective, observer: &mut dyn Observer) -> Result<Totals> {
+        let mut totals = Totals::default();
+        let mut first = 0;
+        while let Some(read) = self.next(observer)? {
+            totals.merge(&engine.totals(&read.batch()?, objective)?);
+            first += read.part.predictions.len() as u64;
+            self.report(observer, first);
+        }
+        self.rewind()?;
+        Ok(totals)
+    }
+}
+
+/// The number of values that every part but the last must be a multiple of, and the number of classes if the evaluation
+/// depends on it.
+fn unit(objective: &ObjectiveSpec, shape: Shape, weights: Option<WeightShape>) -> Result<(usize, Option<usize>)> {
+    let block = BLOCK as u64;
+    let classes = shape.classes();
+    if classes <= 1 {
+        return Ok((BLOCK, None));
+    }
+    let sums = matches!(objective.reduction, Reduction::PerClass | Reduction::PerRow);
+    let by_class = sums
+        || weights == Some(WeightShape::Samples)
+        || objective.class_weights.is_some()
+        || objective.pos_weight.as_ref().is_some_and(|list| list.len() > 1);
+    // The power of two that divides both.
+    let shared = 1 << classes.trailing_zeros().min(block.trailing_zeros());
+    let unit = (block / if sums { 1 } else { shared }).checked_mul(classes);
+    let most = shape.len().filter(|&len| len <= MOST_TOGETHER).map_or(MOST_TOGETHER, |_| u64::MAX);
+    match unit.filter(|&unit| unit <= most).and_then(|unit| usize::try_from(unit).ok()) {
+        Some(unit) => Ok((unit, Some(classes as usize))),
+        None if !by_class => Ok((BLOCK, None)),
+        None => Err(usage(
+            format_args!("shape {:?}: {classes} classes are too many to be told apart", shape.dimensions()),
+            format_args!(
+                "evaluate some of them at a time; or leave out --class-weight, weights by sample, and --reduction \
+                 per-class and per-row, which would hold {BLOCK} rows at a time"
+            ),
+        )),
+    }
+}

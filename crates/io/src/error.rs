@@ -1,0 +1,309 @@
+//! Everything that can go wrong between files and the result of an evaluation.
+
+use std::{borrow::Cow, fmt, io, path::Path, path::PathBuf};
+
+use logloss::{Array, Refusal};
+
+use crate::{Column, Place};
+
+/// The result type of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why files could not be read, evaluated or written.
+///
+/// It is displayed as what is wrong and where; [`Error::help`] says how to mend it. The fields are for programs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file cannot be opened, read or mapped into memory.
+    #[error("{}: {reason}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What failed, and what the system says of it.
+        reason: String,
+        /// The kind of failure.
+        kind: io::ErrorKind,
+        /// How to mend it.
+        help: Option<&'static str>,
+    },
+    /// The bytes of a file are not what its format demands.
+    #[error("{column}: {reason}")]
+    Malformed {
+        /// The file, or the array in it.
+        column: Column,
+        /// What is wrong with it.
+        reason: String,
+        /// How to mend it.
+        help: Option<&'static str>,
+    },
+    /// A file ends before its values do.
+    #[error("{column}: {reason}")]
+    Truncated {
+        /// The file, or the array in it.
+        column: Column,
+        /// What is missing.
+        reason: String,
+        /// How to mend it.
+        help: &'static str,
+    },
+    /// No reader knows the extension of a file's name.
+    #[error("{}: a file whose name ends in '.{extension}' cannot be read", .path.display())]
+    UnsupportedFormat {
+        /// The file.
+        path: PathBuf,
+        /// The extension, in lower case.
+        extension: String,
+    },
+    /// The values of an array have a type that does not fit their purpose.
+    #[error("{column}: {found} values cannot be {purpose}")]
+    UnsupportedType {
+        /// The array.
+        column: Column,
+        /// The type of its values.
+        found: String,
+        /// What they were wanted for: "evaluated", "predictions" or "a mask".
+        purpose: &'static str,
+        /// How to mend it.
+        help: String,
+    },
+    /// The values of an array are laid out in another way than row by row in one or two dimensions.
+    #[error("{column}: {reason}")]
+    UnsupportedLayout {
+        /// The array.
+        column: Column,
+        /// What its layout is.
+        reason: String,
+        /// How to mend it.
+        help: &'static str,
+    },
+    /// Two arrays that belong together differ in shape.
+    #[error("{column} has shape {shape:?}, {other}")]
+    ShapeMismatch {
+        /// The array.
+        column: Column,
+        /// Its dimensions.
+        shape: Vec<u64>,
+        /// The other array, and what its shape is.
+        other: String,
+        /// How to mend it.
+        help: &'static str,
+    },
+    /// The columns or tensors to read were not named.
+    #[error("{}: which {kind}s? --pred NAME and --target NAME are needed", .path.display())]
+    UnnamedColumns {
+        /// The file.
+        path: PathBuf,
+        /// "column" or "tensor".
+        kind: &'static str,
+        /// The names there are, with their types.
+        found: Vec<String>,
+    },
+    /// A file has no column or tensor of this name.
+    #[error("{}: there is no {kind} '{name}'", .path.display())]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// "column" or "tensor".
+        kind: &'static str,
+        /// The name that was looked for.
+        name: String,
+        /// The names there are, with their types.
+        found: Vec<String>,
+    },
+    /// A file has several columns or tensors of this name.
+    #[error("{}: more than one {kind} is called '{name}'", .path.display())]
+    DuplicateColumn {
+        /// The file.
+        path: PathBuf,
+        /// "column" or "tensor".
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A value is missing (null), which no objective is defined on.
+    #[error("{place}: the value is missing (null)")]
+    MissingValue {
+        /// Where it is missing.
+        place: Place,
+    },
+    /// A field of a text file is not a number.
+    #[error("{place}: '{text}' is no number")]
+    NotANumber {
+        /// Where it is.
+        place: Place,
+        /// The beginning of the field, control characters escaped.
+        text: String,
+    },
+    /// A value that the objective is not defined on.
+    #[error("{place}: the value is {value}: {must}")]
+    InvalidValue {
+        /// The array of the batch that it belongs to.
+        array: Array,
+        /// Where it is.
+        place: Place,
+        /// The value, as its file has it.
+        value: String,
+        /// The values that are allowed.
+        must: &'static str,
+        /// How to mend it.
+        help: Cow<'static, str>,
+    },
+    /// The system whose conventions were taken over does not support this data.
+    #[error("{reason}")]
+    Unsupported {
+        /// What it does not support, and where that is.
+        reason: String,
+        /// The same as the engine says it.
+        refusal: Refusal,
+        /// How to mend it.
+        help: &'static str,
+    },
+    /// Labels cannot be balanced, because one of the two is absent.
+    #[error("{targets}: labels cannot be balanced: {negatives} are negative and {positives} positive")]
+    Unbalanceable {
+        /// The arrays that hold the labels.
+        targets: String,
+        /// The number of negative labels.
+        negatives: u64,
+        /// The number of positive labels.
+        positives: u64,
+    },
+    /// The values of more rows than can be held were asked for.
+    #[error("--reduction per-row --json: more than {most} rows")]
+    TooManyRows {
+        /// The number of rows that can be held.
+        most: u64,
+    },
+    /// The specification contradicts itself, or what the files hold.
+    #[error("{message}")]
+    Usage {
+        /// What does not go together.
+        message: String,
+        /// How to mend it.
+        help: String,
+    },
+    /// A file cannot be written.
+    #[error("{}: cannot be written: {reason}", .path.display())]
+    Output {
+        /// The file.
+        path: PathBuf,
+        /// What the system says of it.
+        reason: String,
+        /// How to mend it.
+        help: Cow<'static, str>,
+    },
+    /// The thread that reads ahead could not be started.
+    #[error("no thread could be started: {0}")]
+    Thread(io::Error),
+    /// The observer stopped the evaluation.
+    #[error("interrupted")]
+    Interrupted,
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] logloss::Error),
+}
+
+/// Who can do something about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// The caller: the specification makes no sense, whatever the files hold or together with what they hold.
+    Usage,
+    /// The owner of the data, of the machine or of the device.
+    Failure,
+    /// Nobody: the observer stopped the evaluation.
+    Interrupted,
+}
+
+impl Error {
+    /// Who can do something about it.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Error::Interrupted => ErrorClass::Interrupted,
+            Error::Usage { .. }
+            | Error::UnsupportedFormat { .. }
+            | Error::UnnamedColumns { .. }
+            | Error::TooManyRows { .. } => ErrorClass::Usage,
+            _ => ErrorClass::Failure,
+        }
+    }
+
+    /// How to mend it.
+    pub fn help(&self) -> Option<Cow<'_, str>> {
+        let there_are = |found: &[String]| format!("there are: {}", found.join(", ")).into();
+        Some(match self {
+            Error::Io { help, .. } | Error::Malformed { help, .. } => return help.map(Cow::Borrowed),
+            Error::Truncated { help, .. }
+            | Error::UnsupportedLayout { help, .. }
+            | Error::ShapeMismatch { help, .. }
+            | Error::Unsupported { help, .. } => (*help).into(),
+            Error::UnsupportedType { help, .. } | Error::Usage { help, .. } => help.into(),
+            Error::InvalidValue { help, .. } | Error::Output { help, .. } => help.as_ref().into(),
+            Error::UnnamedColumns { found, .. } | Error::MissingColumn { found, .. } => there_are(found),
+            Error::UnsupportedFormat { .. } => "pass two .npy files, or a .parquet, .csv or .safetensors file".into(),
+            Error::DuplicateColumn { .. } => "rename one".into(),
+            Error::MissingValue { .. } => {
+                "drop the rows that lack a value, or fill them in before evaluating; --ignore-label nan leaves out \
+                 labels that are missing"
+                    .into()
+            }
+            Error::NotANumber { .. } => {
+                "write numbers as 0.5 or 5e-1, labels also as True and False; drop the rows that have none".into()
+            }
+            Error::Unbalanceable { .. } => "say what the labels weigh: --label-weight W0,W1".into(),
+            Error::TooManyRows { .. } => "pass --value-out F.npy: their values go there, and not into the JSON".into(),
+            Error::Thread(_) | Error::Interrupted | Error::Engine(_) => return None,
+        })
+    }
+
+    /// The place of the value that it is about.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Error::MissingValue { place } | Error::NotANumber { place, .. } | Error::InvalidValue { place, .. } => {
+                Some(place)
+            }
+            _ => None,
+        }
+    }
+
+    /// The array that it is about.
+    pub fn column(&self) -> Option<&Column> {
+        match self {
+            Error::Malformed { column, .. }
+            | Error::Truncated { column, .. }
+            | Error::UnsupportedType { column, .. }
+            | Error::UnsupportedLayout { column, .. }
+            | Error::ShapeMismatch { column, .. } => Some(column),
+            error => error.place().map(|place| &place.column),
+        }
+    }
+
+    /// The file that it is about.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Error::Io { path, .. }
+            | Error::UnsupportedFormat { path, .. }
+            | Error::UnnamedColumns { path, .. }
+            | Error::MissingColumn { path, .. }
+            | Error::DuplicateColumn { path, .. }
+            | Error::Output { path, .. } => Some(path),
+            error => error.column().map(Column::path),
+        }
+    }
+}
+
+/// The error for a specification that contradicts itself or its files.
+pub(crate) fn usage(message: impl fmt::Display, help: impl fmt::Display) -> Error {
+    Error::Usage { message: message.to_string(), help: help.to_string() }
+}
+
+/// The error for a file that cannot be opened or read.
+pub(crate) fn unreadable(path: &Path, error: &io::Error, help: &'static str) -> Error {
+    let (path, reason) = (path.to_owned(), format!("cannot be read: {error}"));
+    Error::Io { path, reason, kind: error.kind(), help: Some(help) }
+}
+
+/// The error for bytes that are not what the format demands.
+pub(crate) fn malformed(column: impl Into<Column>, reason: impl fmt::Display, help: &'static str) -> Error {
+    Error::Malformed { column: column.into(), reason: reason.to_string(), help: Some(help) }
+}

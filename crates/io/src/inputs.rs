@@ -1,0 +1,122 @@
+//! The files that hold predictions, labels, weights and a mask.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    Error, Result, Selection,
+    error::{malformed, unreadable, usage},
+};
+
+/// The files to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inputs {
+    /// The predictions: a `.npy` file of shape [N] or [N, C]; or a file of several columns or tensors, which holds
+    /// the labels and weights too, and whose names are in a [`Selection`].
+    pub predictions: PathBuf,
+    /// The labels beside a `.npy` file of predictions: a `.npy` file of the same shape.
+    pub targets: Option<PathBuf>,
+    /// The weights beside a `.npy` file of predictions: a `.npy` file of the same shape, or of shape [N].
+    pub weights: Option<PathBuf>,
+    /// The mask: a `.npy` file of bool or u8 of the predictions' shape, 0 or false where an element is masked.
+    pub mask: Option<PathBuf>,
+}
+
+/// The extension of a file's name, in lower case; empty if it has none.
+pub fn extension(path: &Path) -> String {
+    path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase()
+}
+
+impl Inputs {
+    /// Every file there is.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let others = [&self.targets, &self.mask, &self.weights].into_iter().flatten();
+        [&self.predictions].into_iter().chain(others).map(PathBuf::as_path)
+    }
+
+    /// The labels and the weights beside a `.npy` file of predictions.
+    pub(crate) fn beside_npy(&self, selection: &Selection) -> Result<(&Path, Option<&Path>)> {
+        let file = self.predictions.display();
+        if *selection != Selection::default() {
+            return Err(usage(
+                format_args!("{file}: a .npy file holds one array, which has no name"),
+                "leave out --pred and --target",
+            ));
+        }
+        let Some(targets) = &self.targets else {
+            return Err(usage(
+                format_args!("{file}: the labels are missing"),
+                "pass a second .npy file: logloss eval PREDICTIONS.npy TARGETS.npy",
+            ));
+        };
+        check_is_file(targets)?;
+        if extension(targets) != "npy" {
+            return Err(usage(
+                format_args!("{}: labels beside a .npy file must be one too", targets.display()),
+                "save them with numpy.save, or put both into one .parquet, .csv or .safetensors file",
+            ));
+        }
+        let weights = self.weights.as_deref();
+        if let Some(weights) = weights {
+            if extension(weights) != "npy" {
+                return Err(usage(
+                    format_args!("--weight {}: weights beside a .npy file must be one too", weights.display()),
+                    "save them with numpy.save, as [N, C] or [N]; one for each class is --class-weight a,b,…",
+                ));
+            }
+            check_is_file(weights)?;
+        }
+        Ok((targets, weights))
+    }
+
+    /// Refuses files beside one that holds everything.
+    pub(crate) fn check_alone(&self) -> Result<()> {
+        let file = self.predictions.display();
+        if let Some(targets) = &self.targets {
+            return Err(usage(
+                format_args!("{}: one file too many: {file} holds the labels too", targets.display()),
+                "leave it out and name the columns with --pred NAME --target NAME",
+            ));
+        }
+        if let Some(weights) = &self.weights {
+            return Err(usage(
+                format_args!("{}: one file too many: {file} holds the weights too", weights.display()),
+                "leave it out and name the columns with --weight NAME",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The mask, if there is one.
+    pub(crate) fn checked_mask(&self) -> Result<Option<&Path>> {
+        let Some(mask) = &self.mask else { return Ok(None) };
+        if extension(mask) != "npy" {
+            return Err(usage(
+                format_args!("--mask {}: a mask is a NumPy file", mask.display()),
+                "save it with numpy.save, as bool or u8 of the predictions' shape",
+            ));
+        }
+        check_is_file(mask)?;
+        Ok(Some(mask))
+    }
+}
+
+/// Checks that there is a regular file, and something in it.
+pub(crate) fn check_is_file(path: &Path) -> Result<()> {
+    match fs::metadata(path) {
+        Err(error) => Err(unreadable(path, &error, "check the name and the folder")),
+        Ok(there) if !there.is_file() => Err(Error::Io {
+            path: path.to_owned(),
+            reason: "is not a regular file".to_owned(),
+            kind: std::io::ErrorKind::InvalidInput,
+            help: Some("save it to a file first: it is mapped into memory or read more than once"),
+        }),
+        Ok(there) if there.len() == 0 => {
+            Err(malformed(path, "is empty (0 bytes)", "write it again; it was perhaps cut short"))
+        }
+        Ok(_) => Ok(()),
+    }
+}

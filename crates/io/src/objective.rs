@@ -1,0 +1,159 @@
+//! What is to be computed, as a caller says it before the data was seen.
+
+use logloss::{Compat, Error as EngineError, Focal, Ignore, Invalid, Objective, Reduction};
+
+use crate::{Result, error::usage, statistics::LabelCounts};
+
+/// The weights of negative and positive labels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LabelWeights {
+    /// These, of labels 0 and 1.
+    Given([f32; 2]),
+    /// Such that both labels weigh the same, as in scikit-learn. They are counted in a pass over the data before.
+    Balanced,
+    /// Such that the rarer label weighs as much as the other one, whose weight is 1: LightGBM's `is_unbalance`, which
+    /// needs [`Compat::Lightgbm`]. They are counted in a pass over the data before.
+    IsUnbalance,
+}
+
+/// A specification of an [`Objective`], whose label weights may depend on the data.
+///
+/// Make one from its default: `ObjectiveSpec { reduction: Reduction::Sum, ..Default::default() }`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObjectiveSpec {
+    /// How the losses become one value, or several.
+    pub reduction: Reduction,
+    /// What an invalid value does.
+    pub invalid: Invalid,
+    /// A factor of gradient and hessian. It must be finite.
+    pub scale: f32,
+    /// The system whose conventions are taken over.
+    pub compat: Option<Compat>,
+    /// The strength of label smoothing, in [0, 1).
+    pub label_smoothing: Option<f32>,
+    /// The focal factor.
+    pub focal: Option<Focal>,
+    /// A weight for each class, [C]. Weights must be finite and at least 0.
+    pub class_weights: Option<Vec<f32>>,
+    /// The weight of the positive term: one, or one for each class.
+    pub pos_weight: Option<Vec<f32>>,
+    /// The weights of the labels.
+    pub label_weights: Option<LabelWeights>,
+}
+
+impl Default for ObjectiveSpec {
+    /// The mean of plain binary cross-entropy, unscaled; invalid values are errors.
+    fn default() -> Self {
+        Self {
+            reduction: Reduction::Mean,
+            invalid: Invalid::Error,
+            scale: 1.0,
+            compat: None,
+            label_smoothing: None,
+            focal: None,
+            class_weights: None,
+            pos_weight: None,
+            label_weights: None,
+        }
+    }
+}
+
+impl ObjectiveSpec {
+    /// Whether any number is a label: positive above 0, else negative.
+    pub fn any_number_is_label(&self) -> bool {
+        self.compat == Some(Compat::Lightgbm)
+    }
+
+    /// The reduction, which the conventions of another system may change.
+    pub fn effective_reduction(&self) -> Reduction {
+        let objective = Objective::default().with_reduction(self.reduction);
+        match self.compat {
+            Some(compat) => objective.with_compat(compat).reduction(),
+            None => objective.reduction(),
+        }
+    }
+
+    /// Whether the loss is the plain one, but for weights of elements.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.class_weights.is_none()
+            && self.pos_weight.is_none()
+            && self.label_weights.is_none()
+            && self.label_smoothing.is_none()
+            && self.focal.is_none()
+    }
+
+    /// Whether the labels have to be counted before.
+    pub(crate) fn counts_labels(&self) -> bool {
+        matches!(self.label_weights, Some(LabelWeights::Balanced | LabelWeights::IsUnbalance))
+    }
+
+    /// Refuses combinations that make no sense whatever the data.
+    pub(crate) fn check(&self) -> Result<()> {
+        let is_lightgbm = self.compat == Some(Compat::Lightgbm);
+        if self.label_weights == Some(LabelWeights::IsUnbalance) && !is_lightgbm {
+            return Err(usage(
+                "--label-weight is-unbalance is a convention of LightGBM's",
+                "pass --compat lightgbm too; or --label-weight balanced, which is scikit-learn's",
+            ));
+        }
+        if is_lightgbm && self.label_weights.is_some() && self.pos_weight.is_some() {
+            return Err(usage(
+                "--label-weight and --pos-weight at the same time, which LightGBM refuses too",
+                "leave one out: is_unbalance is a weight of the positives that is counted, scale_pos_weight one that \
+                 is given",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Checks that lists by class have an entry for each.
+    pub(crate) fn check_classes(&self, classes: u64) -> Result<()> {
+        let check = |option: &str, list: &Option<Vec<f32>>, one: bool| match list {
+            Some(list) if list.len() as u64 != classes && !(one && list.len() == 1) => Err(usage(
+                format_args!(
+                    "{option}: {} values for {classes} {}",
+                    list.len(),
+                    if classes == 1 { "class" } else { "classes" }
+                ),
+                if one { "give one value, or one for each class" } else { "give one value for each class" },
+            )),
+            _ => Ok(()),
+        };
+        check("--class-weight", &self.class_weights, false)?;
+        check("--pos-weight", &self.pos_weight, true)
+    }
+
+    /// The objective. `counts` are the labels there are, where they have to be counted; neither may be absent.
+    pub(crate) fn objective(
+        &self,
+        ignore: Option<Ignore>,
+        counts: Option<LabelCounts>,
+    ) -> Result<Objective, EngineError> {
+        let mut objective =
+            Objective::default().with_reduction(self.reduction).with_invalid(self.invalid).with_scale(self.scale)?;
+        if let Some(compat) = self.compat {
+            objective = objective.with_compat(compat);
+        }
+        if let Some(ignore) = ignore {
+            objective = objective.with_ignore(ignore);
+        }
+        if let Some(smoothing) = self.label_smoothing {
+            objective = objective.with_label_smoothing(smoothing)?;
+        }
+        if let Some(focal) = self.focal {
+            objective = objective.with_focal(focal);
+        }
+        if let Some(weights) = &self.class_weights {
+            objective = objective.with_class_weights(weights.as_slice())?;
+        }
+        if let Some(weights) = &self.pos_weight {
+            objective = objective.with_pos_weight(weights.as_slice())?;
+        }
+        match (self.label_weights, counts) {
+            (Some(LabelWeights::Given([negative, positive])), _) => objective.with_label_weights(negative, positive),
+            // With Compat::Lightgbm, which `is_unbalance` needs, the engine makes this LightGBM's.
+            (_, Some(LabelCounts { negatives, positives })) => objective.with_balanced_labels(negatives, positives),
+            _ => Ok(objective),
+        }
+    }
+}

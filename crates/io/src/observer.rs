@@ -1,0 +1,28 @@
+//! What a caller is told, and asked, while files are read and evaluated.
+
+use crate::{Error, Result};
+
+/// Follows an evaluation: shows its progress and interrupts it. It is called for each part of the data, never for a
+/// single value.
+///
+/// `()` shows nothing and never interrupts.
+pub trait Observer {
+    /// Is told after every part that `done` of `total` was read, in a unit of the source's own (values, rows or bytes),
+    /// and how many values that is. A second pass over the same data begins at 0 again.
+    fn progress(&mut self, done: u64, total: u64, values: u64) {
+        let _ = (done, total, values);
+    }
+
+    /// Whether the evaluation is to stop. It is asked before every part, and while text is read. If so, the evaluation fails with
+    /// [`Error::Interrupted`] and leaves no output behind.
+    fn interrupted(&mut self) -> bool {
+        false
+    }
+}
+
+impl Observer for () {}
+
+/// Fails if the evaluation is to stop.
+pub(crate) fn check(observer: &mut dyn Observer) -> Result<()> {
+    if observer.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
+}

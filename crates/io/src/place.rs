@@ -1,0 +1,132 @@
+//! Where a value is: which file, which column of it, which row.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use crate::{Error, Result};
+
+/// An array in a file: the only one, a column or a tensor. It is displayed with its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    path: PathBuf,
+    /// Its kind and its name, as in "column" and "logit".
+    name: Option<(&'static str, String)>,
+}
+
+impl Column {
+    /// The only array of a file.
+    pub fn whole(path: &Path) -> Self {
+        Self { path: path.to_owned(), name: None }
+    }
+
+    /// One of a file's columns or tensors: `kind` is the word for it.
+    pub fn named(path: &Path, kind: &'static str, name: &str) -> Self {
+        Self { path: path.to_owned(), name: Some((kind, name.to_owned())) }
+    }
+
+    /// The file, as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its name in the file; none for the only array of a file.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_ref().map(|(_, name)| name.as_str())
+    }
+}
+
+impl From<&Path> for Column {
+    fn from(path: &Path) -> Self {
+        Self::whole(path)
+    }
+}
+
+impl From<&Column> for Column {
+    fn from(column: &Column) -> Self {
+        column.clone()
+    }
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        match &self.name {
+            Some((kind, name)) => write!(f, ": {kind} '{name}'"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The place of one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The array that holds it.
+    pub column: Column,
+    /// The index of its row.
+    pub row: u64,
+    /// The index of its column in an array of shape [N, C]; none for an array of shape [N].
+    pub class: Option<u64>,
+    /// The line that its record begins on, in a text file. The first line is 1.
+    pub line: Option<u64>,
+}
+
+impl Place {
+    /// The row `row` of a column.
+    pub(crate) fn row(column: &Column, row: u64) -> Self {
+        Self { column: column.clone(), row, class: None, line: None }
+    }
+
+    /// The value with this index among rows of `classes` values. Each class has a column of its own, or one column
+    /// serves all of them. None if there is no column.
+    pub(crate) fn in_columns(columns: &[&Column], index: u64, classes: usize) -> Option<Self> {
+        let (row, class) = (index / classes as u64, (index % classes as u64) as usize);
+        columns.get(class).or(columns.first()).map(|column| Self::row(column, row))
+    }
+
+    /// The same place with its line.
+    pub(crate) fn with_line(self, line: Option<u64>) -> Self {
+        Self { line, ..self }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.class {
+            Some(class) => write!(f, "{}, index [{}, {class}]", self.column, self.row)?,
+            None => write!(f, "{}, index {}", self.column, self.row)?,
+        }
+        match self.line {
+            Some(line) => write!(f, " (line {line})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The name that columns of one file have together.
+pub(crate) fn joined_names(columns: &[&Column]) -> String {
+    let names: Vec<_> = columns.iter().map(|column| format!("'{}'", column.name().unwrap_or_default())).collect();
+    match columns {
+        [] => String::new(),
+        [column] => column.to_string(),
+        [first, ..] => format!("{}: columns {}", first.path.display(), names.join(", ")),
+    }
+}
+
+/// The position of `wanted` among the names of a file's columns; `described` says what each of them holds.
+pub(crate) fn find(
+    path: &Path,
+    kind: &'static str,
+    wanted: &str,
+    names: &[String],
+    described: &[String],
+) -> Result<usize> {
+    let mut found = names.iter().enumerate().filter(|(_, name)| *name == wanted).map(|(at, _)| at);
+    let (path, name) = (path.to_owned(), wanted.to_owned());
+    match (found.next(), found.next()) {
+        (Some(at), None) => Ok(at),
+        (Some(_), Some(_)) => Err(Error::DuplicateColumn { path, kind, name }),
+        (None, _) => Err(Error::MissingColumn { path, kind, name, found: described.to_vec() }),
+    }
+}

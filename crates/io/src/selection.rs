@@ -1,0 +1,96 @@
+//! Which columns or tensors of a file hold predictions, labels and weights.
+
+use std::path::Path;
+
+use logloss::WeightShape;
+
+use crate::{Error, Result, error::usage, inputs::extension};
+
+/// The most columns that may make up the classes of one shape.
+const MOST_COLUMNS: usize = 4096;
+
+/// The names of the columns or tensors that hold predictions, labels and weights.
+///
+/// Of a tensor there is one name each. Of columns there may be several, separated by commas: one for each class of
+/// shape [N, C]. A file that holds a single array, as a `.npy` file does, needs no names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// The predictions.
+    pub predictions: Option<String>,
+    /// The labels: as many columns as there are of predictions.
+    pub targets: Option<String>,
+    /// The weights, if there are any: one column for all classes, or one for each.
+    pub weights: Option<String>,
+}
+
+/// The names of as many columns of predictions as of targets, and of none, one or as many of weights.
+#[derive(Debug)]
+pub(crate) struct SelectedColumns<'a> {
+    pub predictions: Vec<&'a str>,
+    pub targets: Vec<&'a str>,
+    pub weights: Vec<&'a str>,
+}
+
+impl SelectedColumns<'_> {
+    /// What each weight belongs to, if there are weights.
+    pub fn weight_shape(&self) -> Option<WeightShape> {
+        match self.weights.len() {
+            0 => None,
+            n if n == self.predictions.len() => Some(WeightShape::Elements),
+            _ => Some(WeightShape::Samples),
+        }
+    }
+}
+
+impl Selection {
+    /// The names of predictions and targets, or an error that lists the names there are.
+    pub(crate) fn required(&self, path: &Path, kind: &'static str, described: &[String]) -> Result<(&str, &str)> {
+        match (&self.predictions, &self.targets) {
+            (Some(predictions), Some(targets)) => Ok((predictions, targets)),
+            _ => Err(Error::UnnamedColumns { path: path.to_owned(), kind, found: described.to_vec() }),
+        }
+    }
+
+    /// The columns that the names stand for: one each, or several separated by commas.
+    pub(crate) fn columns(&self, path: &Path, names: &[String], described: &[String]) -> Result<SelectedColumns<'_>> {
+        fn split<'a>(list: &'a str, names: &[String]) -> Vec<&'a str> {
+            // A name may have a comma in it.
+            if names.iter().any(|name| name == list) { vec![list] } else { list.split(',').map(str::trim).collect() }
+        }
+        let (predictions, targets) = self.required(path, "column", described)?;
+        let columns = SelectedColumns {
+            predictions: split(predictions, names),
+            targets: split(targets, names),
+            weights: self.weights.as_deref().map(|weights| split(weights, names)).unwrap_or_default(),
+        };
+        let classes = columns.predictions.len();
+        if columns.targets.len() != classes {
+            return Err(usage(
+                format_args!("--pred and --target name {classes} and {} columns", columns.targets.len()),
+                "name one column of labels for each of predictions, in the same order",
+            ));
+        }
+        if columns.weights.len() > 1 && columns.weights.len() != classes {
+            return Err(usage(
+                format_args!("--pred and --weight name {classes} and {} columns", columns.weights.len()),
+                "name one column of weights for all, or one for each column of predictions",
+            ));
+        }
+        if classes > MOST_COLUMNS {
+            return Err(usage(
+                format_args!("--pred names {classes} columns: {MOST_COLUMNS} is the most"),
+                "store them as an array of shape [N, C] in .npy or .safetensors files",
+            ));
+        }
+        if let [weights] = *columns.weights
+            && extension(Path::new(weights)) == "npy"
+            && !names.iter().any(|name| name == weights)
+        {
+            return Err(usage(
+                format_args!("--weight {weights}: weights of {} are in one of its columns", path.display()),
+                format_args!("name it; there are: {}", described.join(", ")),
+            ));
+        }
+        Ok(columns)
+    }
+}

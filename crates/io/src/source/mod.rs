@@ -1,0 +1,155 @@
+//! Sources of values: files, read a part at a time.
+//!
+//! Another file format is one file here, which implements [`Source`], and one line in [`FORMATS`].
+
+mod csv;
+mod mapped;
+mod mask;
+mod npy;
+mod parquet;
+mod safetensors;
+
+use std::path::Path;
+
+use logloss::{Array, BLOCK, Floats, Ignore, Targets, WeightShape, Weights};
+pub(crate) use mask::Mask;
+
+use crate::{
+    Error, Inputs, Observer, Place, ReadOptions, Result, Selection, Shape, Unrepresentable, UnrepresentableValues,
+    inputs::{check_is_file, extension},
+};
+
+/// Opens a file whose columns or tensors have names.
+type Open = fn(&Path, &Selection, ReadOptions) -> Result<Box<dyn Source>>;
+
+/// The formats of files that hold everything, by the extension of the file's name.
+const FORMATS: [(&str, Open); 3] = [("parquet", parquet::open), ("csv", csv::open), ("safetensors", safetensors::open)];
+
+/// The extension of files of a single array, beside which labels and weights are in files of their own.
+const ARRAY_FORMAT: &str = "npy";
+
+/// The number of values of a part where they are converted or decoded: few enough to stay in a CPU's cache on the way.
+const COPIED_PART: usize = 512 * BLOCK;
+
+/// Predictions and their targets, in parts.
+///
+/// The parts of a pass come in the order of the file. After [`rewind`](Source::rewind) they are the same again.
+pub trait Source {
+    /// The shape of the predictions, as far as it is known without reading them.
+    fn shape(&self) -> Shape;
+
+    /// How targets that are ignored differ from the others in the parts; none if no target can be ignored.
+    fn ignore(&self) -> Option<Ignore>;
+
+    /// What each weight belongs to; none if there are no weights.
+    fn weight_shape(&self) -> Option<WeightShape>;
+
+    /// The number of values. A text file is read through to count them.
+    ///
+    /// # Errors
+    /// That the file cannot be read, and [`Error::Interrupted`].
+    fn count(&mut self, observer: &mut dyn Observer) -> Result<u64>;
+
+    /// Makes every part but the last a multiple of `unit` values, itself a multiple of [`BLOCK`].
+    fn set_unit(&mut self, unit: usize);
+
+    /// Sets about how many values a part has where they are evaluated in the file's own memory.
+    fn set_mapped_part(&mut self, len: usize) {
+        let _ = len;
+    }
+
+    /// The next part; none after the last.
+    ///
+    /// # Errors
+    /// That the file cannot be read, or holds a missing value or one that is not a number, and [`Error::Interrupted`].
+    fn next_part(&mut self, observer: &mut dyn Observer) -> Result<Option<Part<'_>>>;
+
+    /// Goes back to the first part.
+    ///
+    /// # Errors
+    /// That the file cannot be read.
+    fn rewind(&mut self) -> Result<()>;
+
+    /// How much was read, and of how much, in a unit of the source's own: values, rows or bytes.
+    fn position(&self) -> (u64, u64);
+
+    /// The place of the value with this index among all values; none if there is no such array. The index of a weight
+    /// is that of its element.
+    fn place(&self, array: Array, index: u64) -> Option<Place>;
+
+    /// The arrays that hold the targets, as text.
+    fn target_names(&self) -> String;
+
+    /// The name of each class; empty if they have none.
+    fn class_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What a reader of the result should know about how the values were read.
+    fn notes(&self) -> Vec<String>;
+}
+
+/// A run of values.
+#[derive(Debug)]
+pub struct Part<'a> {
+    /// The predictions.
+    pub predictions: Floats<'a>,
+    /// As many targets.
+    pub targets: Targets<'a>,
+    /// The weights of these elements or samples, if there are weights.
+    pub weights: Option<Weights<'a>>,
+    /// The values that could not be converted as they are.
+    pub unrepresentable: PartUnrepresentable<'a>,
+}
+
+/// The values of a part that could not be converted as they are, by array.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PartUnrepresentable<'a> {
+    /// Those of the predictions.
+    pub predictions: Option<&'a UnrepresentableValues>,
+    /// Those of the targets.
+    pub targets: Option<&'a UnrepresentableValues>,
+    /// Those of the weights.
+    pub weights: Option<&'a UnrepresentableValues>,
+}
+
+impl PartUnrepresentable<'_> {
+    /// The one with this index in an array of the part.
+    pub fn find(&self, array: Array, index: usize) -> Option<&Unrepresentable> {
+        let values = match array {
+            Array::Predictions | Array::Probabilities => self.predictions,
+            Array::Targets => self.targets,
+            Array::Weights => self.weights,
+        };
+        values?.find(index)
+    }
+}
+
+/// About `wanted` values, a multiple of `unit`.
+fn part_len(wanted: usize, unit: usize) -> usize {
+    (wanted / unit).max(1) * unit
+}
+
+/// Opens the files, whose format is that of the predictions' extension, and checks that their shapes fit together.
+///
+/// # Errors
+/// Any [`Error`] but those of single values, which are found when they are read or evaluated.
+pub fn open(inputs: &Inputs, selection: &Selection, options: ReadOptions) -> Result<Box<dyn Source>> {
+    let path = inputs.predictions.as_path();
+    check_is_file(path)?;
+    let extension = extension(path);
+    if extension == ARRAY_FORMAT {
+        let (targets, weights) = inputs.beside_npy(selection)?;
+        return npy::open(path, targets, weights, options);
+    }
+    let Some((_, open)) = FORMATS.iter().find(|(name, _)| *name == extension) else {
+        return Err(Error::UnsupportedFormat { path: path.to_owned(), extension });
+    };
+    inputs.check_alone()?;
+    open(path, selection, options)
+}
+
+/// Opens the mask, if there is one.
+pub(crate) fn open_mask(inputs: &Inputs) -> Result<Option<Mask>> {
+    inputs.checked_mask()?.map(Mask::open).transpose()
+}

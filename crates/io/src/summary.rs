@@ -1,0 +1,80 @@
+//! The result of a run.
+
+use std::{fmt, time::Duration};
+
+use logloss::Evaluation;
+
+use crate::{LabelStats, ReducedValues, Shape, WrittenOutput};
+
+/// Everything that is known after a run.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Summary {
+    /// The result of the engine: sums, device, times of its phases.
+    pub evaluation: Evaluation,
+    /// The result of the reduction.
+    pub values: ReducedValues,
+    /// The name of each class; empty if they have none.
+    pub class_names: Vec<String>,
+    /// The shape of the predictions.
+    pub shape: Shape,
+    /// The number of values read, whether they are counted, ignored or masked.
+    pub len: u64,
+    /// The statistics of the labels that are counted.
+    pub labels: LabelStats,
+    /// Whether the loss is the plain one, and every weight 1.
+    pub is_plain: bool,
+    /// How long reading and writing took.
+    pub times: Times,
+    /// The outputs that were written.
+    pub outputs: Vec<WrittenOutput>,
+    /// What a reader of the result should know.
+    pub notes: Vec<Note>,
+}
+
+/// Wall-clock times that the engine does not know of.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Times {
+    /// Reading, decoding and converting values, and adding up their statistics. What is memory-mapped is read from disk
+    /// only while it is evaluated.
+    pub read: Duration,
+    /// Writing outputs.
+    pub write: Duration,
+    /// From the first value read to the last output in its place.
+    pub elapsed: Duration,
+}
+
+/// What a reader of the result should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// How important it is.
+    pub severity: Severity,
+    /// One sentence.
+    pub text: String,
+}
+
+/// How important a note is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// The result is as it was asked for.
+    Info,
+    /// The result may not be what was meant.
+    Warning,
+}
+
+impl Note {
+    pub(crate) fn info(text: impl Into<String>) -> Self {
+        Self { severity: Severity::Info, text: text.into() }
+    }
+
+    pub(crate) fn warning(text: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, text: text.into() }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
