@@ -202,7 +202,7 @@ fn unit(objective: &ObjectiveSpec, shape: Shape, weights: Option<WeightShape>) -
     // The power of two that divides both.
     let shared = 1 << classes.trailing_zeros().min(block.trailing_zeros());
     let unit = (block / if sums { 1 } else { shared }).checked_mul(classes);
-    let most = shape.len().filter(|&len| len <= MOST_TOGETHER).map_or(MOST_TOGETHER, |_| u64::MAX);
+    let most = shape.value_count().filter(|&len| len <= MOST_TOGETHER).map_or(MOST_TOGETHER, |_| u64::MAX);
     match unit.filter(|&unit| unit <= most).and_then(|unit| usize::try_from(unit).ok()) {
         Some(unit) => Ok((unit, Some(classes as usize))),
         None if !by_class => Ok((BLOCK, None)),

@@ -3,37 +3,41 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::{Error, Result};
 
 /// An array in a file: the only one, a column or a tensor. It is displayed with its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Column {
+pub struct Column(Arc<Names>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Names {
     path: PathBuf,
-    /// Its kind and its name, as in "column" and "logit".
+    /// The array's kind and its name, as in "column" and "logit".
     name: Option<(&'static str, String)>,
 }
 
 impl Column {
     /// The only array of a file.
     pub fn whole(path: &Path) -> Self {
-        Self { path: path.to_owned(), name: None }
+        Self(Arc::new(Names { path: path.to_owned(), name: None }))
     }
 
     /// One of a file's columns or tensors: `kind` is the word for it.
     pub fn named(path: &Path, kind: &'static str, name: &str) -> Self {
-        Self { path: path.to_owned(), name: Some((kind, name.to_owned())) }
+        Self(Arc::new(Names { path: path.to_owned(), name: Some((kind, name.to_owned())) }))
     }
 
     /// The file, as it was given.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.0.path
     }
 
     /// Its name in the file; none for the only array of a file.
     pub fn name(&self) -> Option<&str> {
-        self.name.as_ref().map(|(_, name)| name.as_str())
+        self.0.name.as_ref().map(|(_, name)| name.as_str())
     }
 }
 
@@ -51,8 +55,8 @@ impl From<&Column> for Column {
 
 impl fmt::Display for Column {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
-        match &self.name {
+        write!(f, "{}", self.path().display())?;
+        match &self.0.name {
             Some((kind, name)) => write!(f, ": {kind} '{name}'"),
             None => Ok(()),
         }
@@ -110,7 +114,7 @@ pub(crate) fn joined_names(columns: &[&Column]) -> String {
     match columns {
         [] => String::new(),
         [column] => column.to_string(),
-        [first, ..] => format!("{}: columns {}", first.path.display(), names.join(", ")),
+        [first, ..] => format!("{}: columns {}", first.path().display(), names.join(", ")),
     }
 }
 

@@ -147,7 +147,7 @@ impl<'a> PreparedRun<'a> {
     /// Whether there are so few values that a CPU is about done before a GPU is found: at most 2^24, or 64 MiB of text.
     pub fn is_small(&self) -> bool {
         let (_, bytes) = self.dataset.source.position();
-        is_small(self.shape().len(), bytes)
+        is_small(self.shape().value_count(), bytes)
     }
 
     /// Reads every part, evaluates it and writes its outputs.

@@ -47,11 +47,11 @@ impl Shape {
             [rows, classes] => Self { rows: Some(rows), classes: Some(classes) },
             _ => return None,
         };
-        shape.len().is_some().then_some(shape)
+        shape.value_count().is_some().then_some(shape)
     }
 
     /// The number of values, if it is known.
-    pub fn len(&self) -> Option<u64> {
+    pub fn value_count(&self) -> Option<u64> {
         self.rows?.checked_mul(self.classes())
     }
 
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn shapes() {
         let shape = |dimensions: &[u64]| Shape::new(dimensions).expect("one or two dimensions");
-        assert_eq!(shape(&[3, 2]).len(), Some(6));
+        assert_eq!(shape(&[3, 2]).value_count(), Some(6));
         assert_eq!(shape(&[3, 2]).row_and_class(5), (2, Some(1)));
         assert_eq!(shape(&[3]).row_and_class(2), (2, None));
         assert_eq!(shape(&[0, 0]).row_and_class(0), (0, None));

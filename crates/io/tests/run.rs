@@ -21,7 +21,7 @@ fn npy(folder: &TempDir, name: &str, number: Number, shape: Shape, bytes: &[u8])
     let path = folder.path().join(name);
     let mut file = NpyFile::create(&path, number, shape).unwrap();
     file.write(bytes).unwrap();
-    file.finish(shape.len().unwrap()).unwrap();
+    file.finish(shape.value_count().unwrap()).unwrap();
     path
 }
 

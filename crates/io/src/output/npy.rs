@@ -52,7 +52,7 @@ impl NpyFile {
     /// # Errors
     /// [`Error::Output`](crate::Error::Output).
     pub fn complete(&mut self, len: u64) -> Result<()> {
-        if self.shape.len().is_none() {
+        if self.shape.value_count().is_none() {
             self.shape = self.shape.with_len(len);
             let header = self.header()?;
             if header.len() as u64 != self.header {

@@ -132,7 +132,7 @@ impl Array {
 
     fn len(&self) -> usize {
         // The shape was checked against the length of a file, so its values can be counted.
-        self.shape.len().unwrap_or_default() as usize
+        self.shape.value_count().unwrap_or_default() as usize
     }
 }
 

@@ -85,7 +85,7 @@ impl Mask {
 
     fn len(&self) -> usize {
         // The shape was checked against the length of the file.
-        self.array.shape.len().unwrap_or_default() as usize
+        self.array.shape.value_count().unwrap_or_default() as usize
     }
 }
 

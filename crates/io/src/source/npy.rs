@@ -72,7 +72,7 @@ pub fn array(path: &Path, notes: &mut Vec<String>) -> Result<Array> {
             "save it row by row: numpy.save(file, numpy.ascontiguousarray(a))",
         ));
     }
-    let needed = shape.len().and_then(|len| len.checked_mul(number.size() as u64));
+    let needed = shape.value_count().and_then(|len| len.checked_mul(number.size() as u64));
     match needed {
         Some(needed) if needed <= there => {
             if needed < there {
