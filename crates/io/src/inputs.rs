@@ -14,12 +14,12 @@ use crate::{
 /// The files to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inputs {
-    /// The predictions: a `.npy` file of shape [N] or [N, C]; or a file of several columns or tensors, which holds
+    /// The predictions: a `.npy` file of shape `[N]` or `[N, C]`; or a file of several columns or tensors, which holds
     /// the labels and weights too, and whose names are in a [`Selection`].
     pub predictions: PathBuf,
     /// The labels beside a `.npy` file of predictions: a `.npy` file of the same shape.
     pub targets: Option<PathBuf>,
-    /// The weights beside a `.npy` file of predictions: a `.npy` file of the same shape, or of shape [N].
+    /// The weights beside a `.npy` file of predictions: a `.npy` file of the same shape, or of shape `[N]`.
     pub weights: Option<PathBuf>,
     /// The mask: a `.npy` file of bool or u8 of the predictions' shape, 0 or false where an element is masked.
     pub mask: Option<PathBuf>,

@@ -33,7 +33,7 @@ pub struct ObjectiveSpec {
     pub label_smoothing: Option<f32>,
     /// The focal factor.
     pub focal: Option<Focal>,
-    /// A weight for each class, [C]. Weights must be finite and at least 0.
+    /// A weight for each class, `[C]`. Weights must be finite and at least 0.
     pub class_weights: Option<Vec<f32>>,
     /// The weight of the positive term: one, or one for each class.
     pub pos_weight: Option<Vec<f32>>,

@@ -70,7 +70,7 @@ pub struct Place {
     pub column: Column,
     /// The index of its row.
     pub row: u64,
-    /// The index of its column in an array of shape [N, C]; none for an array of shape [N].
+    /// The index of its column in an array of shape `[N, C]`; none for an array of shape `[N]`.
     pub class: Option<u64>,
     /// The line that its record begins on, in a text file. The first line is 1.
     pub line: Option<u64>,

@@ -12,7 +12,7 @@ const MOST_COLUMNS: usize = 4096;
 /// The names of the columns or tensors that hold predictions, labels and weights.
 ///
 /// Of a tensor there is one name each. Of columns there may be several, separated by commas: one for each class of
-/// shape [N, C]. A file that holds a single array, as a `.npy` file does, needs no names.
+/// shape `[N, C]`. A file that holds a single array, as a `.npy` file does, needs no names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// The predictions.

@@ -2,7 +2,7 @@
 
 use logloss::WeightShape;
 
-/// The shape of an array: [N], or [N, C]. N may be unknown until a file was read.
+/// The shape of an array: `[N]`, or `[N, C]`. N may be unknown until a file was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     rows: Option<u64>,
@@ -10,12 +10,12 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Shape [N].
+    /// Shape `[N]`.
     pub fn flat(len: u64) -> Self {
         Self { rows: Some(len), classes: None }
     }
 
-    /// The shape of `columns` columns side by side: [N] of one, [N, C] of several.
+    /// The shape of `columns` columns side by side: `[N]` of one, `[N, C]` of several.
     pub fn of_columns(rows: Option<u64>, columns: usize) -> Self {
         Self { rows, classes: (columns > 1).then_some(columns as u64) }
     }
@@ -25,7 +25,7 @@ impl Shape {
         Self { rows: self.rows.or(Some(len / self.classes().max(1))), ..self }
     }
 
-    /// Shape [N] with the same N.
+    /// Shape `[N]` with the same N.
     pub fn by_row(self) -> Self {
         Self { classes: None, ..self }
     }
@@ -35,7 +35,7 @@ impl Shape {
         self.rows
     }
 
-    /// The number of classes C; 1 for shape [N].
+    /// The number of classes C; 1 for shape `[N]`.
     pub fn classes(&self) -> u64 {
         self.classes.unwrap_or(1)
     }
@@ -69,7 +69,7 @@ impl Shape {
         }
     }
 
-    /// The row of a value, and its class if the shape is [N, C].
+    /// The row of a value, and its class if the shape is `[N, C]`.
     pub(crate) fn row_and_class(&self, index: u64) -> (u64, Option<u64>) {
         match self.classes {
             Some(classes) if classes > 0 => (index / classes, Some(index % classes)),
@@ -77,7 +77,7 @@ impl Shape {
         }
     }
 
-    /// Whether another array's values lie in the same order: [N] and [N, 1] do.
+    /// Whether another array's values lie in the same order: `[N]` and `[N, 1]` do.
     pub(crate) fn matches(&self, other: &Self) -> bool {
         self.rows == other.rows && self.classes() == other.classes()
     }

@@ -17,7 +17,7 @@ pub struct OutputPaths {
     pub gradient: Option<PathBuf>,
     /// The diagonal of the hessian, f32.
     pub hessian: Option<PathBuf>,
-    /// The values of [`Reduction::PerClass`] or [`Reduction::PerRow`], f64, of shape [C] or [N].
+    /// The values of [`Reduction::PerClass`] or [`Reduction::PerRow`], f64, of shape `[C]` or `[N]`.
     pub value: Option<PathBuf>,
 }
 
