@@ -1,3 +1,3 @@
 //! Files that are written: whole or not there.
 
-pub use logloss_io::{NewFile, same};
+pub use logloss_io::{NewFile, canonical_path as same};

@@ -1,4 +1,4 @@
-//! What is evaluated, in the parts that it is evaluated in: a source, and the mask beside it.
+//! The data of an evaluation, part by part: a source, and the mask beside it.
 
 use logloss::{
     Array, BLOCK, Batch, Engine, Error as EngineError, Form, Invalid, Objective, Reduction, Totals, WeightShape,
@@ -70,7 +70,7 @@ impl Dataset {
         options: ReadOptions,
         objective: &ObjectiveSpec,
     ) -> Result<Self> {
-        let mut source = source::open(inputs, selection, options)?;
+        let mut source = source::open_source(inputs, selection, options)?;
         let mask = source::open_mask(inputs)?;
         let shape = source.shape();
         if let Some(mask) = &mask {
@@ -82,7 +82,7 @@ impl Dataset {
         Ok(Self { source, mask, options, invalid: objective.invalid, classes })
     }
 
-    /// What a reader of the result should know about how the values were read.
+    /// Remarks on how the values were read, for the reader of the result.
     pub fn notes(&self) -> Vec<String> {
         let mask = self.mask.iter().flat_map(Mask::notes).cloned();
         self.source.notes().into_iter().chain(mask).collect()
@@ -105,7 +105,7 @@ impl Dataset {
         Ok(Some(MaskedPart { part, mask, form, classes, weight_shape }))
     }
 
-    /// Tells the observer that everything before value `values` is done.
+    /// Reports to the observer that `values` values are done.
     pub fn report(&self, observer: &mut dyn Observer, values: u64) {
         let (done, total) = self.source.position();
         observer.progress(done, total, values);

@@ -11,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why files could not be read, evaluated or written.
 ///
-/// It is displayed as what is wrong and where; [`Error::help`] says how to mend it. The fields are for programs.
+/// Its text says what is wrong and where; [`Error::help`] says how to mend it. The fields are for programs.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -20,7 +20,7 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What failed, and what the system says of it.
+        /// The operation that failed, and the system's message.
         reason: String,
         /// The kind of failure.
         kind: io::ErrorKind,
@@ -32,7 +32,7 @@ pub enum Error {
     Malformed {
         /// The file, or the array in it.
         column: Column,
-        /// What is wrong with it.
+        /// The fault that was found.
         reason: String,
         /// How to mend it.
         help: Option<&'static str>,
@@ -42,7 +42,7 @@ pub enum Error {
     Truncated {
         /// The file, or the array in it.
         column: Column,
-        /// What is missing.
+        /// The part that is missing.
         reason: String,
         /// How to mend it.
         help: &'static str,
@@ -62,7 +62,7 @@ pub enum Error {
         column: Column,
         /// The type of its values.
         found: String,
-        /// What they were wanted for: "evaluated", "predictions" or "a mask".
+        /// Their purpose: "evaluated", "predictions" or "a mask".
         purpose: &'static str,
         /// How to mend it.
         help: String,
@@ -72,7 +72,7 @@ pub enum Error {
     UnsupportedLayout {
         /// The array.
         column: Column,
-        /// What its layout is.
+        /// Its layout.
         reason: String,
         /// How to mend it.
         help: &'static str,
@@ -124,13 +124,13 @@ pub enum Error {
     /// A value is missing (null), which no objective is defined on.
     #[error("{place}: the value is missing (null)")]
     MissingValue {
-        /// Where it is missing.
+        /// Its place.
         place: Place,
     },
     /// A field of a text file is not a number.
     #[error("{place}: '{text}' is no number")]
     NotANumber {
-        /// Where it is.
+        /// Its place.
         place: Place,
         /// The beginning of the field, control characters escaped.
         text: String,
@@ -140,7 +140,7 @@ pub enum Error {
     InvalidValue {
         /// The array of the batch that it belongs to.
         array: Array,
-        /// Where it is.
+        /// Its place.
         place: Place,
         /// The value, as its file has it.
         value: String,
@@ -152,9 +152,9 @@ pub enum Error {
     /// The system whose conventions were taken over does not support this data.
     #[error("{reason}")]
     Unsupported {
-        /// What it does not support, and where that is.
+        /// The data that is not supported, and its place.
         reason: String,
-        /// The same as the engine says it.
+        /// The engine's error.
         refusal: Refusal,
         /// How to mend it.
         help: &'static str,
@@ -178,7 +178,7 @@ pub enum Error {
     /// The specification contradicts itself, or what the files hold.
     #[error("{message}")]
     Usage {
-        /// What does not go together.
+        /// The contradiction.
         message: String,
         /// How to mend it.
         help: String,
@@ -188,7 +188,7 @@ pub enum Error {
     Output {
         /// The file.
         path: PathBuf,
-        /// What the system says of it.
+        /// The system's message.
         reason: String,
         /// How to mend it.
         help: Cow<'static, str>,
@@ -204,7 +204,7 @@ pub enum Error {
     Engine(#[from] logloss::Error),
 }
 
-/// Who can do something about an error.
+/// The party that can do something about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
     /// The caller: the specification makes no sense, whatever the files hold or together with what they hold.
@@ -216,7 +216,7 @@ pub enum ErrorClass {
 }
 
 impl Error {
-    /// Who can do something about it.
+    /// The party that can do something about it.
     pub fn class(&self) -> ErrorClass {
         match self {
             Error::Interrupted => ErrorClass::Interrupted,

@@ -2,7 +2,7 @@
 //! [`logloss`], and the results written.
 //!
 //! [`RunSpec`] says what is read, computed and written, [`run`] does it, and [`Summary`] is the result. An [`Observer`]
-//! is told the progress and may interrupt. [`Error`] says what is wrong, where it is and how to mend it.
+//! sees the progress and may interrupt. [`Error`] says what is wrong, where it is and how to mend it.
 //!
 //! The files may be of any size. They are `.npy` files, one for the predictions and one for the labels; or a
 //! `.parquet`, `.csv` or `.safetensors` file that holds both in its columns or tensors, which a [`Selection`] names.
@@ -51,12 +51,12 @@ pub use number::Number;
 pub use objective::{LabelWeights, ObjectiveSpec};
 pub use observer::Observer;
 pub use options::{IgnoredLabel, ReadOptions};
-pub use output::{NewFile, NpyFile, OutputPaths, WrittenOutput, remove_unfinished, same};
+pub use output::{NewFile, NpyFile, OutputPaths, WrittenOutput, canonical_path, remove_unfinished};
 pub use place::{Column, Place};
 pub use reduced::{ReducedValues, RowValues};
 pub use run::{PreparedRun, RunSpec, run};
 pub use selection::Selection;
 pub use shape::Shape;
-pub use source::{Part, PartUnrepresentable, Source, open};
+pub use source::{Part, PartUnrepresentable, Source, open_source};
 pub use statistics::LabelStats;
 pub use summary::{Note, Severity, Summary, Times};

@@ -1,4 +1,4 @@
-//! What is to be computed, as a caller says it before the data was seen.
+//! Specifications of objectives, from before the data was seen.
 
 use logloss::{Compat, Error as EngineError, Focal, Ignore, Invalid, Objective, Reduction};
 
@@ -23,7 +23,7 @@ pub enum LabelWeights {
 pub struct ObjectiveSpec {
     /// How the losses become one value, or several.
     pub reduction: Reduction,
-    /// What an invalid value does.
+    /// Whether an invalid value is an error.
     pub invalid: Invalid,
     /// A factor of gradient and hessian. It must be finite.
     pub scale: f32,

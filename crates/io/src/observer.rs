@@ -1,4 +1,4 @@
-//! What a caller is told, and asked, while files are read and evaluated.
+//! Observers: they see the progress of an evaluation, and interrupt it.
 
 use crate::{Error, Result};
 
@@ -7,14 +7,14 @@ use crate::{Error, Result};
 ///
 /// `()` shows nothing and never interrupts.
 pub trait Observer {
-    /// Is told after every part that `done` of `total` was read, in a unit of the source's own (values, rows or bytes),
-    /// and how many values that is. A second pass over the same data begins at 0 again.
+    /// Called after every part: `done` of `total` was read, in a unit of the source's own (values, rows or bytes), and
+    /// `values` is the number of values in that. A second pass over the same data begins at 0 again.
     fn progress(&mut self, done: u64, total: u64, values: u64) {
         let _ = (done, total, values);
     }
 
-    /// Whether the evaluation is to stop. It is asked before every part, and while text is read. If so, the evaluation fails with
-    /// [`Error::Interrupted`] and leaves no output behind.
+    /// Whether the evaluation is to stop. Called before every part, and while text is read. If so, the evaluation fails
+    /// with [`Error::Interrupted`] and leaves no output behind.
     fn interrupted(&mut self) -> bool {
         false
     }

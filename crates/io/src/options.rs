@@ -11,7 +11,7 @@ pub enum IgnoredLabel {
     Nan,
 }
 
-/// What a reader must know to convert the values of a file.
+/// How the values of a file are to be converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadOptions {
     /// The form of the predictions.

@@ -1,4 +1,4 @@
-//! Where a value is: which file, which column of it, which row.
+//! Places of values: file, column and row.
 
 use std::{
     fmt,

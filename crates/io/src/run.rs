@@ -30,7 +30,7 @@ const FEW_VALUES: u64 = 1 << 24;
 /// The fewest bytes of text that a value and its label take, with what separates them.
 const LEAST_TEXT: u64 = 4;
 
-/// A specification of a run: what is read, computed and written.
+/// A specification of a run: the data that is read, the objective, and the files that are written.
 #[derive(Clone, Debug)]
 pub struct RunSpec {
     /// The files to read.
@@ -41,7 +41,7 @@ pub struct RunSpec {
     pub form: Form,
     /// The label whose elements are ignored.
     pub ignored_label: Option<IgnoredLabel>,
-    /// What is computed.
+    /// The objective.
     pub objective: ObjectiveSpec,
     /// The files to write.
     pub outputs: OutputPaths,
@@ -114,8 +114,8 @@ pub fn run(spec: &RunSpec, engine: &Engine, observer: &mut dyn Observer) -> Resu
     PreparedRun::new(spec)?.run(engine, observer)
 }
 
-/// A run whose inputs are open and whose outputs are begun: what is wrong with a specification has been found before an
-/// engine is opened for it.
+/// A run whose inputs are open and whose outputs are begun: faults of a specification are found before an engine is opened
+/// for it.
 pub struct PreparedRun<'a> {
     spec: &'a RunSpec,
     dataset: Dataset,
@@ -182,7 +182,7 @@ impl<'a> PreparedRun<'a> {
         })
     }
 
-    /// The loop.
+    /// Reads every part, evaluates it and writes its outputs, none of which is in its place yet.
     fn measure(&mut self, engine: &Engine, observer: &mut dyn Observer) -> Result<Measured> {
         let Self { spec, dataset, outputs, rows } = self;
         let any_number_is_label = spec.objective.any_number_is_label();
@@ -250,7 +250,7 @@ impl<'a> PreparedRun<'a> {
     }
 }
 
-/// What the loop finds out.
+/// The results of the loop.
 struct Measured {
     evaluation: Evaluation,
     values: ReducedValues,
@@ -289,12 +289,12 @@ fn reduced_values(evaluation: &Evaluation, shape: Shape) -> ReducedValues {
     }
 }
 
-/// What a gradient is divided by, as far as it is known before the evaluation.
+/// The divisor of a gradient, as far as it is known before the evaluation.
 #[derive(Debug)]
 enum Divisor {
     /// The number of values; none if the gradient is not divided.
     Len(Option<u64>),
-    /// What was added up in a pass over the values.
+    /// The totals of a pass over the values.
     Totals(Totals),
 }
 
@@ -345,7 +345,7 @@ fn choice(engine: &Engine, evaluation: &Evaluation) -> Option<Note> {
     )))
 }
 
-/// What is remarkable about a result of `len` values.
+/// Remarks on a result of `len` values.
 fn remarks(spec: &RunSpec, evaluation: &Evaluation, len: u64) -> Vec<Note> {
     let mut notes = Vec::new();
     let mean = if evaluation.mean.is_nan() { "NaN".to_owned() } else { evaluation.mean.to_string() };

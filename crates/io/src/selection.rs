@@ -1,4 +1,4 @@
-//! Which columns or tensors of a file hold predictions, labels and weights.
+//! The columns or tensors of a file that hold predictions, labels and weights.
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ pub(crate) struct SelectedColumns<'a> {
 }
 
 impl SelectedColumns<'_> {
-    /// What each weight belongs to, if there are weights.
+    /// Whether a weight belongs to an element or to a sample, if there are weights.
     pub fn weight_shape(&self) -> Option<WeightShape> {
         match self.weights.len() {
             0 => None,

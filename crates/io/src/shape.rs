@@ -83,7 +83,7 @@ impl Shape {
     }
 }
 
-/// What each weight of an array of weights belongs to, if its shape fits that of the predictions.
+/// Whether weights of this shape belong to elements or to samples, if the shape fits that of the predictions.
 pub(crate) fn weight_shape(weights: &Shape, predictions: &Shape) -> Option<WeightShape> {
     if weights.matches(predictions) {
         Some(WeightShape::Elements)

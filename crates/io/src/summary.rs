@@ -24,11 +24,11 @@ pub struct Summary {
     pub labels: LabelStats,
     /// Whether the loss is the plain one, and every weight 1.
     pub is_plain: bool,
-    /// How long reading and writing took.
+    /// The times of reading and writing.
     pub times: Times,
     /// The outputs that were written.
     pub outputs: Vec<WrittenOutput>,
-    /// What a reader of the result should know.
+    /// Remarks for the reader of the result.
     pub notes: Vec<Note>,
 }
 
@@ -45,16 +45,16 @@ pub struct Times {
     pub elapsed: Duration,
 }
 
-/// What a reader of the result should know.
+/// A remark for the reader of a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// How important it is.
+    /// Its severity.
     pub severity: Severity,
     /// One sentence.
     pub text: String,
 }
 
-/// How important a note is.
+/// The severity of a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// The result is as it was asked for.

@@ -172,7 +172,7 @@ impl Predictions {
         self.f32.push(f32::NAN);
     }
 
-    /// What a reader of the result should know.
+    /// Remarks on the conversion, for the reader of the result.
     pub fn notes(&self) -> impl Iterator<Item = String> {
         let narrowed = self.narrowed.then(|| "f64 predictions were narrowed to f32".to_owned());
         let overflowed = (self.overflowed > 0)

@@ -124,7 +124,7 @@ impl Weights {
         }
     }
 
-    /// What a reader of the result should know.
+    /// Remarks on the conversion, for the reader of the result.
     pub fn notes(&self) -> impl Iterator<Item = String> {
         self.narrowed.then(|| "weights were rounded to f32".to_owned()).into_iter()
     }

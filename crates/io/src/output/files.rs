@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use logloss::{Outputs, Reduction, Sink};
 
-use super::{NpyFile, same};
+use super::{NpyFile, canonical_path};
 use crate::{Inputs, Number, Result, Shape, error::usage, inputs::extension};
 
-/// Where the outputs of an evaluation go: `.npy` files, of the shape of the predictions if not said otherwise. An output
-/// without a path is not computed.
+/// The `.npy` files that the outputs of an evaluation are written to, of the shape of the predictions if not said
+/// otherwise. An output without a path is not computed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutputPaths {
     /// The loss of each element, f32.
@@ -45,7 +45,7 @@ impl OutputPaths {
 
     /// Refuses names that are not of `.npy` files, or that are of a file already taken.
     fn check(&self, inputs: &Inputs) -> Result<()> {
-        let mut taken: Vec<_> = inputs.paths().map(|path| (same(path), "an input")).collect();
+        let mut taken: Vec<_> = inputs.paths().map(|path| (canonical_path(path), "an input")).collect();
         let value = self.value.iter().map(|path| ("--value-out", path.as_path()));
         for (option, path) in self.by_element().chain(value) {
             if extension(path) != "npy" {
@@ -54,7 +54,7 @@ impl OutputPaths {
                     format_args!("name it {}", path.with_extension("npy").display()),
                 ));
             }
-            let place = same(path);
+            let place = canonical_path(path);
             if let Some((_, other)) = taken.iter().find(|(there, _)| *there == place) {
                 return Err(usage(
                     format_args!("{option} {}: this is {other} already", path.display()),

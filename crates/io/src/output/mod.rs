@@ -7,5 +7,5 @@ mod pieces;
 
 pub(crate) use files::OutputFiles;
 pub use files::{OutputPaths, WrittenOutput};
-pub use new_file::{NewFile, remove_unfinished, same};
+pub use new_file::{NewFile, canonical_path, remove_unfinished};
 pub use npy::NpyFile;

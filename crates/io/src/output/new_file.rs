@@ -116,7 +116,7 @@ impl NewFile {
         change(temporary.as_file_mut(), &mut self.appended).map_err(|error| self.trouble(error))
     }
 
-    /// Writes what is not written yet, after which nothing is appended. Where several files belong together, all of them
+    /// Writes everything appended so far, after which nothing is appended. Of several files that belong together, all
     /// are completed before the first is put in its place: then a full disk loses none that was there.
     ///
     /// # Errors
@@ -163,7 +163,7 @@ fn unfinished<T>(change: impl FnOnce(&mut Vec<PathBuf>) -> T) -> T {
 }
 
 /// A path that is the same for every path of one file, as far as the file or its folder exists.
-pub fn same(path: &Path) -> PathBuf {
+pub fn canonical_path(path: &Path) -> PathBuf {
     let beside = || {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Some(fs::canonicalize(folder).ok()?.join(path.file_name()?))

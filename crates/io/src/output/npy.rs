@@ -72,7 +72,7 @@ impl NpyFile {
         self.file.finish()
     }
 
-    /// The header. Its length is a multiple of 64 bytes that has room for any number of rows.
+    /// The header. Its length is a multiple of 64 bytes, which is the same for any number of rows.
     fn header(&self) -> Result<Vec<u8>> {
         let options = WriteOptions::new_header_only().dtype(self.dtype.clone()).shape(&self.shape.dimensions());
         options.writer(Vec::new()).write_header_only().map_err(|error| self.file.trouble(error))

@@ -2,11 +2,11 @@
 
 use std::io::{self, IoSlice, Write};
 
-/// Bytes that are written at a time, from a multiple of as many on: the huge page of most processors. What is written
-/// across these bounds lies in small pages, and whoever maps the file pays for each of them.
+/// The number of bytes that are written at a time, at a multiple of as many: the huge page of most processors. Bytes
+/// written across these bounds lie in small pages, each of which costs a page fault when the file is mapped.
 const PIECE: usize = 2 << 20;
 
-/// What was appended last, less than a piece, until there is a whole one.
+/// The bytes that were appended last, less than a piece, until there is a whole one.
 #[derive(Debug, Default)]
 pub struct Pieces {
     held: Vec<u8>,
@@ -28,7 +28,7 @@ impl Pieces {
         Ok(())
     }
 
-    /// Writes what is left, after which nothing is appended.
+    /// Writes the rest, after which nothing is appended.
     pub fn finish(&mut self, file: &mut impl Write) -> io::Result<()> {
         file.write_all(&self.held)?;
         self.held.clear();

@@ -27,7 +27,7 @@ const RECORDS_AT_ONCE: u64 = 1 << 16;
 
 struct Csv {
     records: Records,
-    /// Where the first record begins.
+    /// The position of the first record.
     begin: Position,
     /// One field for each class.
     prediction_fields: Vec<Field>,

@@ -1,4 +1,4 @@
-//! Two arrays in memory-mapped files. Where the library takes a type as it is stored, its kernels read the mapping
+//! Two arrays in memory-mapped files. Where the engine takes a type as it is stored, its kernels read the mapping
 //! itself; where not, a part at a time is converted.
 
 use std::{fs::File, io, path::Path, sync::Arc};
@@ -42,9 +42,9 @@ fn advise(_: &Mmap) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes that are let go of at a time: a multiple of the huge pages of most processors, one of which would be mapped anew
-/// if part of it were let go of; and so many that it rarely happens, for every time all threads forget what they know
-/// of where pages lie.
+/// The number of bytes that are released at a time: a multiple of the huge pages of most processors, one of which would be
+/// mapped anew if part of it were released; and so many that it rarely happens, because every time the threads lose
+/// their cached translations of addresses.
 const RELEASED: usize = 32 << 20;
 
 #[cfg(unix)]
@@ -64,9 +64,9 @@ pub struct Array {
     pub big_endian: bool,
     pub shape: Shape,
     map: Arc<Mmap>,
-    /// Where it starts, in bytes.
+    /// The offset of the first value in the map, in bytes.
     start: usize,
-    /// The bytes of the map that were let go of end here.
+    /// The offset up to which the map was released, in bytes.
     released: usize,
 }
 
@@ -82,15 +82,15 @@ impl Array {
         &self.map[self.start + from * size..][..len * size]
     }
 
-    /// Lets go of the memory before a value, which would otherwise count as this process's until the whole file does.
-    /// What is less than [`RELEASED`] waits for the next time.
+    /// Releases the memory before a value, which would otherwise count as this process's until the whole file is closed.
+    /// A rest of less than [`RELEASED`] waits for the next time.
     pub fn release_before(&mut self, index: usize) {
         let end = self.start + index * self.number.size();
         let end = end - end % RELEASED;
         if self.released < end {
             release(&self.map, self.released, end);
         }
-        // Or less than before, where it is read again.
+        // It is less than before when the file is read again.
         self.released = end;
     }
 
@@ -98,7 +98,7 @@ impl Array {
         self.number.size() == 1 || self.big_endian == cfg!(target_endian = "big")
     }
 
-    /// Some values as the library takes them, if it does.
+    /// Some values in the type that the engine takes, if they are stored so.
     fn floats(&self, from: usize, len: usize) -> Option<Floats<'_>> {
         let bytes = self.bytes(from, len);
         match self.number {
@@ -110,7 +110,7 @@ impl Array {
         }
     }
 
-    /// Some values as the library takes them, if it does.
+    /// Some values in the type that the engine takes, if they are stored so.
     fn targets(&self, from: usize, len: usize) -> Option<Targets<'_>> {
         let bytes = self.bytes(from, len);
         match self.number {
@@ -121,7 +121,7 @@ impl Array {
         }
     }
 
-    /// Some values as the library takes them, if it does.
+    /// Some values in the type that the engine takes, if they are stored so.
     fn weights(&self, from: usize, len: usize) -> Option<Weights<'_>> {
         match self.floats(from, len)? {
             Floats::F32(values) => Some(Weights::F32(values)),
@@ -228,7 +228,7 @@ impl Pair {
         self.weights.as_ref().is_some_and(|(weights, _)| weights.weights(0, weights.len()).is_none())
     }
 
-    /// Where the weights of some values begin, and how many they are.
+    /// The index of the first weight of some values, and the number of their weights.
     fn weight_range(&self, from: usize, len: usize) -> (usize, usize) {
         match self.weights {
             Some((_, WeightShape::Samples)) => {
@@ -239,7 +239,7 @@ impl Pair {
         }
     }
 
-    /// Lets go of what was read.
+    /// Releases the memory of what was read.
     fn release(&mut self) {
         self.predictions.release_before(self.at);
         self.targets.release_before(self.at);
@@ -257,7 +257,7 @@ fn ignored(targets: &Array, label: Option<IgnoredLabel>, converted: &Labels) -> 
         (None, _) => (None, converts),
         (Some(label), Number::Bool | Number::U8) if matches!(label, IgnoredLabel::Integer(_)) => {
             let IgnoredLabel::Integer(label) = label else { return never_nan(&targets.column, targets.number) };
-            // Where no byte is the label, nothing is ignored.
+            // If no byte can be the label, nothing is ignored.
             (u8::try_from(label).ok().map(Ignore::Label), converts)
         }
         (Some(IgnoredLabel::Nan), number) if !number.is_float() => return never_nan(&targets.column, number),

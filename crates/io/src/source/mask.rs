@@ -78,7 +78,7 @@ impl Mask {
         self.array.release_before(0);
     }
 
-    /// What a reader of the result should know.
+    /// Remarks on the file, for the reader of the result.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }

@@ -34,14 +34,14 @@ const COPIED_PART: usize = 512 * BLOCK;
 /// Predictions and their targets, in parts.
 ///
 /// The parts of a pass come in the order of the file. After [`rewind`](Source::rewind) they are the same again.
-pub trait Source {
+pub trait Source: Send {
     /// The shape of the predictions, as far as it is known without reading them.
     fn shape(&self) -> Shape;
 
     /// How targets that are ignored differ from the others in the parts; none if no target can be ignored.
     fn ignore(&self) -> Option<Ignore>;
 
-    /// What each weight belongs to; none if there are no weights.
+    /// Whether a weight belongs to an element or to a sample; none if there are no weights.
     fn weight_shape(&self) -> Option<WeightShape>;
 
     /// The number of values. A text file is read through to count them.
@@ -70,7 +70,7 @@ pub trait Source {
     /// That the file cannot be read.
     fn rewind(&mut self) -> Result<()>;
 
-    /// How much was read, and of how much, in a unit of the source's own: values, rows or bytes.
+    /// The amount read and the whole amount, in a unit of the source's own: values, rows or bytes.
     fn position(&self) -> (u64, u64);
 
     /// The place of the value with this index among all values; none if there is no such array. The index of a weight
@@ -85,7 +85,7 @@ pub trait Source {
         Vec::new()
     }
 
-    /// What a reader of the result should know about how the values were read.
+    /// Remarks on how the values were read, for the reader of the result.
     fn notes(&self) -> Vec<String>;
 }
 
@@ -134,7 +134,7 @@ fn part_len(wanted: usize, unit: usize) -> usize {
 ///
 /// # Errors
 /// Any [`Error`] but those of single values, which are found when they are read or evaluated.
-pub fn open(inputs: &Inputs, selection: &Selection, options: ReadOptions) -> Result<Box<dyn Source>> {
+pub fn open_source(inputs: &Inputs, selection: &Selection, options: ReadOptions) -> Result<Box<dyn Source>> {
     let path = inputs.predictions.as_path();
     check_is_file(path)?;
     let extension = extension(path);

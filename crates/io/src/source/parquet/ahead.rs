@@ -64,8 +64,8 @@ impl Ahead {
         }
     }
 
-    /// The next part, or that there is none. Where the thread that waits is one of those that decode, it does so
-    /// meanwhile: it may be the only one.
+    /// The next part, or an error if there is none. A waiting thread that belongs to the pool decodes meanwhile: it may be
+    /// the only one that can.
     fn wait(&self) -> Result<Result<DecodedPart>, RecvTimeoutError> {
         if rayon::current_thread_index().is_none() {
             return self.parts.recv().map_err(|_| RecvTimeoutError::Disconnected);
