@@ -18,7 +18,7 @@ pub enum LabelWeights {
 
 /// A specification of an [`Objective`], whose label weights may depend on the data.
 ///
-/// Make one from its default: `ObjectiveSpec { reduction: Reduction::Sum, ..Default::default() }`.
+/// Fields that are not of interest come from the default: `ObjectiveSpec { reduction: Reduction::Sum, ..Default::default() }`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObjectiveSpec {
     /// How the losses become one value, or several.

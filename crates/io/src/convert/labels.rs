@@ -35,7 +35,7 @@ const NO_SOFT_LABEL: f32 = 2.0;
 
 /// A number that may be a label.
 pub trait Label: Copy + ToString {
-    /// It as 0 or 1, and whether that is its value.
+    /// The value as 0 or 1, and whether it equals that.
     fn hard(self) -> (u8, bool);
     /// Its value as a probability, for a type that has any other than 0 and 1.
     fn soft(self) -> Option<f64>;
@@ -180,7 +180,7 @@ impl Labels {
     /// Converts values.
     pub fn extend<T: Label>(&mut self, values: impl Iterator<Item = T> + Clone) {
         if !self.is_soft && self.ignored_label.is_none() {
-            // Nearly always all there is to do, without a branch: a look at all of them, then all of them.
+            // Nearly always enough, and without a branch: all are checked, then all are converted.
             let any_number_is_label = self.any_number_is_label;
             let hard = |value| Self::hard(any_number_is_label, value);
             if values.clone().fold(true, |all, value| all & hard(value).1) {

@@ -144,7 +144,7 @@ impl Predictions {
             self.f32.push(narrow);
             return Ok(());
         }
-        // Only f64 tells what these are.
+        // Only f64 can tell what these are.
         let value: f64 = text.parse()?;
         match self.form {
             Form::Probabilities => self.push_probability(value, narrow, Some((text, line))),

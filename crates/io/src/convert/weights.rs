@@ -107,7 +107,7 @@ impl Weights {
         if narrow > 0.0 && narrow.is_finite() {
             self.f32.push(narrow);
         } else {
-            // Only f64 tells what these are.
+            // Only f64 can tell what these are.
             self.push(text.parse()?, narrow, Some((text, line)));
         }
         Ok(())

@@ -49,8 +49,8 @@ const RELEASED: usize = 32 << 20;
 
 #[cfg(unix)]
 fn release(map: &Mmap, from: usize, to: usize) {
-    // SAFETY: the mapping is read-only and of a file: what is dropped is read again from there if need be. That it may
-    // fail is no matter: then it is kept.
+    // SAFETY: the mapping is read-only and of a file: what is dropped is read again from there if need be. If
+    // it fails, the memory is kept, which does no harm.
     let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, from, to - from) };
 }
 
@@ -144,7 +144,7 @@ pub struct Pair {
     /// How targets that are ignored differ from the others.
     ignore: Option<Ignore>,
     convert_targets: bool,
-    /// Number of values.
+    /// The number of values.
     len: usize,
     /// The number of values handed out.
     at: usize,
@@ -250,7 +250,8 @@ impl Pair {
     }
 }
 
-/// How targets that are ignored differ from the others, and whether targets are converted for that or otherwise.
+/// How targets that are ignored differ from the others, and whether targets have to be converted, for that or because
+/// of their type.
 fn ignored(targets: &Array, label: Option<IgnoredLabel>, converted: &Labels) -> Result<(Option<Ignore>, bool)> {
     let converts = targets.targets(0, targets.len()).is_none();
     Ok(match (label, targets.number) {
