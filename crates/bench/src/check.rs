@@ -51,7 +51,7 @@ impl Checker {
         let error = contract::relative(sum, truth, count);
         let ceiling =
             self.ceiling(Output::Sum) + self.ceiling(Output::Loss) * f64::from(f32::EPSILON) / (n as f64).sqrt();
-        // The negation counts a NaN as wrong.
+        // This is false for a NaN, which is wrong.
         let within = error <= ceiling;
         if !within {
             return Err(Error::WrongAnswer(format!(

@@ -24,6 +24,7 @@ pub struct NamedAdapter {
     /// The adapter.
     pub adapter: Adapter,
     /// Its name in the report.
+    #[cfg(feature = "gpu")]
     pub name: String,
 }
 
@@ -75,7 +76,11 @@ impl SelectedDevices {
         }
         chosen.sort_unstable();
         chosen.dedup();
-        let named = |at: usize| NamedAdapter { adapter: adapters[at].clone(), name: names[at].clone() };
+        let named = |at: usize| NamedAdapter {
+            adapter: adapters[at].clone(),
+            #[cfg(feature = "gpu")]
+            name: names[at].clone(),
+        };
         Ok(Self {
             threads: if cpu { threads(&specification.threads) } else { Vec::new() },
             adapters: chosen.into_iter().map(named).collect(),

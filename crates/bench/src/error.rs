@@ -62,7 +62,7 @@ pub enum Error {
         work: Work,
         /// The number of values in the batch.
         n: usize,
-        /// What is wrong with it.
+        /// Why it failed, or what is wrong with the answer.
         source: Box<Self>,
     },
     /// An answer is wrong.
