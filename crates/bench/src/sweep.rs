@@ -65,11 +65,14 @@ pub struct Run<'a> {
     pub specification: &'a Specification,
     pub observer: &'a mut dyn Observer,
     pub plan: Plan,
+    /// The inputs of all rows.
     pub data: Data,
+    /// The arrays that rows of batches in host memory write to.
     pub outputs: OutputArrays,
     pub begun: Instant,
     /// The time from the beginning after which no further row of the present device is measured.
     deadline: Option<Duration>,
+    /// What was measured so far.
     pub report: Report,
 }
 
