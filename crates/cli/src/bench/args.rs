@@ -1,13 +1,10 @@
 //! The command line of `logloss bench`.
 
-use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::ValueEnum;
+use logloss_bench::{DeviceSelection, Inputs, Specification, Threshold, Work};
 
-use super::{
-    compare::Threshold,
-    rows::{Inputs, Work},
-};
 use crate::args::number;
 
 /// Measure how fast the devices are, against their own limits
@@ -20,7 +17,7 @@ pub struct Args {
     /// all, auto, cpu, gpu (every adapter that is not a software one), or indices and parts of names as in
     /// `logloss devices`, separated by commas
     #[arg(long, value_name = "DEVICES", default_value = "all", value_delimiter = ',')]
-    pub device: Vec<Wanted>,
+    pub device: Vec<DeviceSelection>,
 
     /// Numbers of threads for the CPU, such as 1,8; by default all and 1
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
@@ -80,7 +77,27 @@ pub struct Args {
     pub spoil: Option<Spoil>,
 }
 
-/// What makes no sense without measuring.
+impl Args {
+    /// What is to be measured.
+    pub fn specification(&self) -> Specification {
+        let mut specification = Specification::default();
+        specification.devices = self.device.clone();
+        specification.threads = self.threads.clone();
+        specification.quick = self.quick;
+        specification.sizes = self.sizes.clone();
+        specification.work = self.work.clone();
+        specification.inputs = self.inputs.clone();
+        specification.seconds = self.seconds;
+        specification.huge_pages = self.huge_pages;
+        specification.spoil = self.spoil.map(|spoil| match spoil {
+            Spoil::Sum => logloss_bench::Spoil::Sum,
+            Spoil::Element => logloss_bench::Spoil::Element,
+        });
+        specification
+    }
+}
+
+/// The options that only a run that measures understands.
 const MEASURING: [&str; 9] =
     ["device", "threads", "quick", "sizes", "work", "inputs", "seconds", "huge_pages", "spoil"];
 
@@ -96,40 +113,8 @@ the median deviation of either run.
 
 Exit status 1 if an answer is wrong, or slower than in OLD.json beyond the threshold.";
 
-/// A device asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// The CPU and every adapter.
-    All,
-    /// The one that `auto` means elsewhere.
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// Every adapter that is not a software one.
-    Gpus,
-    /// The adapter at this index.
-    Index(usize),
-    /// Every adapter whose name contains this.
-    Name(String),
-}
-
-impl FromStr for Wanted {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        Ok(match word.trim() {
-            "" => return Err("say all, auto, cpu, gpu, an index or a part of a name".into()),
-            "all" => Wanted::All,
-            "auto" => Wanted::Auto,
-            "cpu" => Wanted::Cpu,
-            "gpu" => Wanted::Gpus,
-            word => word.parse().map_or_else(|_| Wanted::Name(word.to_lowercase()), Wanted::Index),
-        })
-    }
-}
-
 /// An answer that is made wrong on purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Spoil {
     Sum,
     Element,
@@ -141,17 +126,4 @@ fn size(word: &str) -> Result<u32, String> {
 
 fn seconds(word: &str) -> Result<f64, String> {
     number(word, |s: f64| (0.001..=600.0).contains(&s), "a number from 0.001 to 600")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn devices() {
-        assert_eq!("all".parse(), Ok(Wanted::All));
-        assert_eq!("2".parse(), Ok(Wanted::Index(2)));
-        assert_eq!("LLVMpipe".parse(), Ok(Wanted::Name("llvmpipe".into())));
-        assert!(" ".parse::<Wanted>().is_err());
-    }
 }

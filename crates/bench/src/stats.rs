@@ -1,24 +1,24 @@
 //! Medians and their spread.
 
-/// What many measurements of one thing amount to.
+/// The summary of several measurements of one quantity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
-    /// The middle.
+    /// The median.
     pub median: f64,
-    /// A quarter of the values lies below.
+    /// The first quartile: a quarter of the values lies below it.
     pub q1: f64,
-    /// A quarter of the values lies above.
+    /// The third quartile: a quarter of the values lies above it.
     pub q3: f64,
-    /// The median distance from the median.
+    /// The median deviation: the median of the distances from the median.
     pub mad: f64,
-    /// The smallest.
+    /// The smallest value.
     pub min: f64,
-    /// How many values.
+    /// The number of values.
     pub count: usize,
 }
 
 impl Summary {
-    /// Of at least one value; NaN throughout if there is none.
+    /// The summary of at least one value; all of it is NaN if there is none.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -36,7 +36,7 @@ impl Summary {
     }
 }
 
-/// The median alone.
+/// The median; NaN if there is no value.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     Summary::of(values).median
 }
@@ -49,7 +49,7 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
     low + (high - low) * at.fract()
 }
 
-/// To five significant digits: more would claim what no clock can tell.
+/// The value rounded to five significant digits: no clock is more exact.
 pub fn rounded(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return value;

@@ -1,42 +1,42 @@
-//! Rows of the CPU: an evaluation and a mere pass over the same memory, in turn.
+//! Rows of the CPU: an evaluation is timed in turn with passes over the same memory that compute nothing.
 
 use std::{num::NonZeroUsize, ops::Range, thread, time::Instant};
 
-use anyhow::{Context, Result};
 use fearless_simd::Level;
 use logloss::{Device, Engine, EngineOptions, Floats, Targets};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::{
-    args::Spoil,
-    check::Judge,
-    data::{Data, Results},
-    host::{self, Arrays},
-    measured::{Limited, Measured},
-    model,
-    rows::{Cell, Inputs, Work},
+use crate::{
+    Inputs, Limit, MeasuredDevice, Row, Spoil, Work,
+    cell::Cell,
+    check::Checker,
+    data::{Data, OutputArrays},
+    error::Result,
+    host::{self, OutputSlices},
+    measured::{Measurement, RowLimit},
     sampling::{Pace, Sample, Task, rounds},
     stats,
-    traffic::{self, Threads, Way},
+    traffic::{self, PassArrays, Threads, Way},
 };
 
-/// The CPU, on some number of threads.
-pub struct Cpu {
+/// The CPU with some number of threads.
+pub struct CpuBench {
     engine: Engine,
-    judge: Judge,
+    checker: Checker,
     level: Level,
+    /// The threads of the passes, where it is neither one nor all.
     pool: Option<ThreadPool>,
-    /// What is said of it.
-    pub facts: model::Device,
+    /// The entry of the report.
+    pub entry: MeasuredDevice,
 }
 
-/// As many threads as the library takes by itself.
+/// The number of threads that the engine uses by default.
 pub fn all_threads() -> NonZeroUsize {
     NonZeroUsize::new(rayon::current_num_threads()).unwrap_or(NonZeroUsize::MIN)
 }
 
-impl Cpu {
-    /// With `threads` threads.
+impl CpuBench {
+    /// The CPU with `threads` threads.
     pub fn new(threads: NonZeroUsize, spoil: Option<Spoil>) -> Result<Self> {
         let count = threads.get();
         let all = threads == all_threads();
@@ -53,7 +53,7 @@ impl Cpu {
             1 => "cpu (1 thread)".to_owned(),
             _ => format!("cpu ({count} threads)"),
         };
-        let facts = model::Device {
+        let entry = MeasuredDevice {
             device: name,
             backend: info.backend.clone(),
             kind: info.kind.to_string(),
@@ -64,19 +64,19 @@ impl Cpu {
             first_call: None,
             limits: Vec::new(),
         };
-        Ok(Self { judge: Judge::new(&info, spoil), engine, level: Level::new(), pool, facts })
+        Ok(Self { checker: Checker::new(&info, spoil), engine, level: Level::new(), pool, entry })
     }
 
     fn threads(&self) -> Threads<'_> {
         match &self.pool {
             Some(pool) => Threads::Pool(pool),
-            None if self.facts.threads == Some(1) => Threads::One,
+            None if self.entry.threads == Some(1) => Threads::One,
             None => Threads::Global,
         }
     }
 
-    /// Measures what the memory gives, over all of the data at once.
-    pub fn measure_limits(&mut self, data: &Data, results: &mut Results, pace: Pace) -> Result<()> {
+    /// Measures the bandwidth of the memory, over all of the data at once.
+    pub fn measure_limits(&mut self, data: &Data, results: &mut OutputArrays, pace: Pace<'_>) -> Result<()> {
         let mut limits = Vec::new();
         for (what, work) in [("read", Work::MEAN), ("read 2, write 1", Work::GRADIENT)] {
             let cell = Cell { n: data.len(), inputs: Inputs::F32, work };
@@ -87,22 +87,19 @@ impl Cpu {
             for (way, samples) in ways.iter().zip(samples) {
                 let seconds = stats::median(samples.iter().map(|sample| sample.call));
                 let bytes = cell.bytes().iter().sum::<u64>() as f64;
-                limits.push(model::Limit {
-                    what: format!("{what}{way}"),
-                    gb_per_s: stats::rounded(bytes / seconds / 1e9),
-                });
+                limits.push(Limit { what: format!("{what}{way}"), gb_per_s: stats::rounded(bytes / seconds / 1e9) });
             }
         }
-        self.facts.limits = limits;
+        self.entry.limits = limits;
         Ok(())
     }
 
     /// Checks and measures one row.
-    pub fn row(&self, data: &Data, results: &mut Results, cell: Cell, reach: u64, pace: Pace) -> Result<model::Row> {
+    pub fn row(&self, data: &Data, results: &mut OutputArrays, cell: Cell, reach: u64, pace: Pace<'_>) -> Result<Row> {
         let sets = cell.sets(reach, data.len());
         let mut arrays = results.arrays(cell.work.outputs)?;
-        let sum_error = host::check(&self.engine, &self.judge, data, cell, &mut arrays)
-            .with_context(|| format!("{}: {} of {} values is wrong", self.facts.device, cell.work, cell.n))?;
+        let sum_error = host::check(&self.engine, &self.checker, data, cell, &mut arrays)
+            .map_err(|error| error.of_row(&self.entry.device, cell))?;
         let mut tasks = vec![host::task(&self.engine, data, cell, sets)?];
         for way in Way::all(cell.work.count() > 0) {
             tasks.push(self.traffic(data, cell, sets, *way)?);
@@ -111,20 +108,26 @@ impl Cpu {
         let seconds = |samples: &[Sample]| stats::median(samples.iter().map(|sample| sample.call));
         let limit = samples[1..].iter().map(|samples| seconds(samples)).fold(f64::INFINITY, f64::min);
         let what = if cell.work == Work::MEAN { "reading as many bytes" } else { "reading and writing as many bytes" };
-        Ok(Measured {
-            device: &self.facts,
+        Ok(Measurement {
+            device: &self.entry,
             cell,
             resident: false,
             sets,
             samples: &samples[0],
-            limit: Limited { what, seconds: limit },
+            limit: RowLimit { what, seconds: limit },
             sum_error,
         }
         .row())
     }
 
-    /// A pass that reads and writes what an evaluation does, and computes nothing.
-    fn traffic<'a, 'r>(&'a self, data: &'a Data, cell: Cell, sets: usize, way: Way) -> Result<Task<'a, Arrays<'r>>> {
+    /// A pass that reads and writes as many bytes as an evaluation, in the same arrays, and computes nothing.
+    fn traffic<'a, 'r>(
+        &'a self,
+        data: &'a Data,
+        cell: Cell,
+        sets: usize,
+        way: Way,
+    ) -> Result<Task<'a, OutputSlices<'r>>> {
         let batches: Vec<_> = (0..sets)
             .map(|set| {
                 data.batch(cell.inputs, set * cell.n, cell.n).map(|batch| bytes(batch.predictions(), batch.targets()))
@@ -139,7 +142,7 @@ impl Cpu {
                 let writes = arrays
                     .each_mut()
                     .map(|array| if array.is_empty() { &mut [][..] } else { &mut array[range.clone()] });
-                seen ^= traffic::pass(level, threads, cell.n, traffic::Arrays { reads: batches[set], writes }, way);
+                seen ^= traffic::pass(level, threads, cell.n, PassArrays { reads: batches[set], writes }, way);
             }
             let sample = Sample::wall(begun.elapsed(), &calls);
             std::hint::black_box(seen);
@@ -148,6 +151,7 @@ impl Cpu {
     }
 }
 
+/// Predictions and targets as bytes.
 fn bytes<'a>(predictions: Floats<'a>, targets: Targets<'a>) -> [&'a [u8]; 2] {
     let predictions = match predictions {
         Floats::F32(x) => bytemuck::cast_slice(x),
@@ -162,7 +166,7 @@ fn bytes<'a>(predictions: Floats<'a>, targets: Targets<'a>) -> [&'a [u8]; 2] {
     [predictions, targets]
 }
 
-/// Logical cores of the machine.
+/// The number of logical cores that the process may use.
 pub fn cores() -> usize {
     thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }

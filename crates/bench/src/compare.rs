@@ -1,107 +1,90 @@
-//! What moved since an earlier run.
+//! Compares two runs: which rows became slower or faster by more than their spread.
 
-use std::{collections::HashMap, fmt::Write, fs, path::Path, str::FromStr};
+use std::{collections::HashMap, fmt, str::FromStr};
 
-use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::model::{Report, Row, SCHEMA, size};
-use crate::failure::fault;
+use crate::{
+    ParseError, Report, Row,
+    error::{Error, Result},
+    text::size,
+};
 
-/// How much slower is a regression, in percent.
+/// The slowdown in percent above which a row counts as a regression. It is written `10%` or `10`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Threshold(pub f64);
 
 impl FromStr for Threshold {
-    type Err = String;
+    type Err = ParseError;
 
-    fn from_str(word: &str) -> Result<Self, String> {
+    fn from_str(word: &str) -> Result<Self, ParseError> {
         let number = word.trim().trim_end_matches('%').trim_end().parse().ok();
         number
             .filter(|percent: &f64| percent.is_finite() && *percent >= 0.0)
             .map(Threshold)
-            .ok_or_else(|| "say a percentage, such as 10%".into())
+            .ok_or_else(|| ParseError::new("say a percentage, such as 10%"))
     }
 }
 
-/// A row in two runs.
+/// A row that both runs have, and how its time changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Change {
-    /// The device.
+    /// The name of the device.
     pub device: String,
     /// What was computed.
     pub work: String,
-    /// Values a batch.
+    /// The number of values in a batch.
     pub n: u64,
-    /// Types of predictions and targets.
+    /// The types of predictions and targets.
     pub inputs: String,
     /// Whether the batch lies on the device.
     pub resident: bool,
-    /// Nanoseconds an element before.
+    /// The time per element in the earlier run, in nanoseconds.
     pub old_ns_per_elem: f64,
-    /// Nanoseconds an element now.
+    /// The time per element in this run, in nanoseconds.
     pub new_ns_per_elem: f64,
-    /// How much longer it takes now, in percent; less than 0 if it is faster.
+    /// The change of the time in percent; negative where this run is faster.
     pub percent: f64,
-    /// How much longer the limit takes now, in percent: what moved with it is the machine's doing.
+    /// The change of the limit's time in percent: a row that changed with its limit owes it to the machine.
     pub limit_percent: f64,
-    /// Whether that is a regression.
+    /// Whether the change is a regression.
     pub regression: bool,
 }
 
-/// Two runs.
+/// A comparison of this run with an earlier one. Its `Display` is the text that people read, a line for each change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Comparison {
-    /// When the earlier one was.
+    /// The date of the earlier run.
     pub old_date: String,
-    /// What it was of.
+    /// The commit that the earlier run measured.
     pub old_commit: Option<String>,
-    /// How much slower is a regression.
+    /// The slowdown in percent above which a row counts as a regression.
     pub threshold_percent: f64,
-    /// Rows that both have.
+    /// The number of rows that both runs have.
     pub compared: usize,
-    /// Rows that only the earlier one has.
+    /// The number of rows that only the earlier run has.
     pub only_old: usize,
-    /// Rows that only this one has.
+    /// The number of rows that only this run has.
     pub only_new: usize,
-    /// What makes the two hard to compare.
+    /// What makes the two runs hard to compare, in sentences.
     pub notes: Vec<String>,
-    /// What moved beyond the spread, the worst first.
+    /// The rows that changed by more than their spread, the largest slowdown first.
     pub moved: Vec<Change>,
-    /// How many of those are regressions.
+    /// The number of regressions among them.
     pub regressions: usize,
 }
 
-/// Reads the results of a run.
-pub fn read(path: &Path) -> Result<Report> {
-    let text = fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-    let report: Report = serde_json::from_str(&text).map_err(|error| {
-        fault(
-            format_args!("{}: not results of `logloss bench --json`: {error}", path.display()),
-            "`logloss bench --json > FILE` writes such a file",
-        )
-    })?;
-    if report.schema != SCHEMA {
-        return Err(fault(
-            format_args!("{}: its schema is {}, this program knows {SCHEMA}", path.display(), report.schema),
-            "measure again with this version",
-        ));
-    }
-    Ok(report)
-}
-
-/// Compares two runs.
+/// Compares a run with an earlier one.
 ///
 /// # Errors
-/// If they have no row in common: then nothing can be said.
+/// [`Error::NothingInCommon`] if the two have no row in common.
 pub fn compare(old: &Report, new: &Report, threshold: Threshold) -> Result<Comparison> {
     let before: HashMap<_, &Row> = old.results.iter().map(|row| (key(row), row)).collect();
     let pairs: Vec<(&Row, &Row)> = new.results.iter().filter_map(|row| Some((*before.get(&key(row))?, row))).collect();
     if pairs.is_empty() {
-        return Err(fault(
-            "the two runs have no row in common",
-            "compare runs of the same devices, sizes and work (the same options on the same machine)",
-        ));
+        return Err(Error::NothingInCommon);
     }
     let mut moved: Vec<Change> = pairs.iter().filter_map(|(old, new)| change(old, new, threshold)).collect();
     moved.sort_by(|a, b| b.percent.total_cmp(&a.percent));
@@ -118,15 +101,17 @@ pub fn compare(old: &Report, new: &Report, threshold: Threshold) -> Result<Compa
     })
 }
 
+/// What identifies a row within a run: device, work, size, types, place.
 type Key<'a> = (&'a str, &'a str, u64, &'a str, &'a str, bool);
 
 fn key(row: &Row) -> Key<'_> {
     (&row.device, &row.work, row.n, &row.predictions, &row.targets, row.resident)
 }
 
-/// Medians this many median deviations apart have moved, if their quartiles do not overlap.
+/// The number of median deviations between two medians above which a row has changed, if the quartiles do not overlap.
 const DEVIATIONS: f64 = 3.0;
 
+/// How a row changed; none if it did so within its spread.
 fn change(old: &Row, new: &Row, threshold: Threshold) -> Option<Change> {
     let apart = (new.ns_per_elem - old.ns_per_elem).abs();
     let overlap = new.q1_ns_per_elem <= old.q3_ns_per_elem && old.q1_ns_per_elem <= new.q3_ns_per_elem;
@@ -148,6 +133,7 @@ fn change(old: &Row, new: &Row, threshold: Threshold) -> Option<Change> {
     })
 }
 
+/// What differs between the two runs besides their rows.
 fn differences(old: &Report, new: &Report) -> Vec<String> {
     let mut notes = Vec::new();
     let mut differ = |what: &str, old: &str, new: &str| {
@@ -167,62 +153,57 @@ fn differences(old: &Report, new: &Report) -> Vec<String> {
     notes
 }
 
-impl Comparison {
-    /// For people.
-    pub fn plain(&self) -> String {
-        let mut text = String::new();
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let commit = self.old_commit.as_deref().map(|commit| format!(" ({commit})")).unwrap_or_default();
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "Against {}{commit}: {} rows compared.", self.old_date, self.compared);
+        writeln!(f, "Against {}{commit}: {} rows compared.", self.old_date, self.compared)?;
         for note in &self.notes {
-            let _ = writeln!(text, "note: {note}");
+            writeln!(f, "note: {note}")?;
         }
         if self.only_old + self.only_new > 0 {
-            let _ = writeln!(text, "note: {} rows only before, {} only now", self.only_old, self.only_new);
+            writeln!(f, "note: {} rows only before, {} only now", self.only_old, self.only_new)?;
         }
         for change in &self.moved {
-            let word = match change {
-                Change { regression: true, .. } => "REGRESSION",
-                Change { percent: 0.0.., .. } => "slower",
-                _ => "faster",
-            };
-            let _ = writeln!(
-                text,
-                "{word:<10}  {:>+7.1} %  {:.4} -> {:.4} ns/elem  {}{}, {} of {} {} (the limit {:+.1} %)",
-                change.percent,
-                change.old_ns_per_elem,
-                change.new_ns_per_elem,
-                change.device,
-                if change.resident { ", resident" } else { "" },
-                change.work,
-                size(change.n),
-                change.inputs,
-                change.limit_percent,
-            );
+            writeln!(f, "{change}")?;
         }
-        let _ = match (self.moved.len(), self.regressions) {
-            (0, _) => writeln!(text, "Nothing moved beyond the spread."),
-            (moved, 0) => {
-                writeln!(
-                    text,
-                    "{moved} moved beyond the spread, none slower by more than {} %.",
-                    self.threshold_percent
-                )
+        let threshold = self.threshold_percent;
+        match (self.moved.len(), self.regressions) {
+            (0, _) => writeln!(f, "Nothing moved beyond the spread."),
+            (moved, 0) => writeln!(f, "{moved} moved beyond the spread, none slower by more than {threshold} %."),
+            (moved, regressions) => {
+                writeln!(f, "{moved} moved beyond the spread, {regressions} slower by more than {threshold} %.")
             }
-            (moved, regressions) => writeln!(
-                text,
-                "{moved} moved beyond the spread, {regressions} slower by more than {} %.",
-                self.threshold_percent
-            ),
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self {
+            Self { regression: true, .. } => "REGRESSION",
+            Self { percent: 0.0.., .. } => "slower",
+            _ => "faster",
         };
-        text
+        write!(
+            f,
+            "{word:<10}  {:>+7.1} %  {:.4} -> {:.4} ns/elem  {}{}, {} of {} {} (the limit {:+.1} %)",
+            self.percent,
+            self.old_ns_per_elem,
+            self.new_ns_per_elem,
+            self.device,
+            if self.resident { ", resident" } else { "" },
+            self.work,
+            size(self.n),
+            self.inputs,
+            self.limit_percent,
+        )
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::demo;
+    use crate::demo;
 
     fn faster_by(factor: f64) -> Report {
         let mut report = demo::report();
@@ -241,7 +222,7 @@ mod tests {
     fn same_is_same() {
         let same = compared(1.0, 0.0);
         assert_eq!((same.moved.len(), same.regressions, same.compared), (0, 0, demo::report().results.len()));
-        assert!(same.plain().contains("Nothing moved"));
+        assert!(same.to_string().contains("Nothing moved"));
     }
 
     #[test]
@@ -249,21 +230,21 @@ mod tests {
         let worse = compared(1.5, 10.0);
         assert_eq!((worse.moved.len(), worse.regressions), (1, 1));
         assert!((worse.moved[0].percent - 50.0).abs() < 1e-9);
-        assert!(worse.plain().contains("REGRESSION"), "{}", worse.plain());
+        assert!(worse.to_string().contains("REGRESSION"), "{}", worse.to_string());
     }
 
     #[test]
     fn slower_below_the_threshold() {
         let worse = compared(1.5, 60.0);
         assert_eq!((worse.moved.len(), worse.regressions), (1, 0));
-        assert!(worse.plain().contains("slower"));
+        assert!(worse.to_string().contains("slower"));
     }
 
     #[test]
     fn faster_is_no_regression() {
         let better = compared(0.5, 0.0);
         assert_eq!((better.moved.len(), better.regressions), (1, 0));
-        assert!(better.plain().contains("faster"));
+        assert!(better.to_string().contains("faster"));
     }
 
     #[test]

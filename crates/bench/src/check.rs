@@ -1,9 +1,9 @@
-//! Whether an answer is right: nothing else is worth timing.
+//! Whether an answer is right: a wrong one is not worth timing.
 //!
-//! The sum is held against a plain loop in f64 over all values, elements against the library's oracle at both ends and
-//! in the middle; each within the contract.
+//! The sum is compared with a plain loop in f64 over all values, elements at both ends and in the middle with the oracle;
+//! the contract says how far each may be off.
 
-use std::{fmt, iter, ops::Range};
+use std::{iter, ops::Range};
 
 use logloss::{
     Batch, DeviceInfo, Evaluation, Form,
@@ -11,90 +11,70 @@ use logloss::{
     oracle::{Element, Truth},
 };
 
-use super::args::Spoil;
+use crate::{
+    Spoil,
+    error::{Error, Result},
+};
 
-/// A wrong answer, and in what.
-#[derive(Debug)]
-pub struct Wrong(String);
-
-impl fmt::Display for Wrong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Wrong {}
-
-/// Ends a check.
-macro_rules! wrong {
-    ($($what:tt)*) => { return Err($crate::bench::check::Wrong::new(format!($($what)*))) };
-}
-pub(super) use wrong;
-
-impl Wrong {
-    /// In words.
-    pub fn new(what: String) -> Self {
-        Self(what)
-    }
-}
-
-/// Elements looked at in one place.
+/// The number of elements that are checked at each place.
 const RUN: usize = 4096;
 const OUTPUTS: [(&str, Output); 3] =
     [("loss", Output::Loss), ("gradient", Output::Gradient), ("hessian", Output::Hessian)];
 
-/// Judges the answers of one device.
+/// Checks the answers of one device.
 #[derive(Clone, Copy, Debug)]
-pub struct Judge {
+pub struct Checker {
     class: Class,
-    /// What to make wrong first, to see that it is noticed.
+    /// What is made wrong before it is checked.
     spoil: Option<Spoil>,
 }
 
-impl Judge {
-    /// For a device.
+impl Checker {
+    /// The checker of a device.
     pub fn new(device: &DeviceInfo, spoil: Option<Spoil>) -> Self {
         Self { class: Class::of(device), spoil }
     }
 
-    /// Checks the sum and the mean of `n` values whose true sum is `truth`. Returns the relative error.
+    /// Checks the sum and the mean of `n` values whose true sum is `truth`. Returns the relative error of the sum.
     ///
     /// # Errors
-    /// If it is too large, or the count is wrong.
-    pub fn sum(&self, got: &Evaluation, truth: f64, n: usize) -> Result<f64, Wrong> {
+    /// If the error is too large, or the mean or the count is wrong.
+    pub fn sum(&self, got: &Evaluation, truth: f64, n: usize) -> Result<f64> {
         let spoiled = if self.spoil == Some(Spoil::Sum) { 1.0 + 1e-5 } else { 1.0 };
         self.numbers(got.sum * spoiled, got.mean * spoiled, got.count, truth, n)
     }
 
-    fn numbers(&self, sum: f64, mean: f64, count: u64, truth: f64, n: usize) -> Result<f64, Wrong> {
+    fn numbers(&self, sum: f64, mean: f64, count: u64, truth: f64, n: usize) -> Result<f64> {
         if count != n as u64 {
-            wrong!("{count} values were counted, there are {n}");
+            return Err(Error::WrongAnswer(format!("{count} values were counted, there are {n}")));
         }
         let error = contract::relative(sum, truth, count);
         let ceiling =
             self.ceiling(Output::Sum) + self.ceiling(Output::Loss) * f64::from(f32::EPSILON) / (n as f64).sqrt();
-        // A NaN is not within anything.
+        // This is false for a NaN, which is wrong.
         let within = error <= ceiling;
         if !within {
-            wrong!("the sum is {sum}, not {truth}: a relative error of {error:.1e}, allowed are {ceiling:.1e}");
+            return Err(Error::WrongAnswer(format!(
+                "the sum is {sum}, not {truth}: a relative error of {error:.1e}, allowed are {ceiling:.1e}"
+            )));
         }
         let within = (mean - sum / n as f64).abs() <= 1e-12 * mean.abs();
         if !within {
-            wrong!("the mean is {mean}, not {sum} / {n}");
+            return Err(Error::WrongAnswer(format!("the mean is {mean}, not {sum} / {n}")));
         }
         Ok(error)
     }
 
-    /// The largest error allowed, in the row's own unit, of hard targets. What is not promised is not allowed.
+    /// The largest error that the contract allows for hard targets, in the unit of its row; 0 where it has no row.
     fn ceiling(&self, output: Output) -> f64 {
         contract::find(self.class, Form::Logits, Kind::Hard, output).map_or(0.0, |row| row.ceiling)
     }
 
-    /// Checks the elements `first` and after of one output: those of a mean over `n` values.
+    /// Checks elements of one output, from number `first` of the batch on.
     ///
     /// # Errors
-    /// Names the first one that is further off than the contract allows.
-    pub fn elements(&self, output: usize, got: &[f32], batch: &Batch<'_>, first: usize) -> Result<(), Wrong> {
+    /// If one is further off than the contract allows; the error names the first.
+    pub fn elements(&self, output: usize, got: &[f32], batch: &Batch<'_>, first: usize) -> Result<()> {
         let (name, kind) = OUTPUTS[output];
         // The loss of an element is not divided by their number.
         let coefficient = if output == 0 { 1.0 } else { f64::from((1.0 / batch.len() as f64) as f32) };
@@ -106,7 +86,7 @@ impl Judge {
             let truth =
                 Truth { loss: terms(truth.loss), gradient: terms(truth.gradient), hessian: terms(truth.hessian) };
             let Some(row) = contract::find(self.class, Form::Logits, Kind::of(z), kind) else {
-                wrong!("nothing is promised for {name} at target {z}");
+                return Err(Error::WrongAnswer(format!("nothing is promised for {name} at target {z}")));
             };
             let ceiling = if output == 0 {
                 row.ceiling
@@ -119,17 +99,17 @@ impl Judge {
             if !within {
                 let right = [truth.loss(), truth.gradient(), truth.hessian()][output];
                 let (at, unit) = (first + i, row.unit);
-                wrong!(
+                return Err(Error::WrongAnswer(format!(
                     "{name}[{at}] is {got:e}, not {right:e} (logit {x}, target {z}): {error:.1} {unit}, \
                      allowed are {ceiling}"
-                );
+                )));
             }
         }
         Ok(())
     }
 }
 
-/// Where elements are looked at: both ends and the middle.
+/// The ranges of elements that are checked: both ends and the middle.
 pub fn places(n: usize) -> Vec<Range<usize>> {
     if n <= 3 * RUN {
         return iter::once(0..n).collect();
@@ -147,8 +127,8 @@ mod tests {
     const X: [f32; 5] = [-3.0, 0.0, 0.5, 8.0, 1e-3];
     const Z: [u8; 5] = [0, 1, 1, 0, 1];
 
-    fn judge(spoil: Option<Spoil>) -> Judge {
-        Judge::new(&Engine::cpu().device(), spoil)
+    fn checker(spoil: Option<Spoil>) -> Checker {
+        Checker::new(&Engine::cpu().device(), spoil)
     }
 
     fn truth() -> f64 {
@@ -159,19 +139,19 @@ mod tests {
     fn right_answers_pass_and_spoiled_ones_do_not() {
         let batch = Batch::logits(&X, &Z).unwrap();
         let got = Engine::cpu().evaluate(&batch, &Objective::mean(), Outputs::all()).unwrap();
-        assert!(judge(None).sum(&got, truth(), 5).unwrap() < 1e-6);
-        assert!(judge(Some(Spoil::Sum)).sum(&got, truth(), 5).is_err());
+        assert!(checker(None).sum(&got, truth(), 5).unwrap() < 1e-6);
+        assert!(checker(Some(Spoil::Sum)).sum(&got, truth(), 5).is_err());
         for (output, values) in [got.loss, got.gradient, got.hessian].into_iter().enumerate() {
             let values = values.unwrap();
-            judge(None).elements(output, &values, &batch, 0).unwrap();
-            assert!(judge(Some(Spoil::Element)).elements(output, &values, &batch, 0).is_err());
+            checker(None).elements(output, &values, &batch, 0).unwrap();
+            assert!(checker(Some(Spoil::Element)).elements(output, &values, &batch, 0).is_err());
         }
     }
 
     #[test]
     fn wrong_sums() {
         let (sum, n) = (truth(), 5);
-        let look = |sum: f64, mean, count| judge(None).numbers(sum, mean, count, truth(), n);
+        let look = |sum: f64, mean, count| checker(None).numbers(sum, mean, count, truth(), n);
         assert!(look(sum, sum / 5.0, 5).is_ok());
         for wrong in [f64::NAN, f64::INFINITY, 0.0, -sum, sum * (1.0 + 1e-5)] {
             assert!(look(wrong, wrong / 5.0, 5).is_err(), "{wrong}");
@@ -189,7 +169,7 @@ mod tests {
             .zip(Z)
             .map(|(&x, z)| (Element::new(Form::Logits, x.into(), z.into()).truth().gradient() / 5.0) as f32)
             .collect();
-        let look = |values: &[f32]| judge(None).elements(1, values, &batch, 0);
+        let look = |values: &[f32]| checker(None).elements(1, values, &batch, 0);
         look(&right).unwrap();
         for wrong in [f32::NAN, 0.0, f32::INFINITY, -right[3], right[3] * 1.00001] {
             let mut values = right.clone();

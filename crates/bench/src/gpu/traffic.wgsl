@@ -1,9 +1,9 @@
-// What a device's memory gives: kernels that move 16 bytes a lane and step, or 4, and compute nothing.
+// Kernels that move 16 or 4 bytes per lane and step, and compute nothing: the bandwidth of the memory of a device.
 //
-//   source, destination            [len] words of 16 bytes, len whatever is bound
-//   sources, destinations          the same, in scalars of 4 bytes: faster where a CPU plays the GPU
+//   source, destination            [len] words of 16 bytes, where len is the number that is bound
+//   sources, destinations          the same bytes as scalars of 4: faster on software adapters
 //
-// A workgroup takes 256 · STEPS consecutive ones, lane l those at l, l + 256, ...
+// A workgroup moves 256 · STEPS consecutive words or scalars, lane l those at l, l + 256, ...
 
 override STEPS: u32 = 1u;
 
@@ -25,7 +25,7 @@ fn copy_words(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
     }
 }
 
-// Nothing may be left out for want of a use: what was read is written if it is a value that `fill_words` never writes.
+// A compiler removes reads that have no effect: what was read is written if it is a value that `fill_words` never writes.
 @compute @workgroup_size(256)
 fn read_words(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let first = group.x * LANES * STEPS + lane;
@@ -41,7 +41,7 @@ fn read_words(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
     }
 }
 
-// No value with the highest bit set, no page of zeros: some systems share those.
+// Writes no value with the highest bit set, and no page of zeros, which some systems share.
 @compute @workgroup_size(256)
 fn fill_words(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let first = group.x * LANES * STEPS + lane;

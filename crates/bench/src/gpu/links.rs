@@ -1,43 +1,43 @@
-//! What the way between host and device gives, both directions, with nothing computed.
+//! The bandwidth of copies between host and device, in both directions, with nothing computed.
 
 use std::time::Instant;
 
-use anyhow::{Context, Result};
 use logloss::wgpu::{self, BufferUsages as Usage};
 
-use super::device::Gpu;
-use crate::{bench::stats, interrupt};
+use super::device::{Gpu, failed};
+use crate::{error::Result, sampling::Pace, stats};
 
-/// Bytes a transfer of one step.
+/// The number of bytes that a step transfers.
 const STEP: u64 = 16 << 20;
-/// Staging buffers in turn: one is filled while another is on its way.
+/// The number of staging buffers in a ring: one is filled while another is transferred.
 const SLOTS: usize = 3;
+/// The number of measurements.
 const REPEATS: usize = 5;
 
-/// Bandwidths, 10⁹ bytes a second.
+/// Bandwidths in 10⁹ bytes per second.
 #[derive(Clone, Copy, Debug)]
 pub struct Links {
-    /// From a slice of the host to the device, the faster of two ways: through a ring of mapped staging buffers, and
-    /// by `Queue::write_buffer`.
+    /// The bandwidth from a slice of the host to the device, by the faster of two ways: a ring of mapped staging
+    /// buffers, or `Queue::write_buffer`.
     pub upload: f64,
-    /// From the device to a slice of the host, through a ring of mapped buffers.
+    /// The bandwidth from the device to a slice of the host, through a ring of mapped buffers.
     pub download: f64,
-    /// From a staging buffer that has been filled, to the device: no part of it is the CPU's work.
+    /// The bandwidth from full staging buffers to the device: the CPU has no part in it.
     pub staging: f64,
 }
 
 impl Links {
-    /// Measures them, moving `bytes` bytes each time.
-    pub fn measure(gpu: &Gpu, bytes: u64) -> Result<Self> {
+    /// Measures the bandwidths, with about `bytes` bytes at a time.
+    pub fn measure(gpu: &Gpu, bytes: u64, pace: Pace<'_>) -> Result<Self> {
         let bytes = bytes.min(gpu.device.limits().max_buffer_size).next_multiple_of(STEP);
         let mut host = vec![1u8; bytes as usize];
         let on_device = gpu.buffer(bytes, Usage::COPY_DST | Usage::COPY_SRC | Usage::STORAGE)?;
         let up = ring(gpu, Usage::MAP_WRITE | Usage::COPY_SRC)?;
         let down = ring(gpu, Usage::MAP_READ | Usage::COPY_DST)?;
-        // The first of each takes and touches memory; the staging buffers are filled by it.
+        // The first repeat is not counted: it takes and touches memory, and fills the staging buffers.
         let mut seconds = [const { Vec::new() }; 4];
         for repeat in 0..=REPEATS {
-            interrupt::check()?;
+            pace.check()?;
             let times = [
                 timed(|| upload(gpu, &up, &host, &on_device))?,
                 timed(|| write(gpu, &host, &on_device))?,
@@ -53,19 +53,22 @@ impl Links {
     }
 }
 
+/// The time that `run` takes, in seconds.
 fn timed(run: impl FnOnce() -> Result<()>) -> Result<f64> {
     let begun = Instant::now();
     run()?;
     Ok(begun.elapsed().as_secs_f64())
 }
 
+/// The staging buffers of a ring.
 fn ring(gpu: &Gpu, usage: Usage) -> Result<Vec<wgpu::Buffer>> {
     (0..SLOTS).map(|_| gpu.buffer(STEP, usage)).collect()
 }
 
-/// A slot's transfer that has been submitted.
+/// The submitted transfer of a slot, if there is one.
 type Flying = Option<wgpu::SubmissionIndex>;
 
+/// Uploads a slice through a ring.
 fn upload(gpu: &Gpu, ring: &[wgpu::Buffer], host: &[u8], device: &wgpu::Buffer) -> Result<()> {
     let mut flying: Vec<Flying> = vec![None; ring.len()];
     for (step, bytes) in host.chunks(STEP as usize).enumerate() {
@@ -74,7 +77,7 @@ fn upload(gpu: &Gpu, ring: &[wgpu::Buffer], host: &[u8], device: &wgpu::Buffer) 
             gpu.wait(submission)?;
         }
         map_now(gpu, &ring[slot], wgpu::MapMode::Write)?;
-        ring[slot].get_mapped_range_mut(..)?.slice(..bytes.len()).copy_from_slice(bytes);
+        ring[slot].get_mapped_range_mut(..).map_err(failed)?.slice(..bytes.len()).copy_from_slice(bytes);
         ring[slot].unmap();
         let mut encoder = gpu.encoder();
         encoder.copy_buffer_to_buffer(&ring[slot], 0, device, step as u64 * STEP, bytes.len() as u64);
@@ -83,6 +86,7 @@ fn upload(gpu: &Gpu, ring: &[wgpu::Buffer], host: &[u8], device: &wgpu::Buffer) 
     flying.into_iter().flatten().try_for_each(|submission| gpu.wait(submission))
 }
 
+/// Uploads a slice by `Queue::write_buffer`.
 fn write(gpu: &Gpu, host: &[u8], device: &wgpu::Buffer) -> Result<()> {
     for (step, bytes) in host.chunks(STEP as usize).enumerate() {
         gpu.queue.write_buffer(device, step as u64 * STEP, bytes);
@@ -91,6 +95,7 @@ fn write(gpu: &Gpu, host: &[u8], device: &wgpu::Buffer) -> Result<()> {
     gpu.wait(gpu.queue.submit([]))
 }
 
+/// Downloads into a slice through a ring.
 fn download(gpu: &Gpu, ring: &[wgpu::Buffer], host: &mut [u8], device: &wgpu::Buffer) -> Result<()> {
     let mut flying: Vec<Option<(wgpu::SubmissionIndex, &mut [u8])>> = ring.iter().map(|_| None).collect();
     for (step, bytes) in host.chunks_mut(STEP as usize).enumerate() {
@@ -110,15 +115,16 @@ fn download(gpu: &Gpu, ring: &[wgpu::Buffer], host: &mut [u8], device: &wgpu::Bu
     Ok(())
 }
 
+/// Waits for the download of a slot and copies it into the slice.
 fn land(gpu: &Gpu, buffer: &wgpu::Buffer, (submission, bytes): (wgpu::SubmissionIndex, &mut [u8])) -> Result<()> {
     gpu.wait(submission)?;
     map_now(gpu, buffer, wgpu::MapMode::Read)?;
-    bytes.copy_from_slice(&buffer.get_mapped_range(..bytes.len() as u64)?);
+    bytes.copy_from_slice(&buffer.get_mapped_range(..bytes.len() as u64).map_err(failed)?);
     buffer.unmap();
     Ok(())
 }
 
-/// As many bytes, from buffers that are full already.
+/// Copies `bytes` bytes from full staging buffers.
 fn staging(gpu: &Gpu, ring: &[wgpu::Buffer], bytes: u64, device: &wgpu::Buffer) -> Result<()> {
     let mut encoder = gpu.encoder();
     for (step, slot) in (0..bytes / STEP).zip(ring.iter().cycle()) {
@@ -127,14 +133,14 @@ fn staging(gpu: &Gpu, ring: &[wgpu::Buffer], bytes: u64, device: &wgpu::Buffer) 
     gpu.finish(encoder)
 }
 
-/// Maps a buffer that nothing uses.
+/// Maps a buffer that no command uses.
 fn map_now(gpu: &Gpu, buffer: &wgpu::Buffer, mode: wgpu::MapMode) -> Result<()> {
     let mapped = Gpu::map(buffer, mode);
     loop {
-        // Whoever waits for a later submission would lose what overlaps.
-        gpu.device.poll(wgpu::PollType::Poll).context("the device failed")?;
+        // To wait for a submission would be to wait for the later ones too, which are to overlap.
+        gpu.device.poll(wgpu::PollType::Poll).map_err(failed)?;
         if let Ok(mapped) = mapped.try_recv() {
-            return mapped.context("the device failed");
+            return mapped.map_err(failed);
         }
         std::hint::spin_loop();
     }

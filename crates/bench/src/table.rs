@@ -1,56 +1,75 @@
-//! The result as text, for people and for spreadsheets.
+//! The report as text, for people and for spreadsheets.
 
 use std::fmt::Write;
 
-use anyhow::{Context, Result};
-use indicatif::BinaryBytes;
+use crate::{
+    FirstCall, MeasuredDevice, Report, Row,
+    error::Result,
+    text::{binary_bytes, digits, size},
+};
 
-use super::model::{Device, FirstCall, Report, Row, size};
-
-const HEAD: [&str; 9] = ["work", "n", "inputs", "data", "ns/elem", "±", "GB/s", "limit", "%"];
-/// Columns of words; numbers stand to the right.
+/// The headings of the columns.
+pub const HEAD: [&str; 9] = ["work", "n", "inputs", "data", "ns/elem", "±", "GB/s", "limit", "%"];
+/// Which columns hold words; numbers are aligned to the right.
 const WORDS: [bool; 9] = [true, true, true, true, false, false, false, false, false];
 
-/// Everything, a table for each device.
-pub fn plain(report: &Report) -> String {
-    let mut text = String::new();
-    for (name, what) in facts(report) {
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "{name:<9} {what}");
-    }
-    for device in &report.devices {
-        let _ = writeln!(text, "\n{} ({})", device.device, about(device));
-        for line in more_about(device) {
-            let _ = writeln!(text, "  {line}");
+impl Report {
+    /// The report as text: a table for each device, and what is to be known of the machine and of the method.
+    pub fn table(&self) -> String {
+        let mut text = String::new();
+        for (name, what) in facts(self) {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "{name:<9} {what}");
         }
-        let rows = rows_of(report, device);
-        if !rows.is_empty() {
-            text += &aligned(rows.iter().map(|row| cells(row)));
+        for device in &self.devices {
+            let _ = writeln!(text, "\n{} ({})", device.device, about(device));
+            for line in more_about(device) {
+                let _ = writeln!(text, "  {line}");
+            }
+            let rows = rows_of(self, device);
+            if !rows.is_empty() {
+                text += &aligned(rows.iter().map(|row| cells(row)));
+            }
         }
+        text.push('\n');
+        for line in &self.method {
+            let _ = writeln!(text, "{line}");
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "note: {note}");
+        }
+        for failure in &self.failures {
+            let _ = writeln!(text, "WRONG: {failure}");
+        }
+        text
     }
-    text.push('\n');
-    for line in &report.method {
-        let _ = writeln!(text, "{line}");
+
+    /// The rows as CSV, in fields that are named as in JSON.
+    ///
+    /// # Errors
+    /// [`Error::Csv`](crate::Error::Csv) if the writer fails.
+    pub fn csv(&self) -> Result<String> {
+        let mut text = Vec::new();
+        let mut writer = csv::Writer::from_writer(&mut text);
+        for row in &self.results {
+            writer.serialize(row)?;
+        }
+        writer.flush().map_err(csv::Error::from)?;
+        drop(writer);
+        Ok(String::from_utf8_lossy(&text).into_owned())
     }
-    for note in &report.notes {
-        let _ = writeln!(text, "note: {note}");
-    }
-    for failure in &report.failures {
-        let _ = writeln!(text, "WRONG: {failure}");
-    }
-    text
 }
 
 /// The rows of a device.
-pub fn rows_of<'a>(report: &'a Report, device: &Device) -> Vec<&'a Row> {
+pub fn rows_of<'a>(report: &'a Report, device: &MeasuredDevice) -> Vec<&'a Row> {
     report.results.iter().filter(|row| row.device == device.device).collect()
 }
 
-/// What the machine is, by name.
+/// What is to be known of the program and the machine, each with its name.
 pub fn facts(report: &Report) -> Vec<(&'static str, String)> {
     let (program, machine) = (&report.program, &report.machine);
     let commit = program.commit.as_deref().map(|commit| format!(", commit {commit}")).unwrap_or_default();
-    let cache = machine.cache_bytes.map(|bytes| format!(", {} of cache", BinaryBytes(bytes))).unwrap_or_default();
+    let cache = machine.cache_bytes.map(|bytes| format!(", {} of cache", binary_bytes(bytes))).unwrap_or_default();
     vec![
         ("logloss", format!("{}{commit}, {} build, {}", program.version, program.build, program.target)),
         ("date", report.date.clone()),
@@ -60,8 +79,8 @@ pub fn facts(report: &Report) -> Vec<(&'static str, String)> {
             "memory",
             format!(
                 "{}, {} of it free; pages: {}",
-                BinaryBytes(machine.memory_bytes),
-                BinaryBytes(machine.memory_free_bytes),
+                binary_bytes(machine.memory_bytes),
+                binary_bytes(machine.memory_free_bytes),
                 machine.pages
             ),
         ),
@@ -69,8 +88,8 @@ pub fn facts(report: &Report) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What a device is, in a line.
-pub fn about(device: &Device) -> String {
+/// What a device is, in one line.
+pub fn about(device: &MeasuredDevice) -> String {
     let threads = device.threads.map(|threads| match threads {
         1 => "1 thread".to_owned(),
         threads => format!("{threads} threads"),
@@ -80,8 +99,8 @@ pub fn about(device: &Device) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-/// Lines on what was measured of a device besides the rows.
-pub fn more_about(device: &Device) -> Vec<String> {
+/// What was measured of a device besides its rows, in lines.
+pub fn more_about(device: &MeasuredDevice) -> Vec<String> {
     let mut lines = Vec::new();
     if !device.limits.is_empty() {
         let limits = device.limits.iter().map(|limit| format!("{} {}", limit.what, digits(limit.gb_per_s)));
@@ -99,12 +118,7 @@ pub fn more_about(device: &Device) -> Vec<String> {
     lines
 }
 
-/// Names of the columns.
-pub fn head() -> [&'static str; 9] {
-    HEAD
-}
-
-/// A row as words.
+/// The cells of a row.
 pub fn cells(row: &Row) -> [String; 9] {
     let spread = 100.0 * row.mad_ns_per_elem / row.ns_per_elem;
     [
@@ -120,16 +134,7 @@ pub fn cells(row: &Row) -> [String; 9] {
     ]
 }
 
-/// Three digits or more.
-pub fn digits(value: f64) -> String {
-    match value.abs() {
-        100.0.. => format!("{value:.0}"),
-        10.0.. => format!("{value:.1}"),
-        1.0.. => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
-    }
-}
-
+/// Rows of text whose columns are aligned, below a row of headings.
 fn aligned(rows: impl Iterator<Item = [String; 9]>) -> String {
     let rows: Vec<[String; 9]> = std::iter::once(HEAD.map(str::to_owned)).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
@@ -145,23 +150,14 @@ fn aligned(rows: impl Iterator<Item = [String; 9]>) -> String {
     text
 }
 
-/// The rows, each a line of fields named as in JSON.
-pub fn csv(report: &Report) -> Result<String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in &report.results {
-        writer.serialize(row)?;
-    }
-    String::from_utf8(writer.into_inner()?).context("CSV is not UTF-8")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::demo;
+    use crate::demo;
 
     #[test]
     fn columns_are_aligned() {
-        let text = plain(&demo::report());
+        let text = demo::report().table();
         let lines: Vec<&str> = text.lines().filter(|line| line.contains("f32/f32")).collect();
         assert!(lines.len() > 3);
         let at = |line: &str| line.find("f32/f32");
@@ -171,10 +167,10 @@ mod tests {
     #[test]
     fn csv_has_every_row() {
         let report = demo::report();
-        let text = csv(&report).unwrap();
+        let text = report.csv().unwrap();
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         assert!(reader.headers().unwrap().iter().any(|name| name == "ns_per_elem"));
-        let rows: Vec<Row> = reader.deserialize().collect::<Result<_, _>>().unwrap();
+        let rows: Vec<Row> = reader.deserialize().collect::<std::result::Result<_, _>>().unwrap();
         assert_eq!(rows, report.results);
     }
 }

@@ -1,43 +1,49 @@
-//! Evaluations of batches in host memory, on any device: checked, then timed.
+//! Evaluations of batches in host memory, on any device: how they are checked and timed.
 
 use std::time::Instant;
 
-use anyhow::Result;
 use logloss::{Batch, Engine, Evaluation, Objective, Outputs, Phases};
 
-use super::{
-    check::{Judge, Wrong, places, wrong},
+use crate::{
+    cell::Cell,
+    check::{Checker, places},
     data::Data,
-    rows::Cell,
+    error::{Error, Result},
     sampling::{Sample, Task},
 };
 
-/// Arrays for loss, gradient and hessian, empty where one is not wanted.
-pub type Arrays<'r> = [&'r mut [f32]; 3];
+/// The slices that loss, gradient and hessian are written to, empty where one is not wanted.
+pub type OutputSlices<'r> = [&'r mut [f32]; 3];
 
-/// Evaluates the first batch and checks everything it gives. Returns the relative error of the sum.
-pub fn check(engine: &Engine, judge: &Judge, data: &Data, cell: Cell, arrays: &mut Arrays<'_>) -> Result<f64> {
+/// Evaluates the first batch and checks its sum and every output. Returns the relative error of the sum.
+pub fn check(
+    engine: &Engine,
+    checker: &Checker,
+    data: &Data,
+    cell: Cell,
+    arrays: &mut OutputSlices<'_>,
+) -> Result<f64> {
     let batch = data.batch(cell.inputs, 0, cell.n)?;
-    // What an earlier row has left must not pass for an answer.
+    // The elements of an earlier row must not pass for an answer.
     for array in arrays.iter_mut().filter(|array| !array.is_empty()) {
         places(cell.n).into_iter().for_each(|place| array[place].fill(f32::NAN));
     }
     let got = evaluate(engine, &batch, cell, 0, arrays)?;
-    let error = judge.sum(&got, data.sum(cell.inputs.prediction, cell.n)?, cell.n)?;
+    let error = checker.sum(&got, data.sum(cell.inputs.prediction, cell.n)?, cell.n)?;
     for (output, array) in arrays.iter().enumerate().filter(|(_, array)| !array.is_empty()) {
         for place in places(cell.n) {
-            judge.elements(output, &array[place.clone()], &batch, place.start)?;
+            checker.elements(output, &array[place.clone()], &batch, place.start)?;
         }
     }
     Ok(error)
 }
 
-/// Evaluates `sets` batches in turn.
-pub fn task<'a, 'r>(engine: &'a Engine, data: &'a Data, cell: Cell, sets: usize) -> Result<Task<'a, Arrays<'r>>> {
+/// A task that evaluates `sets` batches in turn.
+pub fn task<'a, 'r>(engine: &'a Engine, data: &'a Data, cell: Cell, sets: usize) -> Result<Task<'a, OutputSlices<'r>>> {
     let batches: Vec<_> = (0..sets).map(|set| data.batch(cell.inputs, set * cell.n, cell.n)).collect::<Result<_>>()?;
     let mut seen = SameBits::new(sets);
     Ok(Box::new(move |arrays, calls| {
-        let mut phases = Total::default();
+        let mut phases = PhaseTotals::default();
         let begun = Instant::now();
         for set in calls.clone().map(|call| call % sets) {
             let got = evaluate(engine, &batches[set], cell, set, arrays)?;
@@ -48,12 +54,13 @@ pub fn task<'a, 'r>(engine: &'a Engine, data: &'a Data, cell: Cell, sets: usize)
     }))
 }
 
+/// Evaluates batch number `set` into its part of the arrays.
 fn evaluate(
     engine: &Engine,
     batch: &Batch<'_>,
     cell: Cell,
     set: usize,
-    arrays: &mut Arrays<'_>,
+    arrays: &mut OutputSlices<'_>,
 ) -> logloss::Result<Evaluation> {
     let range = set * cell.n..(set + 1) * cell.n;
     let [loss, gradient, hessian] =
@@ -71,17 +78,17 @@ fn evaluate(
     engine.evaluate(batch, &Objective::mean(), outputs)
 }
 
-/// Phases, added up over calls.
+/// The phases of several calls, added up.
 #[derive(Default)]
-pub struct Total {
+pub struct PhaseTotals {
     kernel: f64,
     upload: f64,
     readback: f64,
     timestamps: bool,
 }
 
-impl Total {
-    /// Adds those of a call.
+impl PhaseTotals {
+    /// Adds the phases of a call.
     pub fn add(&mut self, phases: &Phases) {
         self.kernel += phases.kernel.as_secs_f64();
         self.upload += phases.upload.as_secs_f64();
@@ -89,7 +96,7 @@ impl Total {
         self.timestamps = phases.timestamps;
     }
 
-    /// Adds what is known of `calls` calls to a sample.
+    /// The sample with the mean phases of the `calls` calls that were added.
     pub fn sample(&self, sample: Sample, calls: usize) -> Sample {
         let each = |seconds: f64| seconds / calls as f64;
         let Self { kernel, upload, readback, timestamps } = *self;
@@ -97,23 +104,23 @@ impl Total {
     }
 }
 
-/// The sum of a batch has the same bits each time.
+/// The sums of some batches, each of which has the same bits in every evaluation.
 pub struct SameBits(Vec<Option<f64>>);
 
 impl SameBits {
-    /// Of this many batches.
+    /// For `sets` batches, none of which was evaluated yet.
     pub fn new(sets: usize) -> Self {
         Self(vec![None; sets])
     }
 
-    /// Looks at a sum of batch `set`.
+    /// Checks a sum of batch number `set`.
     ///
     /// # Errors
-    /// If it was another one before.
-    pub fn check(&mut self, set: usize, sum: f64) -> Result<(), Wrong> {
+    /// If its bits are not those of the first sum.
+    pub fn check(&mut self, set: usize, sum: f64) -> Result<()> {
         let first = *self.0[set].get_or_insert(sum);
         if first.to_bits() != sum.to_bits() {
-            wrong!("the sum of the same batch was {first} before and is {sum} now");
+            return Err(Error::WrongAnswer(format!("the sum of the same batch was {first} before and is {sum} now")));
         }
         Ok(())
     }

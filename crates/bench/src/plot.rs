@@ -1,45 +1,50 @@
-//! Plots as SVG, coloured by the classes of the page they are in: light and dark are the page's affair.
+//! Plots as SVG elements of a page.
+//!
+//! The elements have classes and no colours of their own: [`STYLE`](crate::html::STYLE) colours them, in light and in
+//! dark. The classes `c0` to `c5` are the colours of lines, `p0` to `p3` those of the parts of bars.
 
 use std::fmt::Write;
 
-use super::escape;
-
+/// The size of a plot, in the units of its view box.
 const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 300.0;
-/// Around the plot: room for the numbers at its left and below it.
+/// The margins around the plot. Numbers stand at its left and below it.
 const LEFT: f64 = 52.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 40.0;
 
 /// A line through points.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Line {
-    /// What it shows.
+    /// The name of the line in a legend.
     pub name: String,
-    /// Which colour it has.
+    /// The number of its colour, from 0 to 5.
     pub colour: usize,
-    /// A limit: dashed, without marks.
+    /// Whether it is a limit, which is dashed and has no marks.
     pub limit: bool,
-    /// From left to right.
+    /// The points, from left to right.
     pub points: Vec<Point>,
 }
 
-/// One of them.
+/// A point of a line.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Point {
-    /// The binary logarithm of the number of values.
+    /// The binary logarithm of what the horizontal axis shows.
     pub x: f64,
-    /// More than 0.
+    /// The value, above 0. A value that is not finite is not shown.
     pub y: f64,
-    /// The lower end of its spread.
+    /// The lower end of the spread of the value.
     pub low: f64,
-    /// The upper end.
+    /// The upper end of the spread of the value.
     pub high: f64,
-    /// What is shown when it is pointed at.
-    pub says: String,
+    /// The text that is shown when the pointer is over it.
+    pub tooltip: String,
 }
 
-/// Lines over the size, both axes logarithmic.
-pub fn lines(title: &str, unit: &str, lines: &[Line]) -> String {
+/// Lines with logarithmic axes, as an `svg` element. `title` is what screen readers tell, `x_label` and `y_label` name
+/// the axes. The element is empty text if there is nothing to show.
+pub fn lines(title: &str, [x_label, y_label]: [&str; 2], lines: &[Line]) -> String {
     let points = || lines.iter().flat_map(|line| &line.points);
     let extent = |values: &mut dyn Iterator<Item = f64>| {
         values.filter(|v| v.is_finite()).fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)))
@@ -49,7 +54,7 @@ pub fn lines(title: &str, unit: &str, lines: &[Line]) -> String {
     if !(x_min.is_finite() && y_min.is_finite()) {
         return String::new();
     }
-    // Room for a lone point, and for marks at the edges.
+    // A single point needs an extent around it, and marks must not touch the edges.
     let (x_min, x_max) = if x_max > x_min { (x_min, x_max) } else { (x_min - 1.0, x_max + 1.0) };
     let (y_min, y_max) = (y_min / 1.25, y_max * 1.25);
     let x_at = |x: f64| LEFT + (x - x_min) / (x_max - x_min) * (WIDTH - LEFT - RIGHT);
@@ -79,9 +84,9 @@ pub fn lines(title: &str, unit: &str, lines: &[Line]) -> String {
         );
     }
     let (middle, below) = ((LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 4.0);
-    let _ = write!(svg, r#"<text class="axis" x="{middle:.1}" y="{below:.1}">values a batch</text>"#);
+    let _ = write!(svg, r#"<text class="axis" x="{middle:.1}" y="{below:.1}">{}</text>"#, escape(x_label));
     let turned = format!("translate(12 {:.1}) rotate(-90)", (TOP + bottom) / 2.0);
-    let _ = write!(svg, r#"<text class="axis" transform="{turned}">{}</text>"#, escape(unit));
+    let _ = write!(svg, r#"<text class="axis" transform="{turned}">{}</text>"#, escape(y_label));
     for line in lines.iter().filter(|line| line.limit).chain(lines.iter().filter(|line| !line.limit)) {
         let class = line.colour;
         let mut places: Vec<(f64, f64)> = line.points.iter().map(|point| (x_at(point.x), y_at(point.y))).collect();
@@ -95,7 +100,7 @@ pub fn lines(title: &str, unit: &str, lines: &[Line]) -> String {
         for point in line.points.iter().filter(|_| !line.limit) {
             let (x, y) = (x_at(point.x), y_at(point.y));
             let (low, high) = (y_at(point.low), y_at(point.high));
-            let _ = write!(svg, r#"<g class="c{class}"><title>{}</title>"#, escape(&point.says));
+            let _ = write!(svg, r#"<g class="c{class}"><title>{}</title>"#, escape(&point.tooltip));
             let _ = write!(svg, r#"<line class="spread" x1="{x:.1}" x2="{x:.1}" y1="{low:.1}" y2="{high:.1}"/>"#);
             let _ = write!(svg, r#"<circle cx="{x:.1}" cy="{y:.1}" r="3.2"/></g>"#);
         }
@@ -103,24 +108,27 @@ pub fn lines(title: &str, unit: &str, lines: &[Line]) -> String {
     svg + "</svg>"
 }
 
-/// A bar made of parts, and a mark.
+/// A bar of several parts, and a mark.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Bar {
-    /// What it shows.
+    /// The name at the left of the bar.
     pub name: String,
-    /// Each of the parts, from the left; as many as there are colours for.
+    /// The lengths of the parts, from the left: four at most, 0 or more.
     pub parts: Vec<f64>,
-    /// Where the mark is: the whole.
+    /// The position of the mark, such as that of a total whose parts overlap.
     pub mark: f64,
-    /// What is shown when it is pointed at.
-    pub says: String,
+    /// The text that is shown when the pointer is over it.
+    pub tooltip: String,
 }
 
+/// The width of the names, the height of a bar, and the distance from one bar to the next.
 const NAMES: f64 = 190.0;
 const BAR: f64 = 18.0;
 const ROW: f64 = 30.0;
 
-/// Bars from 0 on, one below the other.
-pub fn bars(title: &str, unit: &str, bars: &[Bar]) -> String {
+/// Bars from 0 on, one below the other, as an `svg` element. `title` is what screen readers tell, `label` names the axis.
+/// The element is empty text if there is nothing to show.
+pub fn bars(title: &str, label: &str, bars: &[Bar]) -> String {
     let longest = bars.iter().map(|bar| bar.parts.iter().sum::<f64>().max(bar.mark)).fold(0.0, f64::max);
     if !(longest > 0.0 && longest.is_finite()) {
         return String::new();
@@ -141,11 +149,11 @@ pub fn bars(title: &str, unit: &str, bars: &[Bar]) -> String {
         r#"<text class="axis" x="{:.1}" y="{:.1}">{}</text>"#,
         (NAMES + WIDTH - RIGHT) / 2.0,
         height - 4.0,
-        escape(unit)
+        escape(label)
     );
     for (row, bar) in bars.iter().enumerate() {
         let y = TOP + ROW * row as f64 + (ROW - BAR) / 2.0;
-        let _ = write!(svg, r#"<g><title>{}</title>"#, escape(&bar.says));
+        let _ = write!(svg, r#"<g><title>{}</title>"#, escape(&bar.tooltip));
         let _ = write!(
             svg,
             r#"<text class="number" x="{:.1}" y="{:.1}">{}</text>"#,
@@ -170,6 +178,7 @@ pub fn bars(title: &str, unit: &str, bars: &[Bar]) -> String {
     svg + "</svg>"
 }
 
+/// The beginning of an `svg` element.
 fn open(width: f64, height: f64, title: &str) -> String {
     format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-label="{}">"#,
@@ -177,7 +186,7 @@ fn open(width: f64, height: f64, title: &str) -> String {
     )
 }
 
-/// 1, 2 and 5 times powers of ten; powers alone where that is plenty.
+/// Ticks of a logarithmic axis: 1, 2 and 5 times powers of ten, or powers alone where these are many.
 fn ticks(min: f64, max: f64) -> Vec<f64> {
     let powers = min.log10().floor() as i32..=max.log10().ceil() as i32;
     let digits: &[f64] = if (max / min).log10() > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
@@ -194,9 +203,26 @@ fn even_ticks(max: f64) -> Vec<f64> {
     (0..).map(|k| tick(step * f64::from(k), power)).take_while(|tick| *tick <= max).collect()
 }
 
-/// Exactly what it is written as.
+/// The number `digit` times ten to the `power`, exactly as a reader would write it.
 fn tick(digit: f64, power: i32) -> f64 {
     format!("{digit}e{power}").parse().unwrap_or(f64::NAN)
+}
+
+/// The text as XML and HTML hold it, in elements and in attributes.
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            // XML cannot express the other control characters.
+            c if c.is_control() && !matches!(c, '\n' | '\t') => escaped.push(' '),
+            c => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]
@@ -216,21 +242,21 @@ mod tests {
 
     #[test]
     fn nothing_to_show() {
-        assert_eq!(lines("t", "u", &[]), "");
+        assert_eq!(lines("t", ["x", "y"], &[]), "");
         assert_eq!(bars("t", "u", &[]), "");
     }
 
     #[test]
     fn lone_points_and_odd_names() {
-        let point = |y| Point { x: 16.0, y, low: y, high: y, says: "<&\">".into() };
+        let point = |y| Point { x: 16.0, y, low: y, high: y, tooltip: "<&\">".into() };
         let line = |y| Line { name: "<".into(), colour: 0, limit: false, points: vec![point(y)] };
-        let svg = lines("a < b & \"c\"", "<unit>", &[line(1.0), line(f64::NAN)]);
+        let svg = lines("a < b & \"c\"", ["<x>", "<y>"], &[line(1.0), line(f64::NAN)]);
         let parsed = roxmltree::Document::parse(&svg).unwrap();
         assert_eq!(
             parsed.descendants().filter(|node| node.has_tag_name(("http://www.w3.org/2000/svg", "circle"))).count(),
             2
         );
-        let bar = Bar { name: "<b>".into(), parts: vec![1.0, 0.5], mark: 1.2, says: "&".into() };
+        let bar = Bar { name: "<b>".into(), parts: vec![1.0, 0.5], mark: 1.2, tooltip: "&".into() };
         roxmltree::Document::parse(&bars("t", "u", &[bar])).unwrap();
     }
 }

@@ -1,36 +1,37 @@
-//! What the CPU can move: reads arrays and writes others as an evaluation does, and computes nothing.
+//! Passes over memory: they read and write arrays as an evaluation does, and compute nothing.
 //!
-//! This is the limit that rows are held against. It runs over the arrays of the row itself, cut over the threads as
-//! the library cuts them, on the widest vectors there are.
+//! They are the limit that rows of the CPU are compared with. A pass runs over the arrays of the row itself, split over
+//! the threads as the engine splits them, on the widest vectors of the machine.
 
 use std::fmt;
 
 use fearless_simd::{Level, dispatch, prelude::*};
 use rayon::ThreadPool;
 
-/// How values are read and results written. Which way is the fastest depends on the machine, on what else its memory is
-/// used for, and on whether the caches hold the arrays.
+/// How a pass reads and writes. Which way is the fastest depends on the machine, on what else its memory is used for, and
+/// on whether the caches hold the arrays. Its `Display` is what follows the name of a bandwidth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Way {
-    /// Whether values are asked for ahead of their use, where the instruction set can (x86-64): what a processor fetches
-    /// by itself may end with a page.
-    pub ahead: bool,
-    /// Whether results go past the caches, where it can; through them, each line is read before it is changed.
+    /// Whether values are prefetched, where the instruction set can (x86-64): what a processor prefetches by itself may
+    /// end with a page.
+    pub prefetch: bool,
+    /// Whether outputs are written by streaming stores, where the instruction set can (x86-64): ordinary stores read
+    /// each cache line before they change it.
     pub streaming: bool,
 }
 
 impl Way {
-    /// As any loop does.
-    pub const PLAIN: Self = Self { ahead: false, streaming: false };
-    const AHEAD: Self = Self { ahead: true, streaming: false };
-    const STREAMING: Self = Self { ahead: false, streaming: true };
-    const BOTH: Self = Self { ahead: true, streaming: true };
+    /// The way of an ordinary loop.
+    pub const PLAIN: Self = Self { prefetch: false, streaming: false };
+    const PREFETCH: Self = Self { prefetch: true, streaming: false };
+    const STREAMING: Self = Self { prefetch: false, streaming: true };
+    const BOTH: Self = Self { prefetch: true, streaming: true };
 
-    /// Those worth a try, where anything is `written` or nothing.
+    /// The ways that may be the fastest for passes that write something, or that only read.
     pub fn all(written: bool) -> &'static [Self] {
         match (cfg!(target_arch = "x86_64"), written) {
             (true, true) => &[Self::PLAIN, Self::STREAMING, Self::BOTH],
-            (true, false) => &[Self::PLAIN, Self::AHEAD],
+            (true, false) => &[Self::PLAIN, Self::PREFETCH],
             (false, _) => &[Self::PLAIN],
         }
     }
@@ -38,7 +39,7 @@ impl Way {
 
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.ahead {
+        if self.prefetch {
             write!(f, ", asked for ahead")?;
         }
         if self.streaming {
@@ -48,40 +49,41 @@ impl fmt::Display for Way {
     }
 }
 
-/// The threads to use.
+/// The threads that a pass runs on.
 #[derive(Clone, Copy, Debug)]
 pub enum Threads<'a> {
-    /// The one that asks.
+    /// The calling thread.
     One,
-    /// Those of rayon's global pool.
+    /// The threads of rayon's global pool.
     Global,
-    /// Those of a pool.
+    /// The threads of this pool.
     Pool(&'a ThreadPool),
 }
 
-/// Bytes to read and values to write.
-pub struct Arrays<'a> {
-    /// Predictions and targets, as words.
+/// What a pass reads and writes.
+pub struct PassArrays<'a> {
+    /// The bytes of predictions and targets.
     pub reads: [&'a [u8]; 2],
-    /// Loss, gradient, hessian; empty where one is not written.
+    /// Loss, gradient and hessian, empty where one is not written.
     pub writes: [&'a mut [f32]; 3],
 }
 
-/// A step: values that fill whole cache lines in every type, down to one bit each.
+/// The number of values of a step. They fill whole cache lines in every type, down to one bit each.
 const STEP: usize = 512;
-/// How far ahead values are asked for, in bytes: a page.
-const AHEAD: usize = 4096;
-/// Bytes of a cache line.
+/// The distance in bytes over which values are prefetched: a page.
+const PREFETCH_DISTANCE: usize = 4096;
+/// The size of a cache line in bytes.
 const LINE: usize = 64;
-/// Values that stay on the thread that asks.
+/// The number of values up to which a pass stays on the calling thread.
 const INLINE: usize = 1 << 14;
-/// The most values that go to a thread at once.
+/// The largest number of values that a thread takes at once.
 const GRAIN_MAX: usize = 1 << 18;
+/// The number of runs that each thread takes in a large pass, so that a slow thread takes fewer.
 const RUNS_PER_THREAD: usize = 8;
 
-/// Reads every byte and writes every value of a batch of `n`. What is returned and written means nothing, and depends
-/// on all that was read.
-pub fn pass(level: Level, threads: Threads<'_>, n: usize, arrays: Arrays<'_>, way: Way) -> u32 {
+/// Reads every byte and writes every value of a batch of `n`. The returned number means nothing, but depends on every
+/// bit that was read, so that no read is optimised away.
+pub fn pass(level: Level, threads: Threads<'_>, n: usize, arrays: PassArrays<'_>, way: Way) -> u32 {
     if n <= INLINE {
         return run(level, n, arrays, way);
     }
@@ -93,7 +95,8 @@ pub fn pass(level: Level, threads: Threads<'_>, n: usize, arrays: Arrays<'_>, wa
     }
 }
 
-fn halve(level: Level, n: usize, arrays: Arrays<'_>, way: Way, grain: usize) -> u32 {
+/// A pass whose halves go to two threads until they are `grain` values or fewer.
+fn halve(level: Level, n: usize, arrays: PassArrays<'_>, way: Way, grain: usize) -> u32 {
     if n <= grain {
         return run(level, n, arrays, way);
     }
@@ -103,8 +106,8 @@ fn halve(level: Level, n: usize, arrays: Arrays<'_>, way: Way, grain: usize) -> 
     halves.0 ^ halves.1
 }
 
-/// The first `at` of `n` values, and the others.
-fn split(arrays: Arrays<'_>, n: usize, at: usize) -> (Arrays<'_>, Arrays<'_>) {
+/// The arrays of the first `at` of `n` values, and those of the others.
+fn split(arrays: PassArrays<'_>, n: usize, at: usize) -> (PassArrays<'_>, PassArrays<'_>) {
     let reads = arrays.reads.map(|bytes| bytes.split_at(bytes.len() * at / n));
     let writes = arrays.writes.map(|values| {
         let at = at.min(values.len());
@@ -112,20 +115,21 @@ fn split(arrays: Arrays<'_>, n: usize, at: usize) -> (Arrays<'_>, Arrays<'_>) {
     });
     let [(a, x), (b, y)] = reads;
     let [(c, u), (d, v), (e, w)] = writes;
-    (Arrays { reads: [a, b], writes: [c, d, e] }, Arrays { reads: [x, y], writes: [u, v, w] })
+    (PassArrays { reads: [a, b], writes: [c, d, e] }, PassArrays { reads: [x, y], writes: [u, v, w] })
 }
 
-fn run(level: Level, n: usize, arrays: Arrays<'_>, way: Way) -> u32 {
+/// A pass on the calling thread.
+fn run(level: Level, n: usize, arrays: PassArrays<'_>, way: Way) -> u32 {
     dispatch!(level, simd => steps(simd, n, arrays, way))
 }
 
 #[inline(always)]
-fn steps<S: Simd>(simd: S, n: usize, mut arrays: Arrays<'_>, way: Way) -> u32 {
+fn steps<S: Simd>(simd: S, n: usize, mut arrays: PassArrays<'_>, way: Way) -> u32 {
     let mut seen = [S::u32s::splat(simd, 0); 4];
-    // What fills no vector: all lanes of one together would cancel.
+    // A word that fills no vector is kept apart: copied to all lanes of one, it would cancel.
     let mut rest = 0;
-    if !way.ahead && arrays.writes.iter().all(|values| values.is_empty()) {
-        // Nothing to do in between: each array in one go.
+    if !way.prefetch && arrays.writes.iter().all(|values| values.is_empty()) {
+        // With nothing to prefetch or to write in between, each array is read in one go.
         for bytes in arrays.reads {
             rest ^= read(simd, bytes, &mut seen, way);
         }
@@ -151,10 +155,10 @@ fn steps<S: Simd>(simd: S, n: usize, mut arrays: Arrays<'_>, way: Way) -> u32 {
     (0..S::u32s::LEN).fold(rest, |all, lane| all ^ seen[lane])
 }
 
-/// Returns what fills no vector.
+/// Reads bytes into the vectors `seen`, and returns the combination of those that fill no vector.
 #[inline(always)]
 fn read<S: Simd>(simd: S, bytes: &[u8], seen: &mut [S::u32s; 4], way: Way) -> u32 {
-    // Arrays begin with a page and are cut by whole steps: what is not words is the end of a short one.
+    // Arrays begin at a page and are split at whole steps: only the end of a short one is not whole words.
     let words: &[u32] = match bytemuck::try_cast_slice(bytes) {
         Ok(words) => words,
         Err(_) => return bytes.iter().fold(0, |all, byte| all ^ u32::from(*byte)),
@@ -162,9 +166,9 @@ fn read<S: Simd>(simd: S, bytes: &[u8], seen: &mut [S::u32s; 4], way: Way) -> u3
     let width = S::u32s::LEN;
     let mut rows = words.chunks_exact(4 * width);
     for row in &mut rows {
-        if way.ahead {
+        if way.prefetch {
             for line in bytemuck::cast_slice::<_, u8>(row).chunks(LINE) {
-                ask_for(line.as_ptr().wrapping_add(AHEAD));
+                prefetch(line.as_ptr().wrapping_add(PREFETCH_DISTANCE));
             }
         }
         for (k, seen) in seen.iter_mut().enumerate() {
@@ -179,9 +183,9 @@ fn read<S: Simd>(simd: S, bytes: &[u8], seen: &mut [S::u32s; 4], way: Way) -> u3
     vectors.remainder().iter().fold(0, |all, word| all ^ word)
 }
 
-/// Asks for a line, which need not be one of anything.
+/// Prefetches a cache line, which need not be mapped.
 #[inline(always)]
-fn ask_for(line: *const u8) {
+fn prefetch(line: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
         use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
@@ -192,9 +196,10 @@ fn ask_for(line: *const u8) {
     let _ = line;
 }
 
+/// Fills values with the bits of `seen`.
 #[inline(always)]
 fn write<S: Simd>(seen: S::u32s, values: &mut [f32], way: Way) {
-    // What is written are bits, no numbers.
+    // The bits are written as they are, whatever number they are.
     let values: &mut [u32] = bytemuck::cast_slice_mut(values);
     #[cfg(target_arch = "x86_64")]
     if way.streaming && values.as_ptr().addr().is_multiple_of(16) && values.len().is_multiple_of(4) {
@@ -226,13 +231,13 @@ mod tests {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
         for n in [1usize, 8, 100, 512, 1 << 15, (1 << 15) + 8] {
             let mut read = [vec![0u8; n * 4], vec![0u8; n.div_ceil(8)]];
-            for way in [Way::PLAIN, Way::AHEAD, Way::STREAMING, Way::BOTH] {
+            for way in [Way::PLAIN, Way::PREFETCH, Way::STREAMING, Way::BOTH] {
                 for threads in [Threads::One, Threads::Pool(&pool)] {
                     for at in [0, n * 2, n * 4 - 1] {
                         let mut written = [vec![f32::NAN; n], Vec::new(), vec![f32::NAN; n]];
                         let mut look = |read: &[Vec<u8>; 2]| {
                             let [a, b, c] = &mut written;
-                            let arrays = Arrays { reads: [&read[0], &read[1]], writes: [a, b, c] };
+                            let arrays = PassArrays { reads: [&read[0], &read[1]], writes: [a, b, c] };
                             pass(Level::new(), threads, n, arrays, way)
                         };
                         let before = look(&read);

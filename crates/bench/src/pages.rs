@@ -1,31 +1,35 @@
-//! Arrays that begin with a page of memory of their own.
+//! Arrays that begin at a page of memory of their own.
 
 use std::marker::PhantomData;
 
-use anyhow::{Context, Result};
 use bytemuck::Pod;
 use memmap2::MmapMut;
 
-/// Memory of the system's, zero at first, not touched until it is used.
+use crate::error::{Error, Result};
+
+/// An array that the system maps: zero at first, and backed by memory only once it is used.
 #[derive(Debug)]
 pub struct Pages<T> {
     memory: MmapMut,
     len: usize,
-    values: PhantomData<T>,
+    element: PhantomData<T>,
 }
 
 impl<T: Pod> Pages<T> {
-    /// Room for `len` values, on huge pages if the system has some and `huge` is set.
+    /// An array of `len` values, on huge pages if `huge` is set and the system has some.
+    ///
+    /// # Errors
+    /// If the system has no memory or refuses huge pages.
     pub fn new(len: usize, huge: bool) -> Result<Self> {
         let bytes = (len * size_of::<T>()).max(1);
-        let memory = MmapMut::map_anon(bytes).with_context(|| format!("no {bytes} bytes of memory could be had"))?;
+        let memory = MmapMut::map_anon(bytes).map_err(|source| Error::Memory { bytes, source })?;
         #[cfg(target_os = "linux")]
         if huge {
-            memory.advise(memmap2::Advice::HugePage).context("huge pages could not be asked for")?;
+            memory.advise(memmap2::Advice::HugePage).map_err(Error::HugePages)?;
         }
         #[cfg(not(target_os = "linux"))]
         let _ = huge;
-        Ok(Self { memory, len, values: PhantomData })
+        Ok(Self { memory, len, element: PhantomData })
     }
 
     /// The values.

@@ -1,60 +1,74 @@
-//! How often things are timed: in turn, so that a disturbance hits all of them, until the time is up.
+//! Times tasks in turn until their time is up, so that a disturbance of the machine hits all of them.
 
 use std::{
     ops::Range,
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use crate::{
+    Observer,
+    error::{Error, Result},
+};
 
-use crate::interrupt;
-
-/// One measurement: seconds a call.
+/// One measurement. Times are seconds per call.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sample {
-    /// The whole call.
+    /// The time of the whole call, by the wall clock.
     pub call: f64,
-    /// Computing, as far as the call knows of it.
+    /// The time spent computing, as far as the device tells it.
     pub kernel: f64,
-    /// Whether that is by the device's own clock.
+    /// Whether `kernel` is by the device's own clock.
     pub timestamps: bool,
-    /// Copying inputs in.
+    /// The time spent copying inputs to the device.
     pub upload: f64,
-    /// Copying results out.
+    /// The time spent copying outputs to the host.
     pub readback: f64,
 }
 
 impl Sample {
-    /// Calls timed as one, with nothing known but the clock on the wall.
+    /// The sample of calls that were timed together by the wall clock alone.
     pub fn wall(elapsed: Duration, calls: &Range<usize>) -> Self {
         Self { call: elapsed.as_secs_f64() / calls.len() as f64, ..Self::default() }
     }
 }
 
-/// How long to go on.
-#[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    /// Time for all tasks together.
+/// How long tasks are timed.
+#[derive(Clone, Copy)]
+pub struct Pace<'o> {
+    /// The time for all tasks together.
     pub budget: Duration,
-    /// Rounds there are at least, however long they take.
+    /// The least number of rounds, however long they take.
     pub min_rounds: usize,
-    /// Rounds there are at most.
+    /// The largest number of rounds.
     pub max_rounds: usize,
-    /// From then on one round must do.
+    /// The time from which on one round is enough.
     pub until: Option<Instant>,
+    /// Who may end the measurement.
+    pub observer: &'o dyn Observer,
 }
 
-/// Calls shorter than this are timed several at once: the clock itself takes some 30 ns.
+impl Pace<'_> {
+    /// Fails if the measurement is to end.
+    pub fn check(&self) -> Result<()> {
+        if self.observer.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
+    }
+}
+
+/// The time in seconds below which several calls are timed together: reading the clock takes some 30 ns.
 const SHORTEST: f64 = 50e-6;
-/// Calls of a task before it is timed, beside those that touch every set once, if they are short.
+/// The number of calls before a task is timed, after those that touch every set once, if calls take less than `SLOW`.
 const WARM_UP: usize = 3;
+/// The time in seconds above which a call needs no warming up.
 const SLOW: f64 = 10e-3;
 
-/// Something to be timed. Does calls number `calls.start` to `calls.end`, and tells how long one took.
+/// A piece of work that is timed. It does the calls with the numbers of the range, and returns their mean times.
 pub type Task<'a, C> = Box<dyn FnMut(&mut C, Range<usize>) -> Result<Sample> + 'a>;
 
-/// Times the tasks, in turn. `sets` is how many calls it takes to touch everything they work on.
-pub fn rounds<C>(pace: Pace, sets: usize, context: &mut C, tasks: &mut [Task<'_, C>]) -> Result<Vec<Vec<Sample>>> {
+/// Times the tasks in turn, and returns the samples of each. After `sets` calls a task has touched all of its data.
+///
+/// # Errors
+/// If a task fails, or the observer ends the measurement.
+pub fn rounds<C>(pace: Pace<'_>, sets: usize, context: &mut C, tasks: &mut [Task<'_, C>]) -> Result<Vec<Vec<Sample>>> {
     let mut calls = Vec::with_capacity(tasks.len());
     for task in tasks.iter_mut() {
         let mut one = timed(|| task(context, 0..sets))? / sets as f64;
@@ -64,8 +78,7 @@ pub fn rounds<C>(pace: Pace, sets: usize, context: &mut C, tasks: &mut [Task<'_,
         calls.push((SHORTEST / one.max(1e-9)).ceil().clamp(1.0, 65_536.0) as usize);
     }
     let mut samples = vec![Vec::new(); tasks.len()];
-    // Tasks may work on the same memory: were they at the same batch, one would find it in the cache that the other
-    // has just read it into.
+    // Tasks may work on the same memory: at the same batch, one would find in the cache what another has just read.
     let mut next: Vec<usize> = (0..tasks.len()).map(|i| i * sets / tasks.len()).collect();
     let begun = Instant::now();
     for round in 0..pace.max_rounds {
@@ -73,7 +86,7 @@ pub fn rounds<C>(pace: Pace, sets: usize, context: &mut C, tasks: &mut [Task<'_,
         if late || round >= pace.min_rounds && begun.elapsed() >= pace.budget {
             break;
         }
-        interrupt::check()?;
+        pace.check()?;
         for (i, task) in tasks.iter_mut().enumerate() {
             samples[i].push(task(context, next[i]..next[i] + calls[i])?);
             next[i] += calls[i];
@@ -92,9 +105,15 @@ fn timed(call: impl FnOnce() -> Result<Sample>) -> Result<f64> {
 mod tests {
     use super::*;
 
+    struct Silent;
+    impl Observer for Silent {}
+
+    fn pace(min_rounds: usize, max_rounds: usize) -> Pace<'static> {
+        Pace { budget: Duration::ZERO, min_rounds, max_rounds, until: None, observer: &Silent }
+    }
+
     #[test]
     fn in_turn_and_bounded() {
-        let pace = Pace { budget: Duration::ZERO, min_rounds: 4, max_rounds: 10, until: None };
         let task = |name: char| -> Task<'static, String> {
             Box::new(move |log, calls| {
                 log.push(name);
@@ -102,7 +121,7 @@ mod tests {
             })
         };
         let mut log = String::new();
-        let samples = rounds(pace, 2, &mut log, &mut [task('a'), task('b')]).unwrap();
+        let samples = rounds(pace(4, 10), 2, &mut log, &mut [task('a'), task('b')]).unwrap();
         assert_eq!(log, "aabbabababab");
         assert_eq!(samples.len(), 2);
         assert!(samples.iter().all(|samples| samples.len() == 4));
@@ -112,7 +131,6 @@ mod tests {
 
     #[test]
     fn never_at_the_same_batch() {
-        let pace = Pace { budget: Duration::ZERO, min_rounds: 20, max_rounds: 20, until: None };
         let task = |name: usize| -> Task<'static, Vec<(usize, usize)>> {
             Box::new(move |log, calls| {
                 log.push((name, calls.start % 9));
@@ -122,7 +140,7 @@ mod tests {
             })
         };
         let mut log = Vec::new();
-        rounds(pace, 9, &mut log, &mut [task(0), task(1), task(2)]).unwrap();
+        rounds(pace(20, 20), 9, &mut log, &mut [task(0), task(1), task(2)]).unwrap();
         for round in log[6..].chunks(3) {
             let at: Vec<usize> = round.iter().map(|(_, set)| *set).collect();
             assert!(at[1] == (at[0] + 3) % 9 && at[2] == (at[0] + 6) % 9, "{round:?}");
@@ -131,15 +149,27 @@ mod tests {
 
     #[test]
     fn late_is_once() {
-        let pace = Pace { budget: Duration::MAX, min_rounds: 4, max_rounds: 10, until: Some(Instant::now()) };
+        let pace = Pace { budget: Duration::MAX, until: Some(Instant::now()), ..pace(4, 10) };
         let task: Task<'static, ()> = Box::new(|(), _| Ok(Sample::default()));
         assert_eq!(rounds(pace, 1, &mut (), &mut [task]).unwrap()[0].len(), 1);
     }
 
     #[test]
     fn errors_end_it() {
-        let pace = Pace { budget: Duration::ZERO, min_rounds: 1, max_rounds: 1, until: None };
-        let task: Task<'static, ()> = Box::new(|_, _| anyhow::bail!("wrong"));
-        assert!(rounds(pace, 1, &mut (), &mut [task]).is_err());
+        let task: Task<'static, ()> = Box::new(|_, _| Err(Error::WrongAnswer("the sum".into())));
+        assert!(matches!(rounds(pace(1, 1), 1, &mut (), &mut [task]), Err(Error::WrongAnswer(_))));
+    }
+
+    #[test]
+    fn observers_end_it() {
+        struct Impatient;
+        impl Observer for Impatient {
+            fn interrupted(&self) -> bool {
+                true
+            }
+        }
+        let pace = Pace { observer: &Impatient, ..pace(1, 1) };
+        let task: Task<'static, ()> = Box::new(|(), _| Ok(Sample::default()));
+        assert!(matches!(rounds(pace, 1, &mut (), &mut [task]), Err(Error::Interrupted)));
     }
 }

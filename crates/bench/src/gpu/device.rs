@@ -1,50 +1,62 @@
-//! A little of wgpu, with errors where it would call a handler that panics.
+//! The parts of wgpu that are used here, with errors where wgpu would call a handler that panics.
 
 use std::{
+    error,
     sync::mpsc,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow};
 use logloss::wgpu::{self, BufferUsages as Usage};
+
+use crate::error::{Error, Result};
+
+/// The error of a device that failed, and why it did.
+pub fn failed(cause: impl Into<Box<dyn error::Error + Send + Sync>>) -> Error {
+    Error::Device(cause.into())
+}
+
+/// Whether a buffer was mapped.
+pub type Mapped = std::result::Result<(), wgpu::BufferAsyncError>;
 
 /// A device and its queue.
 #[derive(Clone, Debug)]
 pub struct Gpu {
+    /// The device.
     pub device: wgpu::Device,
+    /// Its queue.
     pub queue: wgpu::Queue,
 }
 
-/// The buffers that time passes.
+/// Two timestamps of the device, and the buffers that they are read through.
 #[derive(Debug)]
 struct Timer {
     queries: wgpu::QuerySet,
     resolved: wgpu::Buffer,
     readback: wgpu::Buffer,
-    /// Nanoseconds a tick.
+    /// The length of a tick in nanoseconds.
     period: f64,
 }
 
-/// Times passes, by the device's clock where it has one.
+/// A clock for passes: that of the device where it has one, and the wall clock.
 #[derive(Debug)]
 pub struct Clock {
     timer: Option<Timer>,
 }
 
 impl Gpu {
-    /// Runs `make`; fails with what the device reports of it.
+    /// Runs `make`, and fails with the error that the device reports of it.
     pub fn scoped<T>(&self, make: impl FnOnce() -> T) -> Result<T> {
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let made = make();
         let errors = [pollster::block_on(validation.pop()), pollster::block_on(memory.pop())];
         match errors.into_iter().flatten().next() {
-            Some(error) => Err(anyhow!("the device failed: {error}")),
+            Some(error) => Err(failed(error.to_string())),
             None => Ok(made),
         }
     }
 
-    /// A buffer.
+    /// A new buffer of `size` bytes.
     pub fn buffer(&self, size: u64, usage: Usage) -> Result<wgpu::Buffer> {
         self.scoped(|| {
             self.device.create_buffer(&wgpu::BufferDescriptor {
@@ -56,28 +68,28 @@ impl Gpu {
         })
     }
 
-    /// Submits what was recorded and waits for it.
+    /// Submits commands and waits for their end.
     pub fn finish(&self, encoder: wgpu::CommandEncoder) -> Result<()> {
         let submission = self.queue.submit([encoder.finish()]);
         self.wait(submission)
     }
 
-    /// Waits for a submission.
+    /// Waits for the end of a submission.
     pub fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
         let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
-        self.device.poll(wait).map(drop).context("the device failed")
+        self.device.poll(wait).map(drop).map_err(failed)
     }
 
-    /// An encoder.
+    /// A new command encoder.
     pub fn encoder(&self) -> wgpu::CommandEncoder {
         self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
     }
 
-    /// Begins to map a buffer; what is returned receives word when it is.
-    pub fn map(buffer: &wgpu::Buffer, mode: wgpu::MapMode) -> mpsc::Receiver<Result<(), wgpu::BufferAsyncError>> {
+    /// Begins to map a buffer. The receiver gets a message once it is mapped.
+    pub fn map(buffer: &wgpu::Buffer, mode: wgpu::MapMode) -> mpsc::Receiver<Mapped> {
         let (sender, receiver) = mpsc::channel();
         buffer.map_async(mode, .., move |mapped| {
-            // Whoever asked may have failed in the meantime.
+            // The receiver is gone where the caller has failed in the meantime.
             let _ = sender.send(mapped);
         });
         receiver
@@ -85,7 +97,7 @@ impl Gpu {
 }
 
 impl Clock {
-    /// For a device.
+    /// The clock of a device.
     pub fn new(gpu: &Gpu) -> Result<Self> {
         if !gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             return Ok(Self { timer: None });
@@ -106,7 +118,8 @@ impl Clock {
         Ok(Self { timer: Some(timer) })
     }
 
-    /// Runs one pass. Returns the time from submission to completion, and that by the device's clock.
+    /// Runs one pass. Returns the time of recording, submission and completion by the wall clock, and the time of the
+    /// pass by the clock of the device.
     pub fn time(
         &self,
         gpu: &Gpu,
@@ -132,9 +145,9 @@ impl Clock {
         let submission = gpu.queue.submit([encoder.finish()]);
         let mapped = Gpu::map(&timer.readback, wgpu::MapMode::Read);
         gpu.wait(submission)?;
-        mapped.recv().context("the device failed")??;
+        mapped.recv().map_err(failed)?.map_err(failed)?;
         let elapsed = begun.elapsed();
-        let ticks: [u64; 2] = bytemuck::pod_read_unaligned(&timer.readback.get_mapped_range(..)?);
+        let ticks: [u64; 2] = bytemuck::pod_read_unaligned(&timer.readback.get_mapped_range(..).map_err(failed)?);
         timer.readback.unmap();
         let nanoseconds = ticks[1].saturating_sub(ticks[0]) as f64 * timer.period;
         Ok((elapsed, Some(Duration::from_secs_f64(nanoseconds * 1e-9))))

@@ -1,11 +1,11 @@
 //! A made-up report, for tests.
 
-use super::model::{Device, FirstCall, Limit, Machine, Program, Report, Row, SCHEMA};
+use crate::{FirstCall, Limit, Machine, MeasuredDevice, Program, Report, Row, SCHEMA};
 
-/// A device.
-pub fn device(name: &str) -> Device {
+/// A CPU if the name begins with `cpu`, else an adapter.
+pub fn device(name: &str) -> MeasuredDevice {
     let cpu = name.starts_with("cpu");
-    Device {
+    MeasuredDevice {
         device: name.to_owned(),
         backend: if cpu { "cpu" } else { "vulkan" }.to_owned(),
         kind: "a <kind> & more".to_owned(),
@@ -18,7 +18,7 @@ pub fn device(name: &str) -> Device {
     }
 }
 
-/// A row.
+/// A row of `2^log2` values.
 pub fn row(device: &str, work: &str, log2: u32, resident: bool) -> Row {
     let ns = 0.3 + 1000.0 / f64::from(1u32 << log2);
     Row {

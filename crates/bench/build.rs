@@ -1,18 +1,19 @@
-//! Tells the program which commit it is built from: `LOGLOSS_COMMIT`, or what git says of the checkout.
+//! Sets `LOGLOSS_COMMIT`, the commit that the report names: the variable of that name, or what git says of the
+//! checkout.
 
 use std::{env, path::Path, process::Command};
 
 fn main() {
     println!("cargo::rerun-if-env-changed=LOGLOSS_COMMIT");
-    // Whatever makes another program: the sources, and what a commit or checkout writes.
+    // The sources of the engine and of every crate, and what git writes with a commit or a checkout.
     let log = git(&["rev-parse", "--git-path", "logs/HEAD"]);
-    for path in ["src", "..", "../../src", "../../shaders", "../../Cargo.lock"].into_iter().chain(log.as_deref()) {
+    for path in ["..", "../../src", "../../shaders", "../../Cargo.lock"].into_iter().chain(log.as_deref()) {
         if Path::new(path).exists() {
             println!("cargo::rerun-if-changed={path}");
         }
     }
     let commit = env::var("LOGLOSS_COMMIT").ok();
-    // Not that of a repository that an unpacked archive happens to lie in.
+    // An unpacked archive may lie in a repository of something else, whose commit says nothing.
     let checkout = || {
         Path::new("../../.git")
             .exists()
@@ -23,7 +24,7 @@ fn main() {
     }
 }
 
-/// The line that git prints, if there is a git, and a repository.
+/// The line that git prints; none where git fails or is not installed.
 fn git(arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").args(arguments).output().ok()?;
     let line = String::from_utf8(output.stdout).ok()?.trim().to_owned();

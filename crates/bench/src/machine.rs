@@ -1,15 +1,12 @@
-//! What there is to say of the machine and of the program.
+//! What the report says of the machine and of the program.
 
 use std::{collections::BTreeMap, fs};
 
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
-use super::{
-    cpu::cores,
-    model::{Machine, Program},
-};
+use crate::{Machine, Program, cpu::cores};
 
-/// Looks at the machine.
+/// Describes the machine. `simd` is the instruction set in use.
 pub fn machine(simd: &str, huge_pages: bool) -> Machine {
     let what =
         RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing()).with_memory(MemoryRefreshKind::nothing().with_ram());
@@ -32,7 +29,7 @@ pub fn machine(simd: &str, huge_pages: bool) -> Machine {
     }
 }
 
-/// The instruction sets that a reader of figures asks for.
+/// The instruction sets of the processor, of those that matter for the speed of evaluations.
 fn features() -> Vec<String> {
     #[cfg_attr(
         not(any(target_arch = "x86_64", target_arch = "aarch64")),
@@ -56,7 +53,7 @@ fn features() -> Vec<String> {
     found.into_iter().map(str::to_owned).collect()
 }
 
-/// Bytes of the last level of caches, all of them together; only Linux says.
+/// The size in bytes of all caches of the last level together. Only Linux tells it.
 fn cache_bytes() -> Option<u64> {
     let mut levels: BTreeMap<u32, BTreeMap<String, u64>> = BTreeMap::new();
     for cpu in fs::read_dir("/sys/devices/system/cpu").ok()?.flatten() {
@@ -66,7 +63,7 @@ fn cache_bytes() -> Option<u64> {
             let (Some(level), Some(size), Some(shared)) = (read("level"), read("size"), read("shared_cpu_list")) else {
                 continue;
             };
-            if let (Ok(level), Some(size)) = (level.parse(), kibibytes(&size)) {
+            if let (Ok(level), Some(size)) = (level.parse(), bytes_of(&size)) {
                 levels.entry(level).or_default().insert(shared, size);
             }
         }
@@ -74,13 +71,15 @@ fn cache_bytes() -> Option<u64> {
     levels.pop_last().map(|(_, caches)| caches.values().sum())
 }
 
-fn kibibytes(size: &str) -> Option<u64> {
+/// Reads a size such as `32768K` or `8M`, in bytes.
+fn bytes_of(size: &str) -> Option<u64> {
     match size.strip_suffix('K') {
         Some(kibibytes) => kibibytes.parse::<u64>().ok().map(|k| k << 10),
         None => size.strip_suffix('M')?.parse::<u64>().ok().map(|m| m << 20),
     }
 }
 
+/// The kind of memory pages under the arrays.
 fn pages(huge: bool) -> String {
     if huge {
         return "huge pages asked for".to_owned();
@@ -93,7 +92,7 @@ fn pages(huge: bool) -> String {
     }
 }
 
-/// What was built.
+/// Describes the program that measures.
 pub fn program() -> Program {
     Program {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -109,9 +108,9 @@ mod tests {
 
     #[test]
     fn sizes_of_caches() {
-        assert_eq!(kibibytes("32768K"), Some(32 << 20));
-        assert_eq!(kibibytes("8M"), Some(8 << 20));
-        assert_eq!(kibibytes("many"), None);
+        assert_eq!(bytes_of("32768K"), Some(32 << 20));
+        assert_eq!(bytes_of("8M"), Some(8 << 20));
+        assert_eq!(bytes_of("many"), None);
     }
 
     #[test]

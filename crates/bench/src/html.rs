@@ -1,21 +1,23 @@
-//! The report as a page: one file that needs nothing else, and reads in light and dark.
-
-mod plot;
+//! The report as a page: one file that needs no other, in light and in dark colours.
 
 use std::fmt::Write;
 
-use plot::{Bar, Line, Point};
-
-use super::{
-    model::{Device, Report, Row, size},
+use crate::{
+    MeasuredDevice, Report, Row,
+    plot::{self, Bar, Line, Point, escape},
     table,
+    text::{digits, size},
 };
 
-/// A plot tells apart as many.
+/// The style sheet of the page and of its plots.
+pub const STYLE: &str = include_str!("html/style.css");
+
+/// The number of colours of lines, and so of lines in a plot.
 const COLOURS: usize = 6;
+/// The names of the parts of a bar.
 const PHASES: [&str; 4] = ["upload", "kernel", "readback", "rest of the call"];
 
-/// The page. It is well-formed XML too, for those who want to take figures out of it.
+/// The report as a page. It is well-formed XML, so that programs can take figures out of it.
 pub fn page(report: &Report) -> String {
     let mut page = String::from("<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n");
     let title = format!("logloss bench: {}", report.machine.cpu);
@@ -24,9 +26,8 @@ pub fn page(report: &Report) -> String {
         page,
         "<meta charset=\"utf-8\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-         <title>{}</title>\n<style>\n{}</style>\n</head>\n<body>\n",
-        escape(&title),
-        include_str!("style.css")
+         <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n",
+        escape(&title)
     );
     let mode = if report.quick { " (a quick one)" } else { "" };
     let _ = write!(
@@ -43,7 +44,7 @@ pub fn page(report: &Report) -> String {
     summary(&mut page, report);
     if let Some(comparison) = &report.comparison {
         let _ = writeln!(page, "<h2>Against an earlier run</h2>");
-        for line in comparison.plain().lines() {
+        for line in comparison.to_string().lines() {
             let class = if line.starts_with("REGRESSION") { " class=\"bad\"" } else { "" };
             let _ = writeln!(page, "<p{class}>{}</p>", escape(line));
         }
@@ -62,6 +63,7 @@ pub fn page(report: &Report) -> String {
     page + "</body>\n</html>\n"
 }
 
+/// What is to be known of the program and the machine.
 fn facts(page: &mut String, report: &Report) {
     page.push_str("<dl>");
     for (name, what) in table::facts(report) {
@@ -70,7 +72,7 @@ fn facts(page: &mut String, report: &Report) {
     page.push_str("</dl>\n");
 }
 
-/// The largest batches of each device, in one view.
+/// A table of the largest batch of each device and each work.
 fn summary(page: &mut String, report: &Report) {
     let mut best: Vec<&Row> = Vec::new();
     for device in &report.devices {
@@ -93,7 +95,8 @@ fn summary(page: &mut String, report: &Report) {
     page.push_str("</tbody></table></div>\n");
 }
 
-fn section(page: &mut String, report: &Report, device: &Device) {
+/// The plots and the rows of a device.
+fn section(page: &mut String, report: &Report, device: &MeasuredDevice) {
     let rows = table::rows_of(report, device);
     let _ =
         writeln!(page, "<h2>{}</h2>\n<p class=\"soft\">{}</p>", escape(&device.device), escape(&table::about(device)));
@@ -121,7 +124,7 @@ fn section(page: &mut String, report: &Report, device: &Device) {
     page.push_str("</tbody></table></div></details>\n");
 }
 
-/// Throughput against size, a line for each work.
+/// A plot of the bandwidth over the size, with a line for each work.
 fn by_work(page: &mut String, rows: &[&Row]) {
     let Some(inputs) = rows.first().map(|row| row.inputs()) else { return };
     let rows: Vec<&Row> = rows.iter().copied().filter(|row| row.inputs() == inputs).collect();
@@ -129,7 +132,8 @@ fn by_work(page: &mut String, rows: &[&Row]) {
     figure(page, &title, "GB/s", &rows, |row| row.work.clone(), |row, ns| row.bytes_per_elem / ns);
 }
 
-/// Values a second against size, a line for each pair of types: narrow ones move fewer bytes for as many values.
+/// A plot of the values per second over the size, with a line for each pair of types: narrow ones move fewer bytes for
+/// as many values.
 fn by_inputs(page: &mut String, rows: &[&Row]) {
     if distinct(rows, |row| row.inputs()).len() < 2 {
         return;
@@ -141,7 +145,7 @@ fn by_inputs(page: &mut String, rows: &[&Row]) {
     figure(page, &title, "10⁹ values/s", &rows, |row| row.inputs(), |_, ns| 1.0 / ns);
 }
 
-/// Lines, one for each `name`, of what `value` makes of nanoseconds an element, each with its limit.
+/// A plot with a line for each `name` and one for its limit. `value` turns nanoseconds per element into what is shown.
 fn figure(
     page: &mut String,
     title: &str,
@@ -157,7 +161,7 @@ fn figure(
         let points = |ns: fn(&Row) -> [f64; 3]| {
             let point = |row: &&&Row| {
                 let [y, low, high] = ns(row).map(|ns| value(row, ns));
-                Point { x: (row.n as f64).log2(), y, low, high, says: says(row) }
+                Point { x: (row.n as f64).log2(), y, low, high, tooltip: tooltip(row) }
             };
             rows.iter().map(point).collect()
         };
@@ -166,7 +170,7 @@ fn figure(
         lines.push(Line { name: wanted.clone(), colour, limit: false, points: measured });
         lines.push(Line { name: wanted.clone(), colour, limit: true, points: limit });
     }
-    let svg = plot::lines(title, unit, &lines);
+    let svg = plot::lines(title, ["values a batch", unit], &lines);
     let _ = write!(page, "<figure><h3>{}</h3><ul class=\"legend\">", escape(title));
     for line in lines.iter().filter(|line| !line.limit) {
         let _ = write!(page, "<li class=\"c{}\"><span></span>{}</li>", line.colour, escape(&line.name));
@@ -174,7 +178,7 @@ fn figure(
     let _ = writeln!(page, "<li class=\"dash\"><span></span>the limit of each</li></ul>{svg}</figure>");
 }
 
-/// Where the time of the largest batches goes, on adapters.
+/// A plot of the phases of the largest batches on an adapter.
 fn phases(page: &mut String, rows: &[&Row]) {
     let Some(largest) = rows.iter().map(|row| row.n).max() else { return };
     let Some(inputs) = rows.first().map(|row| row.inputs()) else { return };
@@ -185,13 +189,10 @@ fn phases(page: &mut String, rows: &[&Row]) {
             let known = [row.upload_ns_per_elem, kernel, row.readback_ns_per_elem];
             let rest = (row.call_ns_per_elem - known.iter().sum::<f64>()).max(0.0);
             let parts: Vec<f64> = known.into_iter().chain([rest]).collect();
-            let said = PHASES.iter().zip(&parts).map(|(name, part)| format!("{name} {}", table::digits(*part)));
-            let says = format!(
-                "{}; the call {} ns/elem",
-                said.collect::<Vec<_>>().join(", "),
-                table::digits(row.call_ns_per_elem)
-            );
-            Bar { name: format!("{}, {}", row.place(), row.work), parts, mark: row.call_ns_per_elem, says }
+            let said = PHASES.iter().zip(&parts).map(|(name, part)| format!("{name} {}", digits(*part)));
+            let tooltip =
+                format!("{}; the call {} ns/elem", said.collect::<Vec<_>>().join(", "), digits(row.call_ns_per_elem));
+            Bar { name: format!("{}, {}", row.place(), row.work), parts, mark: row.call_ns_per_elem, tooltip }
         })
         .collect();
     if bars.is_empty() {
@@ -206,12 +207,13 @@ fn phases(page: &mut String, rows: &[&Row]) {
     let _ = writeln!(page, "<li class=\"tick\"><span></span>the call, whose phases overlap</li></ul>{svg}</figure>");
 }
 
-/// Rows by where their data are.
+/// The rows of resident batches and those of batches of the host, where there are some.
 fn groups<'a>(rows: &[&'a Row]) -> Vec<Vec<&'a Row>> {
     let of = |resident: bool| rows.iter().copied().filter(|row| row.resident == resident).collect::<Vec<_>>();
     [of(true), of(false)].into_iter().filter(|group| !group.is_empty()).collect()
 }
 
+/// Where the batches of a plot lie, in words.
 fn place(rows: &[&Row]) -> &'static str {
     match rows.first().map(|row| row.place()) {
         Some("resident") => "data on the device",
@@ -220,7 +222,7 @@ fn place(rows: &[&Row]) -> &'static str {
     }
 }
 
-/// Values of `get` in the order they first come.
+/// The distinct values of `get`, in the order of their first rows.
 fn distinct(rows: &[&Row], get: impl Fn(&Row) -> String) -> Vec<String> {
     let mut found = Vec::new();
     for row in rows {
@@ -232,19 +234,22 @@ fn distinct(rows: &[&Row], get: impl Fn(&Row) -> String) -> Vec<String> {
     found
 }
 
-fn says(row: &Row) -> String {
+/// The text that is shown when the pointer is over a row.
+fn tooltip(row: &Row) -> String {
     let [work, n, inputs, place, ns, spread, gb, limit, percent] = table::cells(row);
     format!("{work}, {n}, {inputs}, {place}: {ns} ns/elem ± {spread}, {gb} GB/s, {percent} % of {limit}")
 }
 
+/// The heading cells of a table of rows.
 fn header(page: &mut String) {
-    for (column, name) in table::head().iter().enumerate() {
+    for (column, name) in table::HEAD.iter().enumerate() {
         let class = if column < 4 { "" } else { " class=\"right\"" };
         let name = if *name == "%" { "% of the limit" } else { name };
         let _ = write!(page, "<th{class}>{name}</th>");
     }
 }
 
+/// The cells of a row.
 fn cells(page: &mut String, row: &Row) {
     for (column, cell) in table::cells(row).iter().enumerate() {
         let _ = match column {
@@ -259,43 +264,26 @@ fn cells(page: &mut String, row: &Row) {
     }
 }
 
-/// A size, its exponent raised.
+/// A size with its exponent raised.
 fn raised(size: &str) -> String {
     size.split_once('^').map_or_else(|| escape(size), |(base, power)| format!("{base}<sup>{power}</sup>"))
-}
-
-/// Text as it stands in XML.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            // XML has no word for the others.
-            c if c.is_control() && !matches!(c, '\n' | '\t') => escaped.push(' '),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::{compare, demo};
+    use crate::{Threshold, compare, demo};
 
     #[test]
     fn well_formed_and_on_its_own() {
         let mut report = demo::report();
         report.failures.push("<wrong>".into());
-        report.comparison = Some(compare::compare(&report, &report, compare::Threshold(10.0)).unwrap());
+        report.comparison = Some(compare(&report, &report, Threshold(10.0)).unwrap());
         let page = page(&report);
         let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
         let document = roxmltree::Document::parse_with_options(&page, options).unwrap();
         let count = |name: &str| document.descendants().filter(|node| node.tag_name().name() == name).count();
-        // The CPU, the adapter's two ways; and the adapter's phases.
+        // One of the CPU, two of the adapter by place, and one of its phases.
         assert_eq!(count("svg"), 4);
         assert_eq!(count("script") + count("link") + count("img"), 0);
         let links = page.matches("http").count();

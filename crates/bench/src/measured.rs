@@ -1,54 +1,55 @@
-//! From measurements to a row.
+//! Turns the samples of a row into the row of the report.
 
-use super::{
-    model::{self, Row},
-    rows::Cell,
+use crate::{
+    MeasuredDevice, Row,
+    cell::Cell,
     sampling::Sample,
     stats::{Summary, median, rounded},
 };
 
-/// What the device can do at best.
+/// The fastest that a device moves the bytes of a row.
 #[derive(Clone, Copy, Debug)]
-pub struct Limited {
-    /// At what, in words.
+pub struct RowLimit {
+    /// How it moves them, in words.
     pub what: &'static str,
-    /// Seconds that this takes for as many bytes.
+    /// The time that this takes, in seconds.
     pub seconds: f64,
 }
 
-/// All that was found of one row.
-pub struct Measured<'a> {
+/// Everything that was measured of one row.
+pub struct Measurement<'a> {
     /// The device.
-    pub device: &'a model::Device,
+    pub device: &'a MeasuredDevice,
     /// What was computed.
     pub cell: Cell,
     /// Whether the batch lies on the device.
     pub resident: bool,
-    /// Batches gone round through.
+    /// The number of batches that calls cycled through.
     pub sets: usize,
-    /// The measurements, at least one.
+    /// The samples of the evaluation, at least one.
     pub samples: &'a [Sample],
-    /// What to hold them against.
-    pub limit: Limited,
+    /// What the samples are compared with.
+    pub limit: RowLimit,
     /// The relative error of the sum.
     pub sum_error: f64,
 }
 
-impl Measured<'_> {
-    /// Whether the device's clock is to be believed: it is not if it says more than the whole call took, or nothing.
+impl Measurement<'_> {
+    /// Whether the device's clock is reliable: it is not if it tells no time, or a longer one than that of the whole
+    /// call.
     fn device_clock(&self) -> bool {
         self.samples.iter().all(|sample| sample.timestamps && sample.kernel > 0.0)
             && median(self.samples.iter().map(|sample| sample.kernel / sample.call)) <= 1.0
     }
 
-    /// The row.
+    /// The row of the report.
     pub fn row(&self) -> Row {
         let Self { device, cell, resident, sets, samples, limit, sum_error } = *self;
         let n = cell.n as f64;
         let nanoseconds = |seconds: f64| rounded(seconds * 1e9 / n);
         let each = |get: fn(&Sample) -> f64| nanoseconds(median(samples.iter().map(get)));
         let device_clock = self.device_clock();
-        // What streams in from the host takes as long as the call does; what lies there as long as its kernels do.
+        // A batch that streams in from the host takes as long as the call, a resident one as long as its kernels.
         let by_device = device_clock && resident;
         let time = |sample: &Sample| if by_device { sample.kernel } else { sample.call };
         let summary = Summary::of(samples.iter().map(time));
@@ -88,17 +89,14 @@ impl Measured<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::{
-        demo,
-        rows::{Inputs, Work},
-    };
+    use crate::{Inputs, Work, demo};
 
     fn row(resident: bool, sample: Sample) -> Row {
         let device = demo::device("gpu");
         let cell = Cell { n: 1 << 20, inputs: Inputs::F32, work: Work::GRADIENT };
-        let limit = Limited { what: "copying", seconds: 1e-3 };
+        let limit = RowLimit { what: "copying", seconds: 1e-3 };
         let samples = [sample; 3];
-        Measured { device: &device, cell, resident, sets: 2, samples: &samples, limit, sum_error: 0.0 }.row()
+        Measurement { device: &device, cell, resident, sets: 2, samples: &samples, limit, sum_error: 0.0 }.row()
     }
 
     #[test]

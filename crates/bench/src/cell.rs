@@ -1,79 +1,86 @@
-//! What a row of the benchmark is about: what is computed, from what.
+//! What a row measures: which outputs are computed, from which types, for how many values.
 
 use std::{fmt, str::FromStr};
 
 use logloss::{PredictionType, TargetType};
 
-/// The outputs of an evaluation: loss, gradient, hessian, each written or not. The mean there is always.
+use crate::ParseError;
+
+/// What an evaluation computes: always the mean, and any of loss, gradient and hessian of every element. Its name is
+/// `mean`, `mean+grad`, `mean+loss+grad+hess`, …
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Work {
-    /// Loss, gradient, hessian.
+    /// Whether loss, gradient and hessian are written, in this order.
     pub outputs: [bool; 3],
 }
 
 impl Work {
     /// The mean alone.
     pub const MEAN: Self = Self { outputs: [false; 3] };
-    /// With the gradient.
+    /// The mean and the gradient.
     pub const GRADIENT: Self = Self { outputs: [false, true, false] };
-    /// With gradient and hessian.
+    /// The mean, the gradient and the hessian.
     pub const HESSIAN: Self = Self { outputs: [false, true, true] };
 
-    /// How many outputs are written.
+    /// The number of outputs that are written.
     pub fn count(self) -> usize {
         self.outputs.into_iter().filter(|on| *on).count()
     }
 }
 
-const PARTS: [&str; 3] = ["loss", "grad", "hess"];
+/// The names of the outputs.
+const OUTPUTS: [&str; 3] = ["loss", "grad", "hess"];
 
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = PARTS.into_iter().zip(self.outputs).filter(|(_, on)| *on).map(|(name, _)| name);
+        let parts = OUTPUTS.into_iter().zip(self.outputs).filter(|(_, on)| *on).map(|(name, _)| name);
         f.pad(&std::iter::once("mean").chain(parts).collect::<Vec<_>>().join("+"))
     }
 }
 
 impl FromStr for Work {
-    type Err = String;
+    type Err = ParseError;
 
-    fn from_str(word: &str) -> Result<Self, String> {
-        let wrong = || format!("'{word}' is none of mean, mean+loss, mean+grad, mean+grad+hess, mean+loss+grad+hess");
+    fn from_str(word: &str) -> Result<Self, ParseError> {
+        let wrong = || {
+            let names = "mean, mean+loss, mean+grad, mean+grad+hess, mean+loss+grad+hess";
+            ParseError::new(format!("'{word}' is none of {names}"))
+        };
         let mut work = Self::MEAN;
         let mut parts = word.trim().split('+');
         if parts.next() != Some("mean") {
             return Err(wrong());
         }
         for part in parts {
-            let at = PARTS.iter().position(|name| *name == part).ok_or_else(wrong)?;
+            let at = OUTPUTS.iter().position(|name| *name == part).ok_or_else(wrong)?;
             work.outputs[at] = true;
         }
         Ok(work)
     }
 }
 
-/// The types that predictions and targets are stored in.
+/// The types that predictions and targets are stored in. Its name is `f32/u8`, `f16/bits`, …
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Inputs {
-    /// Of the predictions.
+    /// The type of the predictions.
     pub prediction: PredictionType,
-    /// Of the targets.
+    /// The type of the targets.
     pub target: TargetType,
 }
 
 impl Inputs {
-    /// Both f32.
+    /// Predictions and targets as f32.
     pub const F32: Self = Self { prediction: PredictionType::F32, target: TargetType::F32 };
-    /// f32 with a byte each.
+    /// Predictions as f32, targets as bytes.
     pub const F32_U8: Self = Self { prediction: PredictionType::F32, target: TargetType::U8 };
-    /// f32 with a bit each.
+    /// Predictions as f32, targets as bits.
     pub const F32_BITS: Self = Self { prediction: PredictionType::F32, target: TargetType::Bits };
-    /// f16 with a byte each.
+    /// Predictions as f16, targets as bytes.
     pub const F16_U8: Self = Self { prediction: PredictionType::F16, target: TargetType::U8 };
-    /// bf16 with a byte each.
+    /// Predictions as bf16, targets as bytes.
     pub const BF16_U8: Self = Self { prediction: PredictionType::Bf16, target: TargetType::U8 };
 
-    /// The name of the predictions' type.
+    /// The name of the type of the predictions.
     pub fn predictions(self) -> &'static str {
         match self.prediction {
             PredictionType::F32 => "f32",
@@ -82,7 +89,7 @@ impl Inputs {
         }
     }
 
-    /// The name of the targets' type.
+    /// The name of the type of the targets.
     pub fn targets(self) -> &'static str {
         match self.target {
             TargetType::F32 => "f32",
@@ -91,7 +98,7 @@ impl Inputs {
         }
     }
 
-    /// Bits that a prediction and a target take.
+    /// The sizes of a prediction and of a target in bits.
     pub fn bits(self) -> [u64; 2] {
         let prediction = if self.prediction == PredictionType::F32 { 32 } else { 16 };
         let target = match self.target {
@@ -102,7 +109,7 @@ impl Inputs {
         [prediction, target]
     }
 
-    /// Bytes that an element's inputs take.
+    /// The size of a prediction and its target together, in bytes.
     pub fn bytes(self) -> f64 {
         self.bits().iter().sum::<u64>() as f64 / 8.0
     }
@@ -115,10 +122,10 @@ impl fmt::Display for Inputs {
 }
 
 impl FromStr for Inputs {
-    type Err = String;
+    type Err = ParseError;
 
-    fn from_str(word: &str) -> Result<Self, String> {
-        let wrong = || format!("'{word}' is not f32, f16 or bf16, a slash, and f32, u8 or bits");
+    fn from_str(word: &str) -> Result<Self, ParseError> {
+        let wrong = || ParseError::new(format!("'{word}' is not f32, f16 or bf16, a slash, and f32, u8 or bits"));
         let (prediction, target) = word.trim().split_once('/').ok_or_else(wrong)?;
         let prediction = match prediction {
             "f32" => PredictionType::F32,
@@ -136,34 +143,34 @@ impl FromStr for Inputs {
     }
 }
 
-/// One cell of the sweep.
+/// One point of the sweep: what a row measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell {
-    /// Values a batch.
+    /// The number of values in a batch.
     pub n: usize,
-    /// Types of the inputs.
+    /// The types of the inputs.
     pub inputs: Inputs,
-    /// The outputs.
+    /// What is computed.
     pub work: Work,
 }
 
-/// Batches of at least this many values are read from memory, smaller ones from cache.
+/// The size from which on batches are read from memory; smaller ones are read from cache.
 pub const FROM_MEMORY: usize = 1 << 20;
 
 impl Cell {
-    /// Bytes an element: what any device has to move.
+    /// The number of bytes that any device has to move for an element.
     pub fn bytes_per_element(self) -> f64 {
         self.inputs.bytes() + 4.0 * self.work.count() as f64
     }
 
-    /// Bytes that have to be read and written for the whole batch.
+    /// The numbers of bytes that have to be read and to be written for the whole batch.
     pub fn bytes(self) -> [u64; 2] {
         let [prediction, target] = self.inputs.bits().map(|bits| (bits * self.n as u64).div_ceil(8));
         [prediction + target, 4 * (self.work.count() * self.n) as u64]
     }
 
-    /// How many batches, one after the other in memory, to go round through so that they span `reach` bytes, if
-    /// there are `available` values.
+    /// The number of batches that calls cycle through, one after the other in memory, so that they span `reach` bytes
+    /// as far as `available` values suffice.
     pub fn sets(self, reach: u64, available: usize) -> usize {
         if self.n < FROM_MEMORY {
             return 1;
@@ -189,7 +196,7 @@ mod tests {
         assert!(["", "f32", "f64/u8", "f32/i64"].iter().all(|word| word.parse::<Inputs>().is_err()));
     }
 
-    /// As the project counts them.
+    /// The bytes that the README counts for an element.
     #[test]
     fn bytes_an_element() {
         let bytes = |inputs, work| Cell { n: 1 << 20, inputs, work }.bytes_per_element();

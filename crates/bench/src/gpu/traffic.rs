@@ -1,68 +1,70 @@
-//! What a device's memory gives: copies and reads by a kernel, over as many bytes as an evaluation moves.
+//! The bandwidth of the memory of a device: kernels read or copy as many bytes as an evaluation moves, and compute
+//! nothing.
 
 use std::{cell::Cell as Shared, mem, ops::Range, time::Duration};
 
-use anyhow::{Result, anyhow};
 use logloss::wgpu::{self, BufferUsages as Usage};
 
 use super::device::{Clock, Gpu};
-use crate::bench::{
+use crate::{
+    error::Result,
     sampling::{Pace, Sample, Task, rounds},
     stats::median,
 };
 
-/// What is moved is a multiple of as many bytes.
+/// The size of a word in bytes. Kernels move whole words.
 const WORD: u64 = 16;
+/// The number of lanes of a workgroup.
 const LANES: u64 = 256;
-/// What is tried: bytes a lane moves at once, and steps of a lane.
+/// The kernels that are tried: the name of the type, the bytes that a lane moves in a step, and the steps of a lane.
 const VARIANTS: [(&str, u64, u32); 4] = [("words", 16, 1), ("words", 16, 4), ("scalars", 4, 4), ("scalars", 4, 16)];
-/// No device wants a larger offset to be a multiple of.
+/// The alignment of offsets in bytes, which suits every device.
 const ALIGNMENT: u64 = 256;
 
-/// What is moved.
+/// What a kernel does with the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Everything is read.
+pub enum Transfer {
+    /// All bytes are read.
     Read,
-    /// Half is read and half is written.
+    /// Half of the bytes is read and half is written.
     Copy,
 }
 
-/// Kernels that only move bytes, and the memory they do it in.
+/// The kernels that move bytes, and the buffers between which they do.
 pub struct Traffic {
     gpu: Gpu,
     clock: Clock,
     source: wgpu::Buffer,
     destination: wgpu::Buffer,
-    /// Bytes of each.
+    /// The size of each buffer in bytes.
     size: u64,
     layout: wgpu::BindGroupLayout,
-    /// The fastest of each.
+    /// The fastest kernels.
     read: Kernel,
     copy: Kernel,
-    /// In bulk, 10⁹ bytes a second.
+    /// The bandwidth of reads of the whole buffer, in 10⁹ bytes per second.
     pub read_gb_per_s: f64,
-    /// In bulk, bytes read and bytes written both counted.
+    /// The bandwidth of copies of the whole buffer, in 10⁹ bytes per second; bytes read and bytes written both count.
     pub copy_gb_per_s: f64,
 }
 
-/// A kernel, and what a workgroup of it moves.
+/// A kernel, and the number of bytes that a workgroup of it reads.
 #[derive(Clone)]
 struct Kernel {
     pipeline: wgpu::ComputePipeline,
     bytes_per_group: u64,
 }
 
-/// Some dispatches that together move so many bytes.
+/// The dispatches of one transfer: bind groups, and numbers of workgroups.
 struct Move {
     dispatches: Vec<(wgpu::BindGroup, u32)>,
 }
 
 impl Traffic {
     /// Takes two buffers of up to `size` bytes, and finds the fastest kernels.
-    pub fn new(gpu: Gpu, size: u64, pace: Pace) -> Result<Self> {
+    pub fn new(gpu: Gpu, size: u64, pace: Pace<'_>) -> Result<Self> {
         let limits = gpu.device.limits();
-        // Every variant's workgroups move 4 KiB or more.
+        // The workgroups of every variant move 4 KiB or more.
         let reach = u64::from(limits.max_compute_workgroups_per_dimension) * LANES * WORD;
         let size = size.min(limits.max_storage_buffer_binding_size).min(limits.max_buffer_size).min(reach);
         let size = size / ALIGNMENT * ALIGNMENT;
@@ -70,8 +72,7 @@ impl Traffic {
         let destination = gpu.buffer(size, Usage::STORAGE)?;
         let clock = Clock::new(&gpu)?;
         let (layout, pipelines) = gpu.scoped(|| pipelines(&gpu.device))?;
-        let [read, copy, fill] = pipelines;
-        let fill = fill.into_iter().next().ok_or_else(|| anyhow!("no kernel"))?;
+        let Pipelines { read, copy, fill } = pipelines;
         let mut traffic = Self {
             read: fill.clone(),
             copy: fill.clone(),
@@ -91,8 +92,8 @@ impl Traffic {
         }
         for (read, copy) in read.into_iter().zip(copy) {
             let before = (mem::replace(&mut traffic.read, read), mem::replace(&mut traffic.copy, copy));
-            let read = size as f64 / traffic.bulk(Kind::Read, size, pace)? / 1e9;
-            let copy = 2.0 * size as f64 / traffic.bulk(Kind::Copy, 2 * size, pace)? / 1e9;
+            let read = size as f64 / traffic.bulk(Transfer::Read, size, pace)? / 1e9;
+            let copy = 2.0 * size as f64 / traffic.bulk(Transfer::Copy, 2 * size, pace)? / 1e9;
             if read > traffic.read_gb_per_s {
                 traffic.read_gb_per_s = read
             } else {
@@ -103,29 +104,32 @@ impl Traffic {
         Ok(traffic)
     }
 
-    fn kernel(&self, kind: Kind) -> &Kernel {
-        match kind {
-            Kind::Read => &self.read,
-            Kind::Copy => &self.copy,
+    fn kernel(&self, transfer: Transfer) -> &Kernel {
+        match transfer {
+            Transfer::Read => &self.read,
+            Transfer::Copy => &self.copy,
         }
     }
 
-    fn bulk(&self, kind: Kind, bytes: u64, pace: Pace) -> Result<f64> {
-        let samples = rounds(pace, 1, &mut (), &mut [self.task(kind, bytes, false)?])?;
+    /// The time of a transfer of `bytes` bytes, in seconds.
+    fn bulk(&self, transfer: Transfer, bytes: u64, pace: Pace<'_>) -> Result<f64> {
+        let samples = rounds(pace, 1, &mut (), &mut [self.task(transfer, bytes, false)?])?;
         Ok(median(samples[0].iter().map(time)))
     }
 
-    /// Moves `bytes` bytes in all, each time elsewhere if the row's data come from memory too.
-    pub fn task(&self, kind: Kind, bytes: u64, from_memory: bool) -> Result<Task<'_, ()>> {
-        let span = match kind {
-            Kind::Read => bytes,
-            Kind::Copy => bytes / 2,
+    /// A task that moves `bytes` bytes in all. If the batches of the row come from memory, so do these: every call moves
+    /// other ones.
+    pub fn task(&self, transfer: Transfer, bytes: u64, from_memory: bool) -> Result<Task<'_, ()>> {
+        let span = match transfer {
+            Transfer::Read => bytes,
+            Transfer::Copy => bytes / 2,
         };
         let span = span.next_multiple_of(WORD);
         let stride = span.next_multiple_of(ALIGNMENT);
         let places = if from_memory && stride <= self.size { self.size / stride } else { 1 };
-        let moves: Vec<_> = (0..places).map(|place| self.plan(kind, place * stride, span)).collect::<Result<_>>()?;
-        let pipeline = &self.kernel(kind).pipeline;
+        let moves: Vec<_> =
+            (0..places).map(|place| self.plan(transfer, place * stride, span)).collect::<Result<_>>()?;
+        let pipeline = &self.kernel(transfer).pipeline;
         let next = Shared::new(0);
         Ok(Box::new(move |(), calls: Range<usize>| {
             let mut total = Sample::default();
@@ -140,9 +144,9 @@ impl Traffic {
         }))
     }
 
-    /// Cuts `span` bytes from `start` on; past the end of the buffers it begins anew.
-    fn plan(&self, kind: Kind, start: u64, span: u64) -> Result<Move> {
-        let kernel = self.kernel(kind);
+    /// The dispatches for `span` bytes from `start` on, which continue at the start of the buffers where these end.
+    fn plan(&self, transfer: Transfer, start: u64, span: u64) -> Result<Move> {
+        let kernel = self.kernel(transfer);
         let mut dispatches = Vec::new();
         let (mut start, mut left) = (start, span);
         while left > 0 {
@@ -153,6 +157,7 @@ impl Traffic {
         Ok(Move { dispatches })
     }
 
+    /// The dispatch for bytes that lie in one piece.
     fn piece(
         &self,
         source: (&wgpu::Buffer, u64),
@@ -189,13 +194,17 @@ fn entry(binding: u32, (buffer, offset): (&wgpu::Buffer, u64), bytes: u64) -> wg
     }
 }
 
-/// Seconds of one call, by the device's clock where there is one that tells anything.
+/// The time of a call in seconds, by the device's clock if it tells one.
 pub fn time(sample: &Sample) -> f64 {
     if sample.timestamps && sample.kernel > 0.0 { sample.kernel } else { sample.call }
 }
 
-/// Those that read, copy and fill, in the order of the variants.
-type Pipelines = [Vec<Kernel>; 3];
+/// The kernels that read and that copy, in the order of the variants, and the one that fills.
+struct Pipelines {
+    read: Vec<Kernel>,
+    copy: Vec<Kernel>,
+    fill: Kernel,
+}
 
 fn pipelines(device: &wgpu::Device) -> (wgpu::BindGroupLayout, Pipelines) {
     let storage = |binding, read_only| wgpu::BindGroupLayoutEntry {
@@ -235,6 +244,6 @@ fn pipelines(device: &wgpu::Device) -> (wgpu::BindGroupLayout, Pipelines) {
     let all = |verb: &str| {
         VARIANTS.iter().map(|(what, bytes, steps)| make(&format!("{verb}_{what}"), *bytes, *steps)).collect()
     };
-    let pipelines = [all("read"), all("copy"), vec![make("fill_words", WORD, 1)]];
+    let pipelines = Pipelines { read: all("read"), copy: all("copy"), fill: make("fill_words", WORD, 1) };
     (layout, pipelines)
 }

@@ -1,8 +1,11 @@
-//! The arrays that are evaluated: logits from N(0, 3), as many labels of 1 as of 0. The same on every machine.
+//! The arrays that are evaluated: logits from N(0, 3), and as many labels of 1 as of 0. They are the same on every
+//! machine.
 
-use std::{cell::OnceCell, cell::RefCell, collections::HashMap};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::HashMap,
+};
 
-use anyhow::Result;
 use bytemuck::Pod;
 use logloss::{
     Batch, Floats, Form, PredictionType, TargetType, Targets,
@@ -13,14 +16,15 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
-use super::{pages::Pages, rows::Inputs};
+use crate::{Inputs, error::Result, pages::Pages};
 
-/// Values a chunk, each from random streams of its own.
+/// The number of values in a chunk. Each chunk has random streams of its own, so that threads fill them apart.
 const CHUNK: usize = 1 << 16;
 const SEED: u64 = 12_345;
+/// The standard deviation of the logits.
 const DEVIATION: f32 = 3.0;
 
-/// Values of every type, the same in each but for rounding, made when they are first asked for.
+/// The inputs in every type, the same in each but for rounding. Each array is made when it is first asked for.
 pub struct Data {
     len: usize,
     huge_pages: bool,
@@ -30,15 +34,15 @@ pub struct Data {
     z_f32: OnceCell<Pages<f32>>,
     z_u8: OnceCell<Pages<u8>>,
     z_bits: OnceCell<Pages<u8>>,
-    /// Sums of the losses of the first values.
+    /// The sum of the losses of the first values, by type and number of values.
     sums: RefCell<HashMap<(PredictionType, usize), f64>>,
 }
 
 impl Data {
-    /// Up to `len` values.
+    /// `len` values, or a few more.
     pub fn new(len: usize, huge_pages: bool) -> Self {
         Self {
-            // Bits are made by whole bytes.
+            // Bits fill whole bytes.
             len: len.next_multiple_of(8),
             huge_pages,
             x_f32: OnceCell::new(),
@@ -51,12 +55,12 @@ impl Data {
         }
     }
 
-    /// How many values there are.
+    /// The number of values in each array.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// The predictions.
+    /// The predictions as one type.
     pub fn floats(&self, kind: PredictionType) -> Result<Floats<'_>> {
         Ok(match kind {
             PredictionType::F32 => Floats::F32(self.predictions(&self.x_f32, |x| x)?),
@@ -65,7 +69,7 @@ impl Data {
         })
     }
 
-    /// The labels.
+    /// The labels as one type.
     pub fn targets(&self, kind: TargetType) -> Result<Targets<'_>> {
         Ok(match kind {
             TargetType::F32 => Targets::F32(self.make(&self.z_f32, self.len, CHUNK, |chunk, values| {
@@ -83,7 +87,7 @@ impl Data {
         })
     }
 
-    /// `len` values from `start` on. Bits begin with a byte.
+    /// A batch of `len` values from number `start` on, which is a multiple of 8 where targets are bits.
     pub fn batch(&self, inputs: Inputs, start: usize, len: usize) -> Result<Batch<'_>> {
         let range = start..start + len;
         let predictions = match self.floats(inputs.prediction)? {
@@ -100,13 +104,13 @@ impl Data {
         Ok(Batch::new(Form::Logits, predictions, targets)?)
     }
 
-    /// The sum of the losses of the first `n` values: a plain loop in f64, that shares nothing with the library.
+    /// The sum of the losses of the first `n` values, by a plain loop in f64 that shares no code with the engine.
     pub fn sum(&self, prediction: PredictionType, n: usize) -> Result<f64> {
         if let Some(sum) = self.sums.borrow().get(&(prediction, n)) {
             return Ok(*sum);
         }
         let (x, z) = (self.floats(prediction)?, self.targets(TargetType::U8)?);
-        // With labels of 0 and 1 the difference is one of the two terms, exactly: nothing cancels.
+        // With labels of 0 and 1 the difference is exactly 0 or the absolute logit: nothing cancels.
         let loss = |i: usize| {
             let (x, z) = (x.get(i), z.get(i));
             x.max(0.0) - x * z + (-x.abs()).exp().ln_1p()
@@ -141,19 +145,21 @@ impl Data {
         if cell.get().is_none() {
             let mut pages = Pages::new(len, self.huge_pages)?;
             pages.as_mut_slice().par_chunks_mut(chunk).enumerate().for_each(|(index, values)| fill(index, values));
-            // Nobody can have been faster: a cell is one thread's.
+            // The cell is empty: it belongs to one thread.
             let _ = cell.set(pages);
         }
         Ok(cell.get().map(Pages::as_slice).unwrap_or_default())
     }
 }
 
+/// The random stream of a chunk: an even number for its logits, an odd one for its labels.
 fn stream(index: u64) -> ChaCha8Rng {
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
     random.set_stream(index);
     random
 }
 
+/// Fills a chunk with labels, each made from a random word and the number of its bit.
 fn each_label<T>(chunk: usize, values: &mut [T], label: impl Fn(u64, usize) -> T) {
     let mut random = stream(2 * chunk as u64 + 1);
     for values in values.chunks_mut(64) {
@@ -164,30 +170,30 @@ fn each_label<T>(chunk: usize, values: &mut [T], label: impl Fn(u64, usize) -> T
     }
 }
 
-/// Memory for results.
-pub struct Results {
+/// The arrays that outputs are written to.
+pub struct OutputArrays {
     arrays: [Option<Pages<f32>>; 3],
     len: usize,
     huge_pages: bool,
 }
 
-impl Results {
-    /// For up to `len` values each; taken when it is first asked for.
+impl OutputArrays {
+    /// Arrays of `len` values each. The memory of each is taken when it is first asked for.
     pub fn new(len: usize, huge_pages: bool) -> Self {
         Self { arrays: [None, None, None], len, huge_pages }
     }
 
-    /// The arrays wanted, empty where one is not.
+    /// The arrays of loss, gradient and hessian, empty where one is not wanted.
     pub fn arrays(&mut self, wanted: [bool; 3]) -> Result<[&mut [f32]; 3]> {
         for (array, _) in self.arrays.iter_mut().zip(wanted).filter(|(array, on)| *on && array.is_none()) {
             *array = Some(Pages::new(self.len, self.huge_pages)?);
         }
         let [loss, gradient, hessian] = &mut self.arrays;
-        Ok([of(loss, wanted[0]), of(gradient, wanted[1]), of(hessian, wanted[2])])
+        Ok([slice(loss, wanted[0]), slice(gradient, wanted[1]), slice(hessian, wanted[2])])
     }
 }
 
-fn of(array: &mut Option<Pages<f32>>, wanted: bool) -> &mut [f32] {
+fn slice(array: &mut Option<Pages<f32>>, wanted: bool) -> &mut [f32] {
     match array {
         Some(pages) if wanted => pages.as_mut_slice(),
         _ => &mut [],
@@ -214,16 +220,16 @@ mod tests {
     }
 
     #[test]
-    fn mean_loss_is_that_of_the_peers() {
+    fn mean_loss_is_as_expected() {
         let data = Data::new(1 << 18, false);
         let mean = data.sum(PredictionType::F32, data.len()).unwrap() / data.len() as f64;
-        // E of softplus over N(0, 3): 1.3946 where the peers were measured.
+        // The expectation of softplus(x) - x z over these logits and labels.
         assert!((mean - 1.3946).abs() < 0.02, "{mean}");
     }
 
     #[test]
     fn results_are_apart() {
-        let mut results = Results::new(10, false);
+        let mut results = OutputArrays::new(10, false);
         let [loss, gradient, hessian] = results.arrays([false, true, true]).unwrap();
         assert_eq!((loss.len(), gradient.len(), hessian.len()), (0, 10, 10));
         let [loss, gradient, hessian] = results.arrays([false, true, false]).unwrap();
