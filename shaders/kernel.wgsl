@@ -42,7 +42,7 @@
 // Each byte moves once: an element's loads and stores are the only ones, and a block adds six words to its window's
 // sums.
 //
-// Goes with element.wgsl, family.wgsl, a file of sums/ and one of outputs/, whose functions it calls: what a block is, and
+// Goes with element.wgsl, weighted.wgsl, a file of sums/ and one of outputs/, whose functions it calls: what a block is, and
 // where it is added, is said in sums/; how outputs are written, and so which elements a lane takes, in outputs/.
 
 // What the predictions are (0 logits, 1 probabilities), and how they are stored (0 f32, 1 f16, 2 bf16).
@@ -54,8 +54,8 @@ override TARGET: u32 = 0u;
 override LOSS: u32 = 0u;
 override GRADIENT: u32 = 0u;
 override HESSIAN: u32 = 0u;
-// Whether more than the plain loss is in use: family.wgsl, weights, mask.
-override FAMILY: bool = false;
+// Whether more than the plain loss is in use: weighted.wgsl, weights, mask.
+override WEIGHTED: bool = false;
 // How the weights are stored (0 none, 1 f32, 2 f16), and whether they are the samples'.
 override WEIGHT: u32 = 0u;
 override SAMPLE_WEIGHTS: bool = false;
@@ -66,7 +66,7 @@ override IGNORE: u32 = 0u;
 override CLASSES: bool = false;
 // Whether no loss is taken at all: a pass that only counts and weighs.
 override WEIGHTS_ALONE: bool = false;
-// What is summed: the losses and, where FAMILY is set, the weights.
+// What is summed: the losses and, where WEIGHTED is set, the weights.
 override SERIES: u32 = 1u;
 // Blocks a workgroup takes, at most 8: few where there are lanes to fill, many where barriers are dear.
 override BLOCKS: u32 = 1u;
@@ -94,7 +94,7 @@ struct Window {
     limbs: array<atomic<u32>, 46>,
     // 0, or the complement of 4·index + array for the first invalid element.
     invalid: atomic<u32>,
-    // Elements counted; taken, as the weights are, where FAMILY is set.
+    // Elements counted; taken, as the weights are, where WEIGHTED is set.
     count: atomic<u32>,
     // Elements in this window, at most 2^26.
     len: u32,
@@ -107,7 +107,7 @@ struct Window {
     ignored: u32,
     // What is the mean of a row of which nothing is counted, as bits.
     empty: u32,
-    family: Family,
+    parameters: LossParameters,
     // Class weight and pos_weight: of each class, or of all.
     class_weights: array<vec2<f32>>,
 }
@@ -121,7 +121,7 @@ struct Window {
 @group(0) @binding(6) var<storage, read> weights: array<u32>;
 @group(0) @binding(7) var<storage, read> mask: array<u32>;
 
-// A block's losses and, where FAMILY is set, its weights behind all blocks' losses.
+// A block's losses and, where WEIGHTED is set, its weights behind all blocks' losses.
 var<workgroup> lane_sums: array<f32, LANES * BLOCKS * SERIES>;
 var<workgroup> group_sums: array<f32, GROUPS * BLOCKS * SERIES>;
 var<workgroup> lane_invalid: array<u32, LANES>;
@@ -134,7 +134,7 @@ var<private> count: u32;
 // Read once by every lane.
 var<private> len: u32;
 var<private> coefficient: f32;
-var<private> family: Family;
+var<private> parameters: LossParameters;
 
 fn load_prediction(i: u32) -> f32 {
     switch PREDICTION {
@@ -220,7 +220,7 @@ fn is_ignored(i: u32, z: f32) -> bool {
 
 // Loss and derivatives of an element and what it weighs.
 fn element_at(i: u32, x: f32, z: f32, v: f32) -> Weighted {
-    if FAMILY {
+    if WEIGHTED {
         var negative: Element;
         var positive: Element;
         if FORM == 1u {
@@ -231,7 +231,7 @@ fn element_at(i: u32, x: f32, z: f32, v: f32) -> Weighted {
             positive = logit_element(x, 0.0, 1.0);
         }
         let class_index = select(0u, (window.phase + i) % window.classes, CLASSES);
-        return family_element(FORM == 1u, x, z, v, window.class_weights[class_index], negative, positive, family);
+        return weighted_element(FORM == 1u, x, z, v, window.class_weights[class_index], negative, positive, parameters);
     }
     if FORM == 1u {
         return Weighted(probability_element(x, 1.0 - z, z), 0.0);
@@ -241,7 +241,7 @@ fn element_at(i: u32, x: f32, z: f32, v: f32) -> Weighted {
 
 // What is 0 stays 0, also where a mean of nothing divides by 0.
 fn scaled_bits(value: f32) -> u32 {
-    return bitcast<u32>(select(value * coefficient, 0.0, FAMILY && value == 0.0));
+    return bitcast<u32>(select(value * coefficient, 0.0, WEIGHTED && value == 0.0));
 }
 
 // Evaluates element i, stores what is wanted of it, and returns its loss and its weight; 0 past the end.
@@ -254,12 +254,12 @@ fn evaluate(i: u32) -> vec2<f32> {
         x = load_prediction(i);
     }
     var z = load_target(i);
-    if FAMILY {
+    if WEIGHTED {
         if is_ignored(i, z) {
             store(i, Element(), true);
             return vec2<f32>();
         }
-        z = label(z, family);
+        z = label(z, parameters);
     }
     let v = load_weight(select(i, (window.phase + i) / window.classes, SAMPLE_WEIGHTS));
     let bad = offence(x, z, v);
@@ -277,10 +277,10 @@ fn evaluate(i: u32) -> vec2<f32> {
 
 // The losses and weights of a lane's 8 elements of a block, added in pairs; each is `step` elements from the next.
 //
-// Written out: llvmpipe takes a third off a pass over mean and gradient that has no loop here. With the family in use
+// Written out: llvmpipe takes a third off a pass over mean and gradient that has no loop here. With loss parameters in use
 // it would be long to compile, and gain little.
 fn eight(first: u32, step: u32, end: u32) -> vec2<f32> {
-    if !FAMILY {
+    if !WEIGHTED {
         return four(first, step, end) + four(first + 4u * step, step, end);
     }
     var sum = vec2<f32>();
@@ -344,7 +344,7 @@ fn add_block(first: u32, series: u32, block: u32) {
 // Puts the losses and weights of a lane where `group_sum` looks for them: LANES of a block, one block behind the other.
 fn put_sum(place: u32, sum: vec2<f32>) {
     lane_sums[place] = sum.x;
-    if FAMILY {
+    if WEIGHTED {
         lane_sums[BLOCKS * LANES + place] = sum.y;
     }
 }
@@ -353,8 +353,8 @@ fn put_sum(place: u32, sum: vec2<f32>) {
 fn begin() {
     len = window.len;
     coefficient = window.coefficient;
-    if FAMILY {
-        family = window.family;
+    if WEIGHTED {
+        parameters = window.parameters;
     }
 }
 
@@ -363,7 +363,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     begin();
     take_blocks(workgroup.x, lane);
     lane_invalid[lane] = invalid;
-    if FAMILY {
+    if WEIGHTED {
         lane_counts[lane] = count;
     }
     workgroupBarrier();
@@ -379,14 +379,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         var counted = 0u;
         for (var other = lane; other < LANES; other += BLOCKS) {
             first_invalid = max(first_invalid, lane_invalid[other]);
-            if FAMILY {
+            if WEIGHTED {
                 counted += lane_counts[other];
             }
         }
         if first_invalid != 0u {
             atomicMax(&window.invalid, first_invalid);
         }
-        if FAMILY {
+        if WEIGHTED {
             add_count(workgroup.x * BLOCKS + lane, counted);
         }
     }

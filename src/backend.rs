@@ -8,7 +8,8 @@ use crate::{
     Batch, Costs, DeviceInfo, Engine, Partials, Phases, Result,
     auto::Auto,
     cpu::Cpu,
-    gpu::{Gpu, pass::Task},
+    gpu::Gpu,
+    job::Job,
     multi::Multi,
     outputs::{Slices, Views, split_off},
     plan,
@@ -29,16 +30,6 @@ pub(crate) enum Backend {
 pub(crate) enum Processor {
     Cpu(Cpu),
     Gpu(Arc<Gpu>),
-}
-
-/// What is to be done with a part, wherever it runs.
-#[derive(Debug)]
-pub(crate) struct Job {
-    pub task: Task,
-    /// Whether what comes after an invalid value matters to nobody.
-    pub stop_at_invalid: bool,
-    /// Values that a cut must be a multiple of.
-    pub unit: u64,
 }
 
 /// What came of a part.
@@ -137,7 +128,8 @@ impl Processor {
     ) -> Result<Done> {
         // Outputs narrower than f32 are computed a step at a time, and narrowed from there.
         let len = part.len() as u64;
-        let step = if outputs.any_narrow() { NARROW_STEP.next_multiple_of(job.unit) } else { len };
+        let step =
+            if outputs.any_narrow() { NARROW_STEP.next_multiple_of(plan::unit(job.sums, part.classes())) } else { len };
         let (mut scratch, mut done) = (Default::default(), Done::default());
         for range in plan::windows(len, step) {
             let step = part.part(range.start as usize..range.end as usize);
@@ -159,13 +151,11 @@ impl Processor {
         let (partials, chunks) = match self {
             Processor::Cpu(cpu) => {
                 let started = Instant::now();
-                let partials = cpu.evaluate(part, &job.task.work, first, outputs);
+                let partials = cpu.evaluate(part, job, first, outputs);
                 done.phases.kernel += started.elapsed();
                 (partials, 1)
             }
-            Processor::Gpu(gpu) => {
-                gpu.evaluate(part, &job.task, first, outputs, job.stop_at_invalid, &mut done.phases).await?
-            }
+            Processor::Gpu(gpu) => gpu.evaluate(part, job, first, outputs, &mut done.phases).await?,
         };
         done.partials.merge(&partials);
         done.chunks += chunks;

@@ -12,13 +12,13 @@ use web_time::Instant;
 
 use crate::{
     Batch, BufferRegion, Compat, DeviceBatch, DeviceInfo, DeviceOutputs, Devices, Error, Evaluation, FloatsMut,
-    Invalid, Objective, Outputs, Prepared, Reduction, Result, Run, Totals, Value,
-    backend::{Backend, Done, Job, Processor},
+    Objective, Outputs, Prepared, Reduction, Result, Run, Totals, Value,
+    backend::{Backend, Done, Processor},
     cpu::Cpu,
-    family::{Family, Sums, Work},
-    gpu::{Gpu, adapters, pass::Task},
+    gpu::{Gpu, adapters},
+    job::{Job, Sums},
+    loss_parameters::LossParameters,
     outputs::{Made, Views},
-    partials::BLOCK,
     plan,
     refusal::Labels,
 };
@@ -274,8 +274,8 @@ impl Engine {
                 &global
             }
         };
-        let family = Family::of(batch.form(), batch.weights().is_some(), batch.mask().is_some(), objective);
-        let (count, weight) = cpu.totals(batch, &family);
+        let parameters = LossParameters::of(batch.form(), batch.weights().is_some(), batch.mask().is_some(), objective);
+        let (count, weight) = cpu.totals(batch, &parameters);
         Ok(Totals { count, weight })
     }
 
@@ -429,24 +429,21 @@ impl Stream<'_> {
             }
             _ => objective.scale(),
         };
-        let work = Work::new(objective, part.form(), weights, mask, coefficient);
-        let unit = if work.sums == Sums::All { BLOCK as u64 } else { plan::row_unit(part.classes() as u64) };
+        let job = Job::new(objective, part.form(), weights, mask, coefficient);
+        let unit = plan::unit(job.sums, part.classes());
         let first = self.pushed;
         if !first.is_multiple_of(unit) {
             return Err(Error::Unaligned { len, block: unit });
         }
         self.bytes += part.bytes() + outputs.width() * len;
-        let rows = (work.sums == Sums::EachRow).then(|| {
+        let rows = (job.sums == Sums::PerRow).then(|| {
             let before = self.rows.len();
             self.rows.resize(before + part.len() / part.classes(), 0.0);
             &mut self.rows[before..]
         });
-        let weighted = objective.reduction() == Reduction::WeightedMean;
-        let stop_at_invalid = objective.invalid() == Invalid::Error;
         let any_number = objective.compat().is_some_and(Compat::binarizes);
-        let job = Job { task: Task { work, weighted, divide: None }, stop_at_invalid, unit };
         let done = self.engine.backend.evaluate(part, &job, first, outputs, rows).await?;
-        if let (true, Some(index)) = (stop_at_invalid, done.partials.first_invalid)
+        if let (true, Some(index)) = (job.stop_at_invalid, done.partials.first_invalid)
             && let Some((array, value)) = part.offence((index - first) as usize, any_number)
         {
             return Err(Error::InvalidValue { array, index, value });

@@ -7,12 +7,15 @@ mod compat;
 pub mod contract;
 mod cost;
 mod cpu;
+mod dtype;
 mod engine;
 mod error;
 mod evaluation;
 mod exact_sum;
-mod family;
 mod gpu;
+mod job;
+mod loss_parameters;
+mod metrics;
 mod multi;
 mod objective;
 pub mod oracle;
@@ -25,6 +28,7 @@ mod selftest;
 pub use batch::{Array, Batch, Floats, Form, Targets, WeightShape, Weights};
 pub use compat::Compat;
 pub use cost::{Cost, Costs};
+pub use dtype::{OutputType, PredictionType, TargetType, WeightType};
 pub use engine::{Device, Engine, EngineOptions, Stream, devices, devices_async};
 pub use error::{Error, Refusal, Result};
 pub use evaluation::{DeviceInfo, DeviceKind, Evaluation, Phases, Run, Value};
@@ -32,11 +36,11 @@ pub use exact_sum::ExactSum;
 pub use gpu::{
     adapters::{Adapter, AutoChoice, Devices},
     buffers::BufferRegion,
-    pipelines::{OutputType, PredictionType, TargetType, WeightType},
     resident::{DeviceBatch, DeviceOutputs, DeviceSink, Prepared},
     result::ResultBlock,
 };
 pub use half;
+pub use metrics::{Metrics, ThresholdCounts};
 pub use objective::{Focal, Ignore, Invalid, Objective, Reduction};
 pub use outputs::{FloatsMut, Outputs, Sink};
 pub use partials::{BLOCK, ClassPartials, Partials, Totals};

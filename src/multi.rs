@@ -7,9 +7,11 @@ use std::{panic, thread};
 use crate::engine::block_on;
 use crate::{
     Batch, Cost, Costs, DeviceInfo, DeviceKind, Engine, Error, Result,
-    backend::{Backend, Done, Job},
+    backend::{Backend, Done},
     cpu::Cpu,
+    job::Job,
     outputs::{Views, split_off},
+    plan,
 };
 
 /// Engines, and what a batch costs on each: by this it is cut.
@@ -112,7 +114,9 @@ impl Multi {
         let costs: Vec<_> = self.parts.iter().map(|(_, costs)| costs.gradient).collect();
         let mut at = 0;
         let mut pieces = Vec::new();
-        for ((engine, _), len) in self.parts.iter().zip(cut(&costs, part.len(), job.unit as usize)) {
+        for ((engine, _), len) in
+            self.parts.iter().zip(cut(&costs, part.len(), plan::unit(job.sums, part.classes()) as usize))
+        {
             let (part, outputs) = (part.part(at..at + len), outputs.split_off(len));
             let (rows, first) = (split_off(&mut rows, len / part.classes()), first + at as u64);
             at += len;

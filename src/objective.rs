@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Compat, Error, Form, Partials, Refusal, Result, Targets, Totals, compat::Conventions};
+use crate::{Compat, Error, Form, Metrics, Partials, Refusal, Result, Targets, Totals, compat::Conventions};
 
 /// How the losses become one value, or several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -97,7 +97,7 @@ impl Focal {
     }
 }
 
-/// Binary cross-entropy and its family, reduced.
+/// Binary cross-entropy, its parameters and its reduction.
 ///
 /// With x the logit and z the target in [0, 1] of an element:
 ///
@@ -130,6 +130,7 @@ pub struct Objective {
     ignore: Option<Ignore>,
     focal: Option<Focal>,
     compat: Option<Compat>,
+    metrics: Metrics,
 }
 
 /// What labels weigh. How many there are becomes weights only once the system in [`Compat`] is known.
@@ -152,6 +153,7 @@ impl Default for Objective {
             ignore: None,
             focal: None,
             compat: None,
+            metrics: Metrics::none(),
         }
     }
 }
@@ -267,6 +269,13 @@ impl Objective {
         self
     }
 
+    /// Requests statistics of the predictions, taken in the same pass. They are part of the
+    /// [`Partials`](crate::Partials).
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
     /// The reduction: what was set, or what the system in [`Compat`] calls a mean.
     pub fn reduction(&self) -> Reduction {
         match (self.reduction, self.compat) {
@@ -288,6 +297,11 @@ impl Objective {
     /// The conventions of another system, if any.
     pub fn compat(&self) -> Option<Compat> {
         self.compat
+    }
+
+    /// The statistics of the predictions that are requested.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The weight of each class.

@@ -1,6 +1,6 @@
 //! What is known of a part of a batch, and how parts become the whole.
 
-use crate::exact_sum::ExactSum;
+use crate::{ThresholdCounts, exact_sum::ExactSum};
 
 /// Values a block: sums are taken over blocks of this many consecutive values, cut from the start of the batch,
 /// whatever the device, the chunks and the threads, and only then added up, exactly. This is what makes the bits
@@ -22,6 +22,9 @@ pub struct Partials {
     pub classes: Vec<ClassPartials>,
     /// The smallest index, in the whole batch, of an invalid value.
     pub first_invalid: Option<u64>,
+    /// The number of predictions on each side of the threshold that [`Metrics`](crate::Metrics) name, if they name one.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub threshold: Option<ThresholdCounts>,
 }
 
 /// The sums of one class.
@@ -81,6 +84,9 @@ impl Partials {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
+        if let Some(other) = &other.threshold {
+            self.threshold.get_or_insert_default().merge(other);
+        }
     }
 
     /// The sum over the count; NaN for a count of 0.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::BLOCK;
+use crate::{BLOCK, job::Sums};
 
 /// Values of one window must be a multiple of this: the start of every window is then a whole number of blocks,
 /// and aligned to 256 bytes and more in every array, down to one bit a value.
@@ -43,9 +43,13 @@ impl Limits {
     }
 }
 
-/// Values that parts of a batch with sums by class or row must be a multiple of: whole blocks of whole rows.
-pub(crate) fn row_unit(classes: u64) -> u64 {
-    BLOCK as u64 * classes
+/// The number of values that every part of a batch but the last is a multiple of: whole blocks, and of whole rows where
+/// sums are taken per class or row.
+pub(crate) fn unit(sums: Sums, classes: usize) -> u64 {
+    match sums {
+        Sums::All => BLOCK as u64,
+        Sums::PerClass | Sums::PerRow => BLOCK as u64 * classes as u64,
+    }
 }
 
 impl Limits {

@@ -1,4 +1,4 @@
-//! A run of whole blocks on one thread, with whatever of the family is in use.
+//! A run of whole blocks on one thread, with the loss parameters that are in use.
 //!
 //! Weights, classes and what is left out become arrays of one tile each ([`Staging`]), so that one kernel serves
 //! every shape and type of them. An element that is left out is staged as one that is valid and weighs 0: the
@@ -9,16 +9,17 @@ use fearless_simd::prelude::*;
 use super::{
     blocks::{copy_back, destination, write_past},
     decode,
-    family::{Weight, element_weight, family_element, label},
     lanes::{F32s, K, Mask},
     memory::{Beyond, ask_ahead},
     tile::{Formula, LANES, Logits, ONE_BITS, Probabilities, TILE, add_losses, sum_lanes},
+    weighted::{Weight, element_weight, label, weighted_element},
 };
 use crate::{
     Batch, ClassPartials, Form, Ignore, Partials, WeightShape,
     batch::{is_target, is_weight},
     exact_sum::Adder,
-    family::{Family, Sums, Work},
+    job::{self, Sums},
+    loss_parameters::LossParameters,
     outputs::Slices,
     partials::BLOCK,
 };
@@ -28,8 +29,8 @@ const WORDS: usize = TILE / 64;
 /// What there is to do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Job<'a> {
-    pub work: &'a Work,
-    pub family: &'a Family,
+    pub job: &'a job::Job,
+    pub parameters: &'a LossParameters,
     /// Whether every element weighs 1: the sum of the weights is then not taken.
     pub all_ones: bool,
     /// Whether the part, of which a thread evaluates a run, is [beyond the cache](super::memory).
@@ -119,8 +120,8 @@ struct Staging {
 }
 
 impl Staging {
-    fn new(family: &Family) -> Self {
-        let [class_weight, pos_weight] = family.classes[0];
+    fn new(parameters: &LossParameters) -> Self {
+        let [class_weight, pos_weight] = parameters.classes[0];
         Self {
             x: [0.0; TILE],
             z: [0.0; TILE],
@@ -140,7 +141,7 @@ impl Staging {
         &'a mut self,
         simd: S,
         part: &Batch<'a>,
-        family: &Family,
+        parameters: &LossParameters,
         start: usize,
         len: usize,
         wanted: bool,
@@ -173,10 +174,10 @@ impl Staging {
                 &self.v
             }
         };
-        if family.uses.classes {
-            stage_classes(part.class(start), family, &mut self.class, &mut self.class_weight, &mut self.pos_weight);
+        if parameters.uses.classes {
+            stage_classes(part.class(start), parameters, &mut self.class, &mut self.class_weight, &mut self.pos_weight);
         }
-        let ignored = Ignored::find(simd, part, family.ignore, start, len, z);
+        let ignored = Ignored::find(simd, part, parameters.ignore, start, len, z);
         let mut values = Values { x, z, v, class_weight: &self.class_weight, pos_weight: &self.pos_weight };
         if ignored.count() > 0 {
             let [x, z, v] = &mut self.kept;
@@ -190,7 +191,7 @@ impl Staging {
 /// Class weights and pos_weights of a tile whose first element has the class `first`, unless they are there already.
 fn stage_classes(
     first: usize,
-    family: &Family,
+    parameters: &LossParameters,
     staged: &mut Option<usize>,
     class_weight: &mut [f32; TILE],
     pos_weight: &mut [f32; TILE],
@@ -200,7 +201,7 @@ fn stage_classes(
     }
     let (mut filled, mut class) = (0, first);
     while filled < TILE {
-        let entries = &family.classes[class..family.classes.len().min(class + TILE - filled)];
+        let entries = &parameters.classes[class..parameters.classes.len().min(class + TILE - filled)];
         let end = filled + entries.len();
         for ((class_weight, pos_weight), entry) in
             class_weight[filled..end].iter_mut().zip(&mut pos_weight[filled..end]).zip(entries)
@@ -231,12 +232,12 @@ fn keep<S: Simd>(
 
 /// Computes a tile, asking for those ahead if they are beyond the cache (the last argument). Returns whether any of its
 /// values may be invalid.
-type Kernel<S> = fn(S, &Values<'_>, &mut Results<'_>, &Family, f32, bool) -> bool;
+type Kernel<S> = fn(S, &Values<'_>, &mut Results<'_>, &LossParameters, f32, bool) -> bool;
 
 /// The kernel for what is in use. There is one for the losses alone, and for the gradient alone, of what is used
 /// most; every other computes all there is.
-fn kernel<S: Simd, F: Formula>(family: &Family, gradient: bool, hessian: bool) -> Kernel<S> {
-    match (family.uses.focal, family.uses.conventions, gradient, hessian) {
+fn kernel<S: Simd, F: Formula>(parameters: &LossParameters, gradient: bool, hessian: bool) -> Kernel<S> {
+    match (parameters.uses.focal, parameters.uses.conventions, gradient, hessian) {
         (false, false, false, false) => compute::<S, F, false, false, false, false>,
         (false, false, true, false) => compute::<S, F, false, false, true, false>,
         (false, false, _, true) => compute::<S, F, false, false, true, true>,
@@ -261,7 +262,7 @@ fn compute<
     simd: S,
     values: &Values<'_>,
     results: &mut Results<'_>,
-    family: &Family,
+    parameters: &LossParameters,
     coefficient: f32,
     beyond_cache: bool,
 ) -> bool {
@@ -273,7 +274,7 @@ fn compute<
             for i in (0..TILE).step_by(width) {
                 let lanes = i..i + width;
                 let x = F32s::load(simd, &values.x[lanes.clone()]);
-                let z = label::<S, CONVENTIONS>(simd, F32s::load(simd, &values.z[lanes.clone()]), family);
+                let z = label::<S, CONVENTIONS>(simd, F32s::load(simd, &values.z[lanes.clone()]), parameters);
                 let v = F32s::load(simd, &values.v[lanes.clone()]);
                 let class_weight = F32s::load(simd, &values.class_weight[lanes.clone()]);
                 let pos_weight = F32s::load(simd, &values.pos_weight[lanes.clone()]);
@@ -285,7 +286,7 @@ fn compute<
                 z_max = z.bitcast_u32().max_into(z_max);
                 v_max = v.bitcast_u32().max_into(v_max);
                 let weighted =
-                    family_element::<S, F, FOCAL, CONVENTIONS>(simd, x, z, v, class_weight, pos_weight, family);
+                    weighted_element::<S, F, FOCAL, CONVENTIONS>(simd, x, z, v, class_weight, pos_weight, parameters);
                 weighted.element.loss.store(&mut results.loss[lanes.clone()]);
                 weighted.weight.store(&mut results.weight[lanes.clone()]);
                 if GRADIENT {
@@ -309,26 +310,26 @@ pub(crate) fn evaluate<S: Simd>(
     first: u64,
     mut outputs: Slices<'_>,
 ) -> Partials {
-    let Job { work, family, all_ones, beyond_cache } = *job;
+    let Job { job, parameters, all_ones, beyond_cache } = *job;
     let [_, gradient, hessian] = outputs.wanted();
     let kernel = match part.form() {
-        Form::Logits => kernel::<S, Logits>(family, gradient, hessian),
-        Form::Probabilities => kernel::<S, Probabilities>(family, gradient, hessian),
+        Form::Logits => kernel::<S, Logits>(parameters, gradient, hessian),
+        Form::Probabilities => kernel::<S, Probabilities>(parameters, gradient, hessian),
     };
     let mut beyond = beyond_cache.then(|| Beyond::new(part, &outputs));
-    let mut staging = Staging::new(family);
+    let mut staging = Staging::new(parameters);
     let [mut loss, mut gradient, mut hessian, mut weight] = [[0.0; TILE]; 4];
     let mut adders = [Adder::default(), Adder::default()];
     let mut lanes = [[0.0; LANES]; 2];
-    let mut classes = (work.sums == Sums::EachClass).then(|| ClassSums::new(part.classes()));
-    let mut rows = outputs.rows.take().map(|means| RowMeans::new(means, part.classes(), work.empty));
+    let mut classes = (job.sums == Sums::PerClass).then(|| ClassSums::new(part.classes()));
+    let mut rows = outputs.rows.take().map(|means| RowMeans::new(means, part.classes(), job.empty_mean));
     let mut partials = Partials::default();
     for start in (0..part.len()).step_by(TILE) {
         let len = TILE.min(part.len() - start);
         if let Some(beyond) = &beyond {
             beyond.ask_for_pages(start / TILE);
         }
-        let (values, ignored) = staging.tile(simd, part, family, start, len, true);
+        let (values, ignored) = staging.tile(simd, part, parameters, start, len, true);
         partials.count += (TILE - ignored.count()) as u64;
         let mut results = Results {
             loss: destination(&mut outputs.loss, start, !beyond_cache, &mut loss),
@@ -336,12 +337,12 @@ pub(crate) fn evaluate<S: Simd>(
             hessian: destination(&mut outputs.hessian, start, !beyond_cache, &mut hessian),
             weight: &mut weight,
         };
-        let suspicious = kernel(simd, &values, &mut results, family, work.coefficient, beyond_cache);
-        if !work.coefficient.is_finite() {
+        let suspicious = kernel(simd, &values, &mut results, parameters, job.coefficient, beyond_cache);
+        if !job.coefficient.is_finite() {
             settle(&mut results);
         }
         if suspicious {
-            let found = poison(part, family, start, len, &ignored, &mut results);
+            let found = poison(part, parameters, start, len, &ignored, &mut results);
             partials.first_invalid = partials.first_invalid.or(found.map(|index| first + index as u64));
         }
         add_losses(simd, results.loss, &mut lanes[0]);
@@ -377,27 +378,26 @@ pub(crate) fn evaluate<S: Simd>(
 
 /// Count and weight of `part`, whose values are not validated.
 #[inline(always)]
-pub(crate) fn totals<S: Simd>(simd: S, part: &Batch<'_>, job: &Job<'_>) -> Partials {
-    let Job { family, all_ones, .. } = *job;
-    let mut staging = Staging::new(family);
+pub(crate) fn totals<S: Simd>(simd: S, part: &Batch<'_>, parameters: &LossParameters, all_ones: bool) -> Partials {
+    let mut staging = Staging::new(parameters);
     let mut weight = [0.0; TILE];
     let mut adder = Adder::default();
     let mut lanes = [0.0; LANES];
     let mut count = 0;
     for start in (0..part.len()).step_by(TILE) {
         let len = TILE.min(part.len() - start);
-        let (values, ignored) = staging.tile(simd, part, family, start, len, false);
+        let (values, ignored) = staging.tile(simd, part, parameters, start, len, false);
         count += (TILE - ignored.count()) as u64;
         if all_ones {
             continue;
         }
-        let suspicious = if family.uses.conventions {
-            tile_weights::<S, true>(simd, &values, &mut weight, family)
+        let suspicious = if parameters.uses.conventions {
+            tile_weights::<S, true>(simd, &values, &mut weight, parameters)
         } else {
-            tile_weights::<S, false>(simd, &values, &mut weight, family)
+            tile_weights::<S, false>(simd, &values, &mut weight, parameters)
         };
         if suspicious {
-            drop_invalid(part, family, start, len, &mut weight);
+            drop_invalid(part, parameters, start, len, &mut weight);
         }
         add_losses(simd, &weight, &mut lanes);
         if (start + TILE).is_multiple_of(BLOCK) || start + TILE >= part.len() {
@@ -414,19 +414,20 @@ fn tile_weights<S: Simd, const CONVENTIONS: bool>(
     simd: S,
     values: &Values<'_>,
     weight: &mut [f32; TILE],
-    family: &Family,
+    parameters: &LossParameters,
 ) -> bool {
     let width = K * S::f32s::LEN;
     let [mut z_max, mut v_max] = [S::u32s::splat(simd, 0); 2];
     for i in (0..TILE).step_by(width) {
         let lanes = i..i + width;
-        let z = label::<S, CONVENTIONS>(simd, F32s::load(simd, &values.z[lanes.clone()]), family);
+        let z = label::<S, CONVENTIONS>(simd, F32s::load(simd, &values.z[lanes.clone()]), parameters);
         let v = F32s::load(simd, &values.v[lanes.clone()]);
         let class_weight = F32s::load(simd, &values.class_weight[lanes.clone()]);
         let pos_weight = F32s::load(simd, &values.pos_weight[lanes.clone()]);
         z_max = z.bitcast_u32().max_into(z_max);
         v_max = v.bitcast_u32().max_into(v_max);
-        let Weight { weight: w, .. } = element_weight::<S, CONVENTIONS>(simd, z, v, class_weight, pos_weight, family);
+        let Weight { weight: w, .. } =
+            element_weight::<S, CONVENTIONS>(simd, z, v, class_weight, pos_weight, parameters);
         w.store(&mut weight[lanes]);
     }
     z_max.reduce_max() > ONE_BITS || v_max.reduce_max() > WEIGHT_MAX_BITS
@@ -449,20 +450,20 @@ fn settle(results: &mut Results<'_>) {
 #[inline(never)]
 fn poison(
     part: &Batch<'_>,
-    family: &Family,
+    parameters: &LossParameters,
     start: usize,
     len: usize,
     ignored: &Ignored,
     results: &mut Results<'_>,
 ) -> Option<usize> {
-    let any_number = family.conventions.binarize;
+    let any_number = parameters.conventions.binarize;
     let invalid = |i: &usize| !ignored.at(*i) && part.offence(start + i, any_number).is_some();
     let mut first = None;
     for i in (0..len).filter(invalid) {
         first = first.or(Some(start + i));
         (results.loss[i], results.gradient[i], results.hessian[i]) = (f32::NAN, f32::NAN, f32::NAN);
     }
-    drop_invalid(part, family, start, len, results.weight);
+    drop_invalid(part, parameters, start, len, results.weight);
     first
 }
 
@@ -470,10 +471,10 @@ fn poison(
 /// does not depend on it. What is left out weighs nothing anyway.)
 #[cold]
 #[inline(never)]
-fn drop_invalid(part: &Batch<'_>, family: &Family, start: usize, len: usize, weight: &mut [f32; TILE]) {
+fn drop_invalid(part: &Batch<'_>, parameters: &LossParameters, start: usize, len: usize, weight: &mut [f32; TILE]) {
     for (i, weight) in weight[..len].iter_mut().enumerate() {
         let (z, v) = (part.targets().get(start + i), part.weight(start + i));
-        if !(is_target(z, family.conventions.binarize) && is_weight(v)) {
+        if !(is_target(z, parameters.conventions.binarize) && is_weight(v)) {
             *weight = 0.0;
         }
     }

@@ -3,8 +3,8 @@
 //! Threads take runs of blocks off a part until none is left ([`threads`]); a run goes through its blocks tile by tile
 //! ([`blocks`]; [`general`] where more than the plain loss is in use); a tile is decoded to f32 ([`decode`]), computed
 //! on and summed ([`tile`]) while it lies in the first-level cache. What lies beyond the caches is asked for ahead and
-//! written past them ([`memory`]). The arithmetic of one element is in [`element`] and [`family`], on [`lanes`], twins of
-//! `shaders/element.wgsl` and `shaders/family.wgsl`.
+//! written past them ([`memory`]). The arithmetic of one element is in [`element`] and [`weighted`], on [`lanes`], twins of
+//! `shaders/element.wgsl` and `shaders/weighted.wgsl`.
 //!
 //! # Determinism
 //! The result is a function of the values and of whether the instruction set fuses multiply-adds. It does not
@@ -17,7 +17,8 @@ use fearless_simd::{Level, dispatch};
 use crate::{
     Batch, DeviceInfo, DeviceKind, Partials, Result, Targets,
     exact_sum::ExactSum,
-    family::{Family, Sums, Work},
+    job::{Job, Sums},
+    loss_parameters::LossParameters,
     outputs::Slices,
     partials::BLOCK,
 };
@@ -25,9 +26,6 @@ use crate::{
 mod blocks;
 mod decode;
 mod element;
-mod family;
-#[cfg(test)]
-mod family_tests;
 mod general;
 mod help;
 mod lanes;
@@ -36,6 +34,9 @@ mod memory;
 mod tests;
 mod threads;
 mod tile;
+mod weighted;
+#[cfg(test)]
+mod weighted_tests;
 
 /// A SIMD level and the threads to use it on.
 #[derive(Debug)]
@@ -75,10 +76,10 @@ impl Cpu {
     /// whole batch. Each output wanted is as long as `part`; the loss is not scaled, gradient and hessian are
     /// multiplied by the coefficient. An invalid value has NaN in each of its outputs. Where the means of rows are
     /// wanted, `part` starts and ends with a row.
-    pub(crate) fn evaluate(&self, part: &Batch<'_>, work: &Work, first: u64, outputs: Slices<'_>) -> Partials {
-        match &work.family {
-            None => self.plain(part, work.coefficient, first, outputs),
-            Some(family) => self.general(part, work, family, first, outputs),
+    pub(crate) fn evaluate(&self, part: &Batch<'_>, job: &Job, first: u64, outputs: Slices<'_>) -> Partials {
+        match &job.parameters {
+            None => self.plain(part, job.coefficient, first, outputs),
+            Some(parameters) => self.general(part, job, parameters, first, outputs),
         }
     }
 
@@ -96,19 +97,26 @@ impl Cpu {
     }
 
     /// Whatever is in use.
-    fn general(&self, part: &Batch<'_>, work: &Work, family: &Family, first: u64, outputs: Slices<'_>) -> Partials {
+    fn general(
+        &self,
+        part: &Batch<'_>,
+        job: &Job,
+        parameters: &LossParameters,
+        first: u64,
+        outputs: Slices<'_>,
+    ) -> Partials {
         let classes = part.classes();
-        let unit = match work.sums {
+        let unit = match job.sums {
             Sums::All => BLOCK,
             // Runs that are worth the memory for their classes.
-            Sums::EachClass => classes.saturating_mul(16).checked_next_multiple_of(BLOCK).unwrap_or(usize::MAX),
+            Sums::PerClass => classes.saturating_mul(16).checked_next_multiple_of(BLOCK).unwrap_or(usize::MAX),
             // The least common multiple: whole blocks and whole rows.
-            Sums::EachRow => classes.saturating_mul(BLOCK >> classes.trailing_zeros().min(BLOCK.trailing_zeros())),
+            Sums::PerRow => classes.saturating_mul(BLOCK >> classes.trailing_zeros().min(BLOCK.trailing_zeros())),
         };
-        let job = general::Job {
-            work,
-            family,
-            all_ones: all_ones(part, family),
+        let run = general::Job {
+            job,
+            parameters,
+            all_ones: all_ones(part, parameters),
             beyond_cache: memory::beyond_cache(part, &outputs),
         };
         let partials = self.threads.split(
@@ -116,36 +124,35 @@ impl Cpu {
             first,
             outputs,
             unit,
-            &|part, first, outputs| dispatch!(self.level, simd => general::evaluate(simd, part, &job, first, outputs)),
+            &|part, first, outputs| dispatch!(self.level, simd => general::evaluate(simd, part, &run, first, outputs)),
         );
-        if job.all_ones { count_is_weight(partials) } else { partials }
+        if run.all_ones { count_is_weight(partials) } else { partials }
     }
 
     /// What a mean of `part` divides by, as [`Cpu::evaluate`] counts it: the number of values that are not left out,
     /// and their weight. Predictions are not read, and nothing is validated: a value with an invalid target or weight
     /// is counted, and weighs nothing.
-    pub(crate) fn totals(&self, part: &Batch<'_>, family: &Family) -> (u64, ExactSum) {
-        let work = Work { coefficient: 1.0, family: None, sums: Sums::All, empty: f64::NAN };
-        let job = general::Job { work: &work, family, all_ones: all_ones(part, family), beyond_cache: false };
+    pub(crate) fn totals(&self, part: &Batch<'_>, parameters: &LossParameters) -> (u64, ExactSum) {
+        let all_ones = all_ones(part, parameters);
         let partials = self.threads.split(part, 0, Slices::default(), BLOCK, &|part, _, _| {
-            match (job.all_ones, family.ignore) {
+            match (all_ones, parameters.ignore) {
                 // No value need be looked at.
                 (true, None) => Partials { count: unmasked(part), ..Partials::default() },
-                _ => dispatch!(self.level, simd => general::totals(simd, part, &job)),
+                _ => dispatch!(self.level, simd => general::totals(simd, part, parameters, all_ones)),
             }
         });
-        let partials = if job.all_ones { count_is_weight(partials) } else { partials };
+        let partials = if all_ones { count_is_weight(partials) } else { partials };
         (partials.count, partials.weight)
     }
 }
 
 /// Whether every value that counts weighs 1.
-fn all_ones(part: &Batch<'_>, family: &Family) -> bool {
-    let valid = !family.propagate || matches!(part.targets(), Targets::Bool(_) | Targets::Bits(_));
+fn all_ones(part: &Batch<'_>, parameters: &LossParameters) -> bool {
+    let valid = !parameters.propagate || matches!(part.targets(), Targets::Bool(_) | Targets::Bits(_));
     valid
         && part.weights().is_none()
-        && (family.conventions.unlabelled_loss || family.label_weights == [1.0, 1.0])
-        && family.classes.iter().all(|[class_weight, _]| *class_weight == 1.0)
+        && (parameters.conventions.unlabelled_loss || parameters.label_weights == [1.0, 1.0])
+        && parameters.classes.iter().all(|[class_weight, _]| *class_weight == 1.0)
 }
 
 /// Where every value weighs 1.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     BLOCK, Batch, Floats, Form, Partials, Targets,
-    family::{Sums, Work},
+    loss_parameters::{Sums, Work},
     outputs::Slices,
 };
 
@@ -54,7 +54,7 @@ pub(super) fn cpu(level: Level, threads: usize) -> Cpu {
 }
 
 fn plain(coefficient: f32) -> Work {
-    Work { coefficient, family: None, sums: Sums::All, empty: f64::NAN }
+    Work { coefficient, parameters: None, sums: Sums::All, empty: f64::NAN }
 }
 
 pub(super) fn all(cpu: &Cpu, batch: &Batch<'_>, coefficient: f32, first: u64) -> All {

@@ -6,15 +6,15 @@ use std::{collections::VecDeque, sync::PoisonError, time::Duration};
 use web_time::Instant;
 
 use crate::{
-    Batch, ClassPartials, ExactSum, Partials, Phases, Result, WeightShape,
-    family::Sums,
+    Batch, ClassPartials, ExactSum, OutputType, Partials, Phases, Result, TargetType, WeightShape, WeightType,
     gpu::{
         Gpu,
         buffers::{self, BufferRegion},
-        pass::{self, Arrays, CLASS_SUM, Pass, Task},
-        pipelines::{FamilySpec, OutputType, Spec, TargetType, WeightType},
+        pass::{self, Arrays, CLASS_SUM, Pass},
+        pipelines::{Spec, WeightedSpec},
         result::{self, ResultBlock},
     },
+    job::{Job, Sums},
     outputs::Slices,
     plan,
 };
@@ -96,10 +96,9 @@ impl Gpu {
     pub async fn evaluate(
         &self,
         part: &Batch<'_>,
-        task: &Task,
+        job: &Job,
         first: u64,
         mut outputs: Slices<'_>,
-        stop_at_invalid: bool,
         phases: &mut Phases,
     ) -> Result<(Partials, u64)> {
         phases.timestamps = self.timestamp_period.is_some();
@@ -108,7 +107,7 @@ impl Gpu {
             return Ok((partials, 0));
         }
         let started = Instant::now();
-        let mut ring = self.take_ring(part, &outputs, task).await?;
+        let mut ring = self.take_ring(part, &outputs, job).await?;
         phases.prepare += started.elapsed();
         let mut flying = VecDeque::with_capacity(SLOTS);
         let mut stopped = false;
@@ -119,7 +118,7 @@ impl Gpu {
                 && let Some(done) = flying.pop_front()
             {
                 self.land(&ring, done, &mut partials, phases).await?;
-                if stop_at_invalid && partials.first_invalid.is_some() {
+                if job.stop_at_invalid && partials.first_invalid.is_some() {
                     stopped = true;
                     break;
                 }
@@ -127,7 +126,7 @@ impl Gpu {
             let chunk = part.part(range.start as usize..range.end as usize);
             let slot = (range.start / ring.capacity) as usize % SLOTS;
             let outputs = outputs.split_off(chunk.len());
-            flying.push_back(self.launch(&mut ring, slot, &chunk, task, first + range.start, outputs, phases).await?);
+            flying.push_back(self.launch(&mut ring, slot, &chunk, job, first + range.start, outputs, phases).await?);
         }
         // Every slot is emptied, also after an invalid value: its buffers must be mapped as they were found.
         while let Some(done) = flying.pop_front() {
@@ -143,8 +142,7 @@ impl Gpu {
     }
 
     /// A ring that fits, warm if there is one.
-    async fn take_ring(&self, part: &Batch<'_>, outputs: &Slices<'_>, task: &Task) -> Result<Ring> {
-        let work = &task.work;
+    async fn take_ring(&self, part: &Batch<'_>, outputs: &Slices<'_>, job: &Job) -> Result<Ring> {
         let weight = part.weights().map(|(weights, shape)| ((&weights).into(), shape));
         let spec = Spec {
             form: part.form(),
@@ -153,19 +151,19 @@ impl Gpu {
             // Narrower ones are made of these on the host.
             outputs: outputs.wanted().map(|on| on.then_some(OutputType::F32)),
             stores_alone: false,
-            blocks: self.blocks(work, false),
-            sums: work.sums,
-            family: work
-                .family
+            blocks: self.blocks(job, false),
+            sums: job.sums,
+            weighted: job
+                .parameters
                 .as_ref()
-                .map(|family| FamilySpec::new(family.uses, weight, part.mask().is_some(), family.ignore)),
+                .map(|parameters| WeightedSpec::new(parameters.uses, weight, part.mask().is_some(), parameters.ignore)),
         };
         let classes = part.classes() as u64;
-        let entries = work.family.as_ref().map_or(1, |family| family.classes.len());
+        let entries = job.parameters.as_ref().map_or(1, |parameters| parameters.classes.len());
         let most = CHUNK.min(plan::Limits::from(&self.limits).window(VALUE_BYTES));
         let mut capacity = (part.len() as u64).next_power_of_two().clamp(plan::WINDOW_STEP, most);
-        if work.sums != Sums::All {
-            let unit = plan::row_unit(classes);
+        if job.sums != Sums::All {
+            let unit = plan::unit(job.sums, part.classes());
             capacity = (capacity / unit * unit).max(unit);
         }
         {
@@ -177,7 +175,7 @@ impl Gpu {
             rings.retain(|ring| !same(ring));
         }
         let made = buffers::scoped(&self.device, || {
-            (0..SLOTS).map(|_| Slot::new(self, part, &spec, capacity, task)).collect::<Result<Vec<_>>>()
+            (0..SLOTS).map(|_| Slot::new(self, part, &spec, capacity, job)).collect::<Result<Vec<_>>>()
         });
         let slots = self.pipelines.keep(made.await)??;
         Ok(Ring { spec, classes, entries, capacity, slots })
@@ -190,7 +188,7 @@ impl Gpu {
         ring: &mut Ring,
         index: usize,
         chunk: &Batch<'_>,
-        task: &Task,
+        job: &Job,
         first: u64,
         outputs: Slices<'a>,
         phases: &mut Phases,
@@ -204,7 +202,7 @@ impl Gpu {
         }
         phases.upload += started.elapsed();
         let (submission, end) =
-            buffers::scoped(&self.device, || self.submit(slot, chunk, task, ring.spec.sums)).await??;
+            buffers::scoped(&self.device, || self.submit(slot, chunk, job, ring.spec.sums)).await??;
         let mapped: [std::pin::Pin<Box<dyn buffers::Ready>>; 2] = [
             Box::pin(buffers::map(slot.readback.slice(..end), wgpu::MapMode::Read)),
             Box::pin(buffers::map(slot.staging.slice(..), wgpu::MapMode::Write)),
@@ -217,13 +215,13 @@ impl Gpu {
         &self,
         slot: &mut Slot,
         chunk: &Batch<'_>,
-        task: &Task,
+        job: &Job,
         sums: Sums,
     ) -> Result<(wgpu::SubmissionIndex, u64)> {
         let (len, arrays) = (chunk.len() as u64, arrays_of(chunk));
         let mut encoder = self.device.create_command_encoder(&Default::default());
         let mut at = slot.parameters_at;
-        slot.pass.set_work(len, Some(chunk.phase() as u32), task, |buffer, offset, bytes| {
+        slot.pass.set_work(len, Some(chunk.phase() as u32), job, |buffer, offset, bytes| {
             let size = bytes.len() as u64;
             copy_in(&slot.staging, at, bytes)?;
             encoder.copy_buffer_to_buffer(&slot.staging, at, buffer, offset, size);
@@ -280,7 +278,7 @@ impl Gpu {
                 bytemuck::cast_slice_mut(output).copy_from_slice(values);
             }
             let rest = &bytes[bytes.len() - values as usize..];
-            if ring.spec.sums == Sums::EachClass {
+            if ring.spec.sums == Sums::PerClass {
                 found.classes = class_partials(rest, found.first_invalid.is_some());
             }
             if let Some(rows) = rows {
@@ -304,13 +302,13 @@ impl Gpu {
 }
 
 impl Slot {
-    fn new(gpu: &Gpu, part: &Batch<'_>, spec: &Spec, capacity: u64, task: &Task) -> Result<Self> {
+    fn new(gpu: &Gpu, part: &Batch<'_>, spec: &Spec, capacity: u64, job: &Job) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
         let device = &gpu.device;
         let classes = part.classes() as u64;
         let wanted = spec.outputs.iter().flatten().count() as u64;
         let values_at = HEAD + wanted * capacity * 4;
-        let weight = spec.family.and_then(|family| family.weight);
+        let weight = spec.weighted.and_then(|parameters| parameters.weight);
         let weights_bytes = |(ty, shape): (WeightType, WeightShape)| {
             ty.bytes(match shape {
                 WeightShape::Elements => capacity,
@@ -325,7 +323,7 @@ impl Slot {
             part.mask().map(|_| TargetType::Bits.bytes(capacity)),
         ];
         let parameters_at = bytes.iter().flatten().map(|bytes| bytes.next_multiple_of(ALIGNMENT)).sum();
-        let entries = task.work.family.as_ref().map_or(0, |family| family.classes.len());
+        let entries = job.parameters.as_ref().map_or(0, |parameters| parameters.classes.len());
         let on_both = if gpu.shares_memory { Usage::STORAGE } else { Usage::empty() };
         let staging = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("logloss staging"),
@@ -376,7 +374,7 @@ impl Slot {
             outputs: output_regions,
         };
         Ok(Self {
-            pass: Pass::new(gpu, &arrays, task)?,
+            pass: Pass::new(gpu, &arrays, job)?,
             staging,
             parameters_at,
             inputs,
@@ -401,8 +399,8 @@ fn arrays_of<'a>(chunk: &Batch<'a>) -> Vec<&'a [u8]> {
 fn values_bytes(sums: Sums, len: u64, classes: u64) -> u64 {
     match sums {
         Sums::All => 0,
-        Sums::EachClass => classes * CLASS_SUM,
-        Sums::EachRow => len / classes * 4,
+        Sums::PerClass => classes * CLASS_SUM,
+        Sums::PerRow => len / classes * 4,
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::{
     DeviceInfo, DeviceKind, Error, Result,
-    family::{Sums, Work},
+    job::{Job, Sums},
 };
 use pipelines::Pipelines;
 
@@ -88,10 +88,10 @@ impl Gpu {
 
 impl Gpu {
     /// Blocks a workgroup takes; `narrow` is whether an output is narrower than f32. It does not show in the result.
-    pub fn blocks(&self, work: &Work, narrow: bool) -> u32 {
-        match (self.info.kind, &work.family) {
+    pub fn blocks(&self, job: &Job, narrow: bool) -> u32 {
+        match (self.info.kind, &job.parameters) {
             // One is what sums by class or row are made for.
-            _ if work.sums != Sums::All => 1,
+            _ if job.sums != Sums::All => 1,
             // Lanes are few and barriers dear where a CPU plays the GPU. Weights are summed in workgroup memory, too.
             (DeviceKind::Software, None) => 8,
             (DeviceKind::Software, Some(_)) => 4,

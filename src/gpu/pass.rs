@@ -3,14 +3,15 @@
 use std::ops::Range;
 
 use crate::{
-    BLOCK, Error, Form, Ignore, Result, WeightShape,
-    family::{Family, Sums, Work},
+    BLOCK, Error, Form, Ignore, OutputType, PredictionType, Result, TargetType, WeightShape, WeightType,
     gpu::{
         Gpu,
         buffers::{self, BufferRegion},
-        pipelines::{FamilySpec, OutputType, PredictionType, Spec, TargetType, WeightType},
+        pipelines::{Spec, WeightedSpec},
         result::ResultBlock,
     },
+    job::{Job, Sums},
+    loss_parameters::LossParameters,
     plan,
 };
 
@@ -85,16 +86,6 @@ pub(crate) const fn parameter_bytes(entries: usize) -> u64 {
     (size_of::<Totals>().next_multiple_of(whole) + size_of::<Params>().next_multiple_of(whole) + 8 * entries) as u64
 }
 
-/// What an evaluation is to do, beside where its arrays are.
-#[derive(Clone, Debug)]
-pub(crate) struct Task {
-    pub work: Work,
-    /// Whether the mean divides by the weights.
-    pub weighted: bool,
-    /// The scale that a pass before divides by what it counts or weighs; none if the coefficient is known.
-    pub divide: Option<f32>,
-}
-
 /// Everything an evaluation binds, made once.
 #[derive(Debug)]
 pub(crate) struct Pass {
@@ -132,20 +123,20 @@ struct Window {
 }
 
 impl Arrays {
-    pub fn spec(&self, gpu: &Gpu, work: &Work) -> Spec {
+    pub fn spec(&self, gpu: &Gpu, job: &Job) -> Spec {
         let outputs = self.outputs.each_ref().map(|output| output.as_ref().map(|(ty, _)| *ty));
         let narrow = outputs.into_iter().flatten().any(OutputType::is_narrow);
         Spec {
-            blocks: gpu.blocks(work, narrow),
+            blocks: gpu.blocks(job, narrow),
             form: self.form,
             prediction: self.prediction,
             target: self.target,
             outputs,
             stores_alone: false,
-            sums: work.sums,
-            family: work.family.as_ref().map(|family| {
+            sums: job.sums,
+            weighted: job.parameters.as_ref().map(|parameters| {
                 let weight = self.weights.as_ref().map(|(ty, shape, _)| (*ty, *shape));
-                FamilySpec::new(family.uses, weight, self.mask.is_some(), family.ignore)
+                WeightedSpec::new(parameters.uses, weight, self.mask.is_some(), parameters.ignore)
             }),
         }
     }
@@ -213,24 +204,24 @@ impl Arrays {
 }
 
 /// The parameters of any window.
-fn params(work: &Work, classes: u32) -> Params {
-    let plain = Family::plain();
-    let family = work.family.as_ref().unwrap_or(&plain);
-    let conventions = &family.conventions;
+fn params(job: &Job, classes: u32) -> Params {
+    let plain = LossParameters::plain();
+    let parameters = job.parameters.as_ref().unwrap_or(&plain);
+    let conventions = &parameters.conventions;
     Params {
         len: 0,
-        coefficient: work.coefficient,
+        coefficient: job.coefficient,
         classes,
         phase: 0,
-        ignored: match family.ignore {
+        ignored: match parameters.ignore {
             Some(Ignore::Label(label)) => label.into(),
             _ => 0,
         },
-        empty: work.empty as f32,
-        label_weights: family.label_weights,
-        alpha: family.alpha,
-        smoothing: family.smoothing,
-        gamma: family.gamma,
+        empty: job.empty_mean as f32,
+        label_weights: parameters.label_weights,
+        alpha: parameters.alpha,
+        smoothing: parameters.smoothing,
+        gamma: parameters.gamma,
         negative_term: conventions.negative_term,
         positive_term: conventions.positive_term,
         denominator: conventions.denominator,
@@ -248,13 +239,13 @@ impl Pass {
     ///
     /// # Errors
     /// [`Error::Limit`] if sums by class or row need more in one dispatch than the device can bind.
-    pub fn new(gpu: &Gpu, arrays: &Arrays, task: &Task) -> Result<Self> {
+    pub fn new(gpu: &Gpu, arrays: &Arrays, job: &Job) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
-        let (device, work) = (&gpu.device, &task.work);
-        gpu.require_storage_buffers(work.sums)?;
-        let unit = if work.sums == Sums::All { 1 } else { plan::row_unit(arrays.classes) };
+        let device = &gpu.device;
+        gpu.require_storage_buffers(job.sums)?;
+        let unit = if job.sums == Sums::All { 1 } else { plan::unit(job.sums, arrays.classes as usize) };
         let mut limits = plan::Limits::from(&gpu.limits);
-        if work.sums == Sums::EachRow {
+        if job.sums == Sums::PerRow {
             // A workgroup takes 256 rows, which may be fewer values than a block.
             let values = u64::from(limits.workgroups) * 256 * arrays.classes;
             limits.workgroups = limits.workgroups.min((values / BLOCK as u64) as u32);
@@ -266,7 +257,7 @@ impl Pass {
         })?;
         let blocks = plan::workgroups(arrays.len.min(window) / arrays.classes, 1);
         let workgroups = u64::from(blocks) * arrays.classes;
-        if work.sums == Sums::EachClass && workgroups > limits.workgroups.into() {
+        if job.sums == Sums::PerClass && workgroups > limits.workgroups.into() {
             return Err(Error::Limit {
                 name: "a workgroup for each class",
                 needed: workgroups,
@@ -275,17 +266,17 @@ impl Pass {
         }
         let ranges = plan::windows(arrays.len, window);
         let count = ranges.len().max(1) as u64;
-        let entries = work.family.as_ref().map_or(1, |family| family.classes.len() as u64);
+        let entries = job.parameters.as_ref().map_or(1, |parameters| parameters.classes.len() as u64);
         let stride = (CLASS_WEIGHTS + 8 * entries).next_multiple_of(ALIGNMENT);
-        let values_stride = match work.sums {
+        let values_stride = match job.sums {
             Sums::All => 0,
-            Sums::EachClass => (arrays.classes * CLASS_SUM).next_multiple_of(ALIGNMENT),
-            Sums::EachRow => window / arrays.classes * 4,
+            Sums::PerClass => (arrays.classes * CLASS_SUM).next_multiple_of(ALIGNMENT),
+            Sums::PerRow => window / arrays.classes * 4,
         };
-        let values_bytes = match work.sums {
+        let values_bytes = match job.sums {
             Sums::All => None,
-            Sums::EachClass => Some(count * values_stride),
-            Sums::EachRow => Some((arrays.len / arrays.classes * 4).max(4)),
+            Sums::PerClass => Some(count * values_stride),
+            Sums::PerRow => Some((arrays.len / arrays.classes * 4).max(4)),
         };
         let slots = buffers::make(device, "logloss windows", count * stride, Usage::STORAGE | Usage::COPY_DST);
         let totals =
@@ -299,8 +290,8 @@ impl Pass {
         let slot = region(&slots);
         let values_region = values.as_ref().map(region);
         let unused = gpu.unused.each_ref().map(region);
-        let layout = gpu.pipelines.bindings(device, work.sums);
-        let spec = arrays.spec(gpu, work);
+        let layout = gpu.pipelines.bindings(device, job.sums);
+        let spec = arrays.spec(gpu, job);
         let (kernel, stores) = spec.split();
         let windows = ranges
             .enumerate()
@@ -324,8 +315,8 @@ impl Pass {
                     None => unused[3].binding(0, 4),
                 });
                 if let Some(values) = &values_region {
-                    let bytes = match work.sums {
-                        Sums::EachRow => len / arrays.classes * 4,
+                    let bytes = match job.sums {
+                        Sums::PerRow => len / arrays.classes * 4,
                         _ => values_stride,
                     };
                     resources.push(values.binding(w * values_stride, bytes));
@@ -343,7 +334,7 @@ impl Pass {
             ],
         );
         let before =
-            task.divide.map(|_| [gpu.pipelines.kernel(device, spec.weights_alone()), gpu.pipelines.divide.clone()]);
+            job.divide.map(|_| [gpu.pipelines.kernel(device, spec.weights_alone()), gpu.pipelines.divide.clone()]);
         let mut pass = Self {
             kernel: gpu.pipelines.kernel(device, kernel),
             stores: stores.map(|stores| gpu.pipelines.kernel(device, stores)),
@@ -353,7 +344,7 @@ impl Pass {
             window,
             blocks: spec.blocks,
             classes: arrays.classes,
-            sums: work.sums,
+            sums: job.sums,
             finish_group,
             slots,
             stride,
@@ -362,7 +353,7 @@ impl Pass {
             values,
             values_stride,
         };
-        pass.set_work(arrays.len, None, task, |buffer, offset, bytes| {
+        pass.set_work(arrays.len, None, job, |buffer, offset, bytes| {
             gpu.queue.write_buffer(buffer, offset, bytes);
             Ok(())
         })?;
@@ -376,37 +367,36 @@ impl Pass {
         &mut self,
         len: u64,
         phase: Option<u32>,
-        task: &Task,
+        job: &Job,
         mut write: impl FnMut(&wgpu::Buffer, u64, &[u8]) -> Result<()>,
     ) -> Result<()> {
-        let work = &task.work;
         let totals = Totals {
             windows: self.windows.len() as u32,
             window: self.window as u32,
             count: [len as u32, (len >> 32) as u32],
             stride: (self.stride / 4) as u32,
-            counted: work.family.is_some().into(),
-            weighted: task.weighted.into(),
-            empty: work.empty as f32,
-            scale: task.divide.unwrap_or(work.coefficient),
+            counted: job.parameters.is_some().into(),
+            weighted: job.weighted_mean.into(),
+            empty: job.empty_mean as f32,
+            scale: job.divide.unwrap_or(job.coefficient),
         };
         write(&self.totals, 0, bytemuck::bytes_of(&totals))?;
-        let mut params = params(work, self.classes as u32);
+        let mut params = params(job, self.classes as u32);
         for (w, slot) in (0..).zip(&mut self.windows) {
             let len = (len - w * self.window).min(self.window);
             slot.phase = phase.unwrap_or(slot.phase);
             (params.len, params.phase) = (len as u32, slot.phase);
             write(&self.slots, w * self.stride + PARAMS, bytemuck::bytes_of(&params))?;
-            if let Some(family) = &work.family {
-                let classes = bytemuck::cast_slice(family.classes.as_ref());
+            if let Some(parameters) = &job.parameters {
+                let classes = bytemuck::cast_slice(parameters.classes.as_ref());
                 write(&self.slots, w * self.stride + CLASS_WEIGHTS, classes)?;
             }
             slot.store_workgroups = plan::workgroups(len, 1);
             let rows = len / self.classes;
             slot.workgroups = match self.sums {
                 Sums::All => plan::workgroups(len, self.blocks),
-                Sums::EachClass => plan::workgroups(rows, 1) * self.classes as u32,
-                Sums::EachRow => rows.div_ceil(256) as u32,
+                Sums::PerClass => plan::workgroups(rows, 1) * self.classes as u32,
+                Sums::PerRow => rows.div_ceil(256) as u32,
             };
         }
         Ok(())
@@ -414,7 +404,7 @@ impl Pass {
 
     /// Records the evaluation. The result block is complete when the device has run it.
     pub fn record(&self, encoder: &mut wgpu::CommandEncoder, timestamps: Option<wgpu::ComputePassTimestampWrites<'_>>) {
-        if let (Sums::EachClass, Some(values)) = (self.sums, &self.values) {
+        if let (Sums::PerClass, Some(values)) = (self.sums, &self.values) {
             encoder.clear_buffer(values, 0, None);
         }
         let mut pass = encoder

@@ -6,23 +6,23 @@ use std::{
 };
 
 use crate::{
-    Floats, Form, Ignore, Result, Targets, WeightShape, Weights,
-    family::{Sums, Uses},
+    Form, Ignore, OutputType, PredictionType, Result, TargetType, WeightShape, WeightType, job::Sums,
+    loss_parameters::Uses,
 };
 
 /// What all kernels are made of: the arithmetic of an element, what weights and the like make of it, and the pass
 /// over a window.
 const KERNEL: [&str; 3] = [
     include_str!("../../shaders/element.wgsl"),
-    include_str!("../../shaders/family.wgsl"),
+    include_str!("../../shaders/weighted.wgsl"),
     include_str!("../../shaders/kernel.wgsl"),
 ];
 
 /// What the sums are taken over, in the order of [`Sums`].
 const SUMS: [&str; 3] = [
     include_str!("../../shaders/sums/all.wgsl"),
-    include_str!("../../shaders/sums/each_class.wgsl"),
-    include_str!("../../shaders/sums/each_row.wgsl"),
+    include_str!("../../shaders/sums/per_class.wgsl"),
+    include_str!("../../shaders/sums/per_row.wgsl"),
 ];
 
 /// How outputs are written: a word each, or some of them two halves a word.
@@ -35,128 +35,6 @@ pub const FINISH: &str = include_str!("../../shaders/finish.wgsl");
 /// The source of the kernel with the given sums; `narrow` is whether an output is narrower than f32.
 pub(crate) fn kernel_source(sums: Sums, narrow: bool) -> String {
     [KERNEL.as_slice(), &[SUMS[sums as usize], OUTPUTS[usize::from(narrow)]]].concat().join("\n")
-}
-
-/// How predictions are stored on a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PredictionType {
-    /// IEEE binary32, 4 bytes a value.
-    F32,
-    /// IEEE binary16, 2 bytes a value.
-    F16,
-    /// bfloat16, 2 bytes a value.
-    Bf16,
-}
-
-/// How outputs are stored on a device.
-///
-/// Narrower ones are rounded once from what f32 would hold, as [`FloatsMut`](crate::FloatsMut) says: alike on every
-/// device and in host memory. They take two bytes a value, and whole words of 4 bytes in all: behind an odd number of
-/// values a region has room for two more bytes, which are kept as they were.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum OutputType {
-    /// IEEE binary32, 4 bytes a value.
-    #[default]
-    F32,
-    /// IEEE binary16, 2 bytes a value.
-    F16,
-    /// bfloat16, 2 bytes a value.
-    Bf16,
-}
-
-/// How targets are stored on a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TargetType {
-    /// Soft targets in [0, 1], 4 bytes a value.
-    F32,
-    /// Hard targets, one byte a value, 0 or 1. A `bool` of Rust is one.
-    U8,
-    /// Hard targets, 32 a word, least significant bit first.
-    Bits,
-}
-
-impl PredictionType {
-    /// Bytes that `len` values take, whole words.
-    pub fn bytes(self, len: u64) -> u64 {
-        match self {
-            PredictionType::F32 => len * 4,
-            PredictionType::F16 | PredictionType::Bf16 => (len * 2).next_multiple_of(4),
-        }
-    }
-}
-
-impl OutputType {
-    /// Bytes that `len` values take, whole words.
-    pub fn bytes(self, len: u64) -> u64 {
-        match self {
-            OutputType::F32 => len * 4,
-            OutputType::F16 | OutputType::Bf16 => (len * 2).next_multiple_of(4),
-        }
-    }
-
-    /// Whether two values share a word.
-    pub(crate) fn is_narrow(self) -> bool {
-        self != OutputType::F32
-    }
-}
-
-impl TargetType {
-    /// Bytes that `len` values take, whole words.
-    pub fn bytes(self, len: u64) -> u64 {
-        match self {
-            TargetType::F32 => len * 4,
-            TargetType::U8 => len.next_multiple_of(4),
-            TargetType::Bits => len.div_ceil(32) * 4,
-        }
-    }
-}
-
-/// How weights are stored on a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum WeightType {
-    /// IEEE binary32, 4 bytes a weight.
-    F32,
-    /// IEEE binary16, 2 bytes a weight.
-    F16,
-}
-
-impl WeightType {
-    /// Bytes that `len` weights take, whole words.
-    pub fn bytes(self, len: u64) -> u64 {
-        match self {
-            WeightType::F32 => len * 4,
-            WeightType::F16 => (len * 2).next_multiple_of(4),
-        }
-    }
-}
-
-impl From<&Weights<'_>> for WeightType {
-    fn from(weights: &Weights<'_>) -> Self {
-        match weights {
-            Weights::F32(_) => WeightType::F32,
-            Weights::F16(_) => WeightType::F16,
-        }
-    }
-}
-
-impl From<&Floats<'_>> for PredictionType {
-    fn from(floats: &Floats<'_>) -> Self {
-        match floats {
-            Floats::F32(_) => PredictionType::F32,
-            Floats::F16(_) => PredictionType::F16,
-            Floats::Bf16(_) => PredictionType::Bf16,
-        }
-    }
-}
-
-impl From<&Targets<'_>> for TargetType {
-    fn from(targets: &Targets<'_>) -> Self {
-        match targets {
-            Targets::F32(_) => TargetType::F32,
-            Targets::U8(_) | Targets::Bool(_) => TargetType::U8,
-            Targets::Bits(_) => TargetType::Bits,
-        }
-    }
 }
 
 /// What a kernel is specialised by.
@@ -174,12 +52,12 @@ pub(crate) struct Spec {
     /// What the sums are taken over.
     pub sums: Sums,
     /// What is in use beyond the plain loss.
-    pub family: Option<FamilySpec>,
+    pub weighted: Option<WeightedSpec>,
 }
 
 /// What is in use beyond the plain loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct FamilySpec {
+pub(crate) struct WeightedSpec {
     pub uses: Uses,
     pub weight: Option<(WeightType, WeightShape)>,
     pub mask: bool,
@@ -189,7 +67,7 @@ pub(crate) struct FamilySpec {
     pub weights_alone: bool,
 }
 
-impl FamilySpec {
+impl WeightedSpec {
     pub fn new(uses: Uses, weight: Option<(WeightType, WeightShape)>, mask: bool, ignore: Option<Ignore>) -> Self {
         let ignore = match ignore {
             None => 0,
@@ -203,8 +81,8 @@ impl FamilySpec {
 impl Spec {
     /// The same evaluation, only counting and weighing.
     pub fn weights_alone(self) -> Self {
-        let family = self.family.map(|family| FamilySpec { weights_alone: true, ..family });
-        Self { outputs: [None; 3], sums: Sums::All, family, ..self }
+        let weighted = self.weighted.map(|weighted| WeightedSpec { weights_alone: true, ..weighted });
+        Self { outputs: [None; 3], sums: Sums::All, weighted, ..self }
     }
 
     /// Whether an output is narrower than f32.
@@ -235,22 +113,22 @@ impl Spec {
             ("HESSIAN", hessian),
             ("BLOCKS", f64::from(self.blocks)),
         ];
-        if let Some(family) = self.family {
-            let (weight, samples) = match family.weight {
+        if let Some(parameters) = self.weighted {
+            let (weight, samples) = match parameters.weight {
                 None => (0.0, false),
                 Some((ty, shape)) => (1.0 + f64::from(ty as u8), shape == WeightShape::Samples),
             };
             constants.extend([
-                ("FAMILY", 1.0),
+                ("WEIGHTED", 1.0),
                 ("SERIES", 2.0),
                 ("WEIGHT", weight),
                 ("SAMPLE_WEIGHTS", flag(samples)),
-                ("MASK", flag(family.mask)),
-                ("IGNORE", f64::from(family.ignore)),
-                ("CLASSES", flag(family.uses.classes)),
-                ("FOCAL", flag(family.uses.focal)),
-                ("CONVENTIONS", flag(family.uses.conventions)),
-                ("WEIGHTS_ALONE", flag(family.weights_alone)),
+                ("MASK", flag(parameters.mask)),
+                ("IGNORE", f64::from(parameters.ignore)),
+                ("CLASSES", flag(parameters.uses.classes)),
+                ("FOCAL", flag(parameters.uses.focal)),
+                ("CONVENTIONS", flag(parameters.uses.conventions)),
+                ("WEIGHTS_ALONE", flag(parameters.weights_alone)),
             ]);
         }
         constants

@@ -5,17 +5,16 @@ use std::sync::Arc;
 use web_time::Instant;
 
 use crate::{
-    Array, Batch, ClassPartials, Error, Evaluation, FloatsMut, Form, Invalid, Objective, Partials, Phases, Reduction,
-    Result, Run, Targets, Totals, Value, WeightShape,
-    family::{Sums, Work},
+    Array, Batch, ClassPartials, Error, Evaluation, FloatsMut, Form, Invalid, Objective, OutputType, Partials, Phases,
+    PredictionType, Result, Run, TargetType, Targets, Totals, Value, WeightShape, WeightType,
     gpu::{
         Gpu,
         buffers::{self, BufferRegion, Mapping},
         host::{Timer, class_partials, view},
-        pass::{Arrays, CLASS_SUM, OUTPUTS, Pass, Task},
-        pipelines::{OutputType, PredictionType, TargetType, WeightType},
+        pass::{Arrays, CLASS_SUM, OUTPUTS, Pass},
         result::ResultBlock,
     },
+    job::{Job, Sums},
 };
 
 /// Bytes of a readback buffer before the values by class or row: the result block and two timestamps, aligned.
@@ -276,12 +275,12 @@ impl Gpu {
             Some(scale) => scale,
             None => objective.coefficient(&Totals::of_ones(batch.len)),
         };
-        let work = Work::new(objective, batch.form, batch.weights.is_some(), mask, coefficient);
-        let sums = work.sums;
-        let task = Task { work, weighted: objective.reduction() == Reduction::WeightedMean, divide };
+        let weights = batch.weights.is_some();
+        let job = Job { divide, ..Job::new(objective, batch.form, weights, mask, coefficient) };
+        let sums = job.sums;
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let made = buffers::scoped(&self.device, || {
-            Pass::new(&self, &arrays, &task).map(|pass| {
+            Pass::new(&self, &arrays, &job).map(|pass| {
                 let bytes = HEAD + pass.values.as_ref().map_or(0, wgpu::Buffer::size);
                 let readback = buffers::make(&self.device, "logloss readback", bytes, usage);
                 (pass, readback, self.timestamp_period.map(|_| Timer::new(&self.device)))
@@ -444,7 +443,7 @@ impl Prepared {
     fn values(&self, bytes: &[u8], invalid: bool) -> (Vec<ClassPartials>, Vec<f64>) {
         match self.sums {
             Sums::All => (Vec::new(), Vec::new()),
-            Sums::EachClass => {
+            Sums::PerClass => {
                 let mut classes = Partials::default();
                 for window in bytes.chunks(self.pass.values_stride() as usize) {
                     let window = &window[..(self.arrays.classes * CLASS_SUM) as usize];
@@ -452,7 +451,7 @@ impl Prepared {
                 }
                 (classes.classes, Vec::new())
             }
-            Sums::EachRow => {
+            Sums::PerRow => {
                 let rows = (self.arrays.len / self.arrays.classes) as usize;
                 let means = bytes.chunks_exact(4).take(rows);
                 (Vec::new(), means.map(|mean| bytemuck::pod_read_unaligned::<f32>(mean).into()).collect())
@@ -462,7 +461,7 @@ impl Prepared {
 
     /// The mean of each row as f32, `[N]`, where the reduction asks for it, with the usages `STORAGE` and `COPY_SRC`.
     pub fn row_means(&self) -> Option<&wgpu::Buffer> {
-        self.pass.values.as_ref().filter(|_| self.sums == Sums::EachRow)
+        self.pass.values.as_ref().filter(|_| self.sums == Sums::PerRow)
     }
 
     /// The error for value `index`, read back from the device.

@@ -63,7 +63,7 @@ impl ResultBlock {
             exact(&self.weight_limbs, 0)
         };
         let first_invalid = (self.status != 0).then_some(join(self.first_invalid));
-        Partials { sum, weight, count, classes: Vec::new(), first_invalid }
+        Partials { sum, weight, count, first_invalid, ..Partials::default() }
     }
 }
 

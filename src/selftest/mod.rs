@@ -140,7 +140,7 @@ async fn soft(engine: &Engine, report: &mut Report) -> Result<()> {
 async fn weighted(engine: &Engine, report: &mut Report) -> Result<()> {
     let objective = Objective::default().with_pos_weight([3.7])?.with_label_weights(0.3, 2.7)?;
     let smoothed = objective.clone().with_label_smoothing(0.1)?;
-    family(engine, report, Kind::Weighted, &[objective, smoothed]).await
+    parameters(engine, report, Kind::Weighted, &[objective, smoothed]).await
 }
 
 /// A focal factor that sharpens, and one that does not, with balance and without.
@@ -148,11 +148,11 @@ async fn focal(engine: &Engine, report: &mut Report) -> Result<()> {
     let plain = Objective::default();
     let sharp = plain.clone().with_focal(Focal::new(2.0)?.with_alpha(0.25)?);
     let blunt = plain.with_focal(Focal::new(0.5)?).with_pos_weight([3.7])?;
-    family(engine, report, Kind::Focal, &[sharp, blunt]).await
+    parameters(engine, report, Kind::Focal, &[sharp, blunt]).await
 }
 
-/// What the family makes of targets of all kinds, each element with a weight of its own.
-async fn family(engine: &Engine, report: &mut Report, kind: Kind, objectives: &[Objective]) -> Result<()> {
+/// Weighted and focal losses of targets of all kinds, each element with a weight of its own.
+async fn parameters(engine: &Engine, report: &mut Report, kind: Kind, objectives: &[Objective]) -> Result<()> {
     let mut random = Random(20_261_123);
     for form in [Form::Logits, Form::Probabilities] {
         let (predictions, targets) = cross(&wide(form, 6, 1 << 12), &[0.0, 1.0, 0.3, 0.5f32.powi(20)]);

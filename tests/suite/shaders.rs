@@ -25,7 +25,7 @@ const OUTPUTS: [&str; 2] = ["halves", "words"];
 
 /// What the library concatenates.
 pub fn kernel(sums: &str, outputs: &str) -> String {
-    ["element", "family", "kernel", &format!("sums/{sums}"), &format!("outputs/{outputs}")]
+    ["element", "parameters", "kernel", &format!("sums/{sums}"), &format!("outputs/{outputs}")]
         .map(|stem| read(&format!("shaders/{stem}.wgsl")))
         .join("\n")
 }
@@ -44,7 +44,7 @@ fn valid_without_extensions() {
     assert_eq!(entry_points(&validate("finish", &read("shaders/finish.wgsl"))), ["finish", "divide"]);
     // Element math stands alone: others can concatenate it with kernels of their own.
     validate("element", &read("shaders/element.wgsl"));
-    validate("element + family", &[read("shaders/element.wgsl"), read("shaders/family.wgsl")].join("\n"));
+    validate("element + parameters", &[read("shaders/element.wgsl"), read("shaders/weighted.wgsl")].join("\n"));
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn every_shader_is_checked() {
         names.sort();
         names
     };
-    assert_eq!(names("shaders"), ["element.wgsl", "family.wgsl", "finish.wgsl", "kernel.wgsl"]);
+    assert_eq!(names("shaders"), ["element.wgsl", "weighted.wgsl", "finish.wgsl", "kernel.wgsl"]);
     assert_eq!(names("shaders/sums"), SUMS.map(|stem| format!("{stem}.wgsl")));
     assert_eq!(names("shaders/outputs"), OUTPUTS.map(|stem| format!("{stem}.wgsl")));
 }
@@ -148,7 +148,8 @@ fn twins_have_the_same_constants() {
 /// A diff of the two can be read because what is in both comes in the same order.
 #[test]
 fn twins_have_their_functions_in_the_same_order() {
-    for (shader, twin) in [("shaders/element.wgsl", "src/cpu/element.rs"), ("shaders/family.wgsl", "src/cpu/family.rs")]
+    for (shader, twin) in
+        [("shaders/element.wgsl", "src/cpu/element.rs"), ("shaders/weighted.wgsl", "src/cpu/weighted.rs")]
     {
         let [shader, twin] = [shader, twin].map(|path| functions(&read(path)));
         let in_both = |names: &[String], others: &[String]| -> Vec<String> {

@@ -1,4 +1,4 @@
-//! The family in parts: streams, threads, windows, machines.
+//! Weighted losses in parts: streams, threads, windows, machines.
 
 use std::num::NonZeroUsize;
 

@@ -7,28 +7,29 @@ use super::{
 };
 use crate::{
     BLOCK, Batch, Compat, ExactSum, Focal, Form, Ignore, Objective, Reduction, Targets, Weights,
-    family::{Family, Sums, Work},
+    job::{Job, Sums},
+    loss_parameters::LossParameters,
     oracle::Element,
     outputs::Slices,
 };
 
-fn work(batch: &Batch<'_>, objective: &Objective, coefficient: f32) -> Work {
-    Work::new(objective, batch.form(), batch.weights().is_some(), batch.mask().is_some(), coefficient)
+fn job(batch: &Batch<'_>, objective: &Objective, coefficient: f32) -> Job {
+    Job::new(objective, batch.form(), batch.weights().is_some(), batch.mask().is_some(), coefficient)
 }
 
 /// Everything there is, and the means of rows where they are asked for.
-fn evaluate(cpu: &Cpu, batch: &Batch<'_>, work: &Work, first: u64) -> (All, Vec<f64>) {
+fn evaluate(cpu: &Cpu, batch: &Batch<'_>, job: &Job, first: u64) -> (All, Vec<f64>) {
     let stale = vec![-7.0; batch.len()];
     let (mut loss, mut gradient, mut hessian) = (stale.clone(), stale.clone(), stale);
-    let mut rows = vec![-7.0; if work.sums == Sums::EachRow { batch.len() / batch.classes() } else { 0 }];
+    let mut rows = vec![-7.0; if job.sums == Sums::PerRow { batch.len() / batch.classes() } else { 0 }];
     let slices = Slices {
         loss: Some(&mut loss),
         gradient: Some(&mut gradient),
         hessian: Some(&mut hessian),
-        rows: (work.sums == Sums::EachRow).then_some(&mut rows[..]),
+        rows: (job.sums == Sums::PerRow).then_some(&mut rows[..]),
         classes: batch.classes(),
     };
-    let partials = cpu.evaluate(batch, work, first, slices);
+    let partials = cpu.evaluate(batch, job, first, slices);
     (All { loss, gradient, hessian, partials }, rows)
 }
 
@@ -39,10 +40,10 @@ fn bits(means: &[f64]) -> Vec<u64> {
 
 fn of(level: Level, batch: &Batch<'_>, objective: &Objective) -> All {
     let cpu = cpu(level, 1);
-    let work = work(batch, objective, 1.0);
-    let all = evaluate(&cpu, batch, &work, 0).0;
-    if let Some(family) = &work.family {
-        let totals = cpu.totals(batch, family);
+    let job = job(batch, objective, 1.0);
+    let all = evaluate(&cpu, batch, &job, 0).0;
+    if let Some(parameters) = &job.parameters {
+        let totals = cpu.totals(batch, parameters);
         assert_eq!(totals, (all.partials.count, all.partials.weight.clone()), "{}", level_name(level));
     }
     all
@@ -384,7 +385,7 @@ fn broadcast_is_materialised() {
                 let mask = [u8::from(!mixed.ignored(i))];
                 let single = Batch::logits(&mixed.x[i..i + 1], &mixed.z[i..i + 1]).unwrap();
                 let single = single.with_weights(&weights[i..i + 1]).unwrap().with_mask(&mask).unwrap();
-                let single = evaluate(&cpu, &single, &work(&single, &objective, 1.0), 0).0;
+                let single = evaluate(&cpu, &single, &job(&single, &objective, 1.0), 0).0;
                 assert_eq!(single.loss[0].to_bits(), actual.loss[i].to_bits(), "{i} {classes}");
                 assert_eq!(single.gradient[0].to_bits(), actual.gradient[i].to_bits(), "{i} {classes}");
                 assert_eq!(single.hessian[0].to_bits(), actual.hessian[i].to_bits(), "{i} {classes}");
@@ -437,8 +438,8 @@ fn ignored_elements_are_not_looked_at() {
     for level in levels() {
         for (batch, objective) in &batches {
             for batch in [*batch, batch.with_weights(&v).unwrap()] {
-                let work = Work { coefficient: f32::INFINITY, ..work(&batch, objective, 1.0) };
-                for actual in [of(level, &batch, objective), evaluate(&cpu(level, 1), &batch, &work, 0).0] {
+                let job = Job { coefficient: f32::INFINITY, ..job(&batch, objective, 1.0) };
+                for actual in [of(level, &batch, objective), evaluate(&cpu(level, 1), &batch, &job, 0).0] {
                     assert_eq!(actual.partials.first_invalid, None);
                     assert_eq!(actual.partials.count, (0..len).filter(|i| on(*i)).count() as u64);
                     assert!(actual.partials.sum.value() > 0.0);
@@ -467,16 +468,16 @@ fn finds_the_first_invalid_value() {
                 v[(index + 700) % len] = -0.0;
                 v[index] = value;
                 let batch = Batch::logits(&x, &z).unwrap().with_weights(&v).unwrap();
-                let work = work(&batch, &Objective::mean(), 1.0);
-                let actual = evaluate(&cpu(level, 2), &batch, &work, 64).0;
+                let job = job(&batch, &Objective::mean(), 1.0);
+                let actual = evaluate(&cpu(level, 2), &batch, &job, 64).0;
                 assert_eq!(actual.partials.first_invalid, Some(64 + index as u64));
                 assert_eq!(actual.partials.count, len as u64);
                 assert!(actual.partials.sum.value().is_nan() && actual.partials.weight.value().is_finite());
                 for values in [&actual.loss, &actual.gradient, &actual.hessian] {
                     assert!((0..len).all(|i| values[i].is_nan() == (i == index)));
                 }
-                let family = work.family.as_ref().unwrap();
-                let totals = cpu(level, 1).totals(&batch, family);
+                let parameters = job.parameters.as_ref().unwrap();
+                let totals = cpu(level, 1).totals(&batch, parameters);
                 assert_eq!(totals, (len as u64, actual.partials.weight.clone()));
             }
         }
@@ -506,8 +507,8 @@ fn classes_and_rows() {
                 assert_eq!(class.count, counted().count() as u64);
                 assert!((class.sum.value() - sum).abs() <= 1e-12 * sum, "{c} of {classes}");
             }
-            let by_row = work(&batch, &objective.clone().with_reduction(Reduction::PerRow), 1.0);
-            let by_row = Work { empty: -1.0, ..by_row };
+            let by_row = job(&batch, &objective.clone().with_reduction(Reduction::PerRow), 1.0);
+            let by_row = Job { empty_mean: -1.0, ..by_row };
             let (each_row, means) = evaluate(&cpu(level, 1), &batch, &by_row, 0);
             assert_eq!((&each_row.loss, &each_row.partials), (&whole.loss, &whole.partials));
             for (r, mean) in means.iter().enumerate() {
@@ -525,10 +526,10 @@ fn an_invalid_element_spoils_its_class_and_its_row() {
     let (x, z) = ([0.5, f32::NAN, 0.25, 1.0, 2.0, 3.0], [1.0f32; 6]);
     let batch = Batch::logits(&x, &z).unwrap().with_classes(3).unwrap();
     let cpu = cpu(Level::new(), 1);
-    let by_class = work(&batch, &Objective::mean().with_reduction(Reduction::PerClass), 1.0);
+    let by_class = job(&batch, &Objective::mean().with_reduction(Reduction::PerClass), 1.0);
     let classes = evaluate(&cpu, &batch, &by_class, 0).0.partials.classes;
     assert_eq!(classes.iter().map(|class| class.sum.value().is_nan()).collect::<Vec<_>>(), [false, true, false]);
-    let by_row = work(&batch, &Objective::mean().with_reduction(Reduction::PerRow), 1.0);
+    let by_row = job(&batch, &Objective::mean().with_reduction(Reduction::PerRow), 1.0);
     let rows = evaluate(&cpu, &batch, &by_row, 0).1;
     assert_eq!(rows.iter().map(|mean| mean.is_nan()).collect::<Vec<_>>(), [true, false]);
 }
@@ -541,22 +542,22 @@ fn any_threads_any_cut_any_width() {
         let batch = mixed.batch();
         let len = batch.len();
         for reduction in [Reduction::Mean, Reduction::PerClass, Reduction::PerRow] {
-            let work = work(&batch, &mixed.objective.clone().with_reduction(reduction), 0.1);
+            let job = job(&batch, &mixed.objective.clone().with_reduction(reduction), 0.1);
             let mut fused = Vec::new();
             for level in levels() {
-                let (expected, means) = evaluate(&cpu(level, 1), &batch, &work, 0);
+                let (expected, means) = evaluate(&cpu(level, 1), &batch, &job, 0);
                 for threads in [2, 3] {
-                    let (actual, actual_means) = evaluate(&cpu(level, threads), &batch, &work, 0);
+                    let (actual, actual_means) = evaluate(&cpu(level, threads), &batch, &job, 0);
                     assert!(actual.bits() == expected.bits(), "{threads} threads, {classes} {reduction:?}");
                     assert!(bits(&actual_means) == bits(&means), "{threads} threads, {classes} {reduction:?}");
-                    let totals = cpu(level, threads).totals(&batch, work.family.as_ref().unwrap());
+                    let totals = cpu(level, threads).totals(&batch, job.parameters.as_ref().unwrap());
                     assert_eq!(totals, (expected.partials.count, expected.partials.weight.clone()));
                 }
                 // A cut inside a row, but where rows are wanted.
                 let cut = if reduction == Reduction::PerRow { BLOCK * classes } else { 5 * BLOCK };
                 if cut < len {
-                    let (head, head_means) = evaluate(&cpu(level, 1), &batch.part(0..cut), &work, 0);
-                    let (mut tail, tail_means) = evaluate(&cpu(level, 2), &batch.part(cut..len), &work, cut as u64);
+                    let (head, head_means) = evaluate(&cpu(level, 1), &batch.part(0..cut), &job, 0);
+                    let (mut tail, tail_means) = evaluate(&cpu(level, 2), &batch.part(cut..len), &job, cut as u64);
                     tail.partials.merge(&head.partials);
                     let joined = All {
                         loss: [head.loss, tail.loss].concat(),
@@ -584,18 +585,18 @@ fn beyond_the_cache_or_not_is_the_same() {
         mixed.x[BLOCK + 8] = f32::NAN;
         let batch = mixed.batch();
         for reduction in [Reduction::Mean, Reduction::PerClass, Reduction::PerRow] {
-            let work = work(&batch, &mixed.objective.clone().with_reduction(reduction), 0.1);
-            let family = work.family.as_ref().unwrap();
-            let job = general::Job { work: &work, family, all_ones: false, beyond_cache: true };
+            let job = job(&batch, &mixed.objective.clone().with_reduction(reduction), 0.1);
+            let parameters = job.parameters.as_ref().unwrap();
+            let run = general::Job { job: &job, parameters, all_ones: false, beyond_cache: true };
             for level in levels() {
-                let (expected, expected_means) = evaluate(&cpu(level, 1), &batch, &work, 0);
+                let (expected, expected_means) = evaluate(&cpu(level, 1), &batch, &job, 0);
                 assert!(expected.partials.first_invalid.is_some());
                 for offset in [0, 1, 4, 15, 16] {
                     let mut means = vec![-7.0; expected_means.len()];
                     let found = written(batch.len(), offset, |slices| {
-                        let rows = (work.sums == Sums::EachRow).then_some(&mut means[..]);
+                        let rows = (job.sums == Sums::PerRow).then_some(&mut means[..]);
                         let slices = Slices { rows, classes, ..slices };
-                        dispatch!(level, simd => general::evaluate(simd, &batch, &job, 0, slices))
+                        dispatch!(level, simd => general::evaluate(simd, &batch, &run, 0, slices))
                     });
                     assert!(found.bits() == expected.bits(), "{level:?} {classes} {reduction:?} {offset}");
                     assert!(bits(&means) == bits(&expected_means), "{level:?} {classes} {reduction:?} {offset}");
@@ -613,7 +614,7 @@ fn totals_of_a_mask_alone() {
         let count = (0..len).filter(|i| mask[i / 8] >> (i % 8) & 1 != 0).count();
         let batch = Batch::logits(&x, &z).unwrap().with_mask(&mask).unwrap();
         for threads in [1, 2] {
-            let totals = cpu(Level::new(), threads).totals(&batch, &Family::plain());
+            let totals = cpu(Level::new(), threads).totals(&batch, &LossParameters::plain());
             assert_eq!(totals, (count as u64, ExactSum::of([count as f64])), "{len}");
         }
         assert_eq!(of(Level::new(), &batch, &Objective::mean()).partials.count, count as u64);
@@ -628,7 +629,7 @@ fn outputs_not_wanted_change_nothing() {
     for objective in [mixed.objective.clone(), mixed.objective.clone().with_focal(focal(2.0))] {
         for level in levels() {
             let expected = of(level, &batch, &objective);
-            let work = work(&batch, &objective, 1.0);
+            let job = job(&batch, &objective, 1.0);
             for wanted in 0..8 {
                 let mut memory = [vec![0.0; len], vec![0.0; len], vec![0.0; len]];
                 let [loss, gradient, hessian] = &mut memory;
@@ -638,7 +639,7 @@ fn outputs_not_wanted_change_nothing() {
                     hessian: (wanted & 4 != 0).then_some(&mut hessian[..]),
                     ..Slices::default()
                 };
-                assert_eq!(cpu(level, 1).evaluate(&batch, &work, 0, slices), expected.partials);
+                assert_eq!(cpu(level, 1).evaluate(&batch, &job, 0, slices), expected.partials);
                 for (k, values) in [&expected.loss, &expected.gradient, &expected.hessian].into_iter().enumerate() {
                     assert!(wanted & 1 << k == 0 || memory[k] == *values, "{wanted} {k}");
                 }

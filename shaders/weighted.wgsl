@@ -1,5 +1,5 @@
 // What weights, smoothing, the focal factor and another system's conventions make of an element. Twin of
-// src/cpu/family.rs: the same functions and order of statements.
+// src/cpu/weighted.rs: the same functions and order of statements.
 //
 // Follows element.wgsl, whose functions it calls.
 
@@ -7,8 +7,8 @@
 override FOCAL: bool = false;
 override CONVENTIONS: bool = false;
 
-// The numbers of `Family` in src/family.rs, in its order.
-struct Family {
+// The numbers of `LossParameters` in src/loss_parameters.rs, in its order.
+struct LossParameters {
     // w0 and w1: what an element weighs by its label.
     label_weights: vec2<f32>,
     // α_t of a negative and of a positive.
@@ -46,14 +46,14 @@ fn is_infinite(v: f32) -> bool {
 // What an element weighs in loss and mean, in the derivatives, and the weight of its positive term.
 struct Weight {
     weight: f32,
-    pull: f32,
+    derivative_weight: f32,
     pos_weight: f32,
 }
 
 // The target (a reserved word) as the conventions take it: 1 above 0 and 0 below, where they say so. NaN stays, to be
 // found invalid.
-fn label(target_value: f32, family: Family) -> f32 {
-    if CONVENTIONS && (family.flags & 2u) != 0u {
+fn label(target_value: f32, parameters: LossParameters) -> f32 {
+    if CONVENTIONS && (parameters.flags & 2u) != 0u {
         // By the bits: a comparison may be compiled as if there were no NaN, or flush what is subnormal.
         let bits = bitcast<u32>(target_value);
         let kept = select(target_value, 0.0, bits - 0x80000000u <= INFINITY_BITS);
@@ -63,19 +63,19 @@ fn label(target_value: f32, family: Family) -> f32 {
 }
 
 // What an element with the label z and data weight v weighs, in a class of the given class weight and pos_weight.
-fn element_weight(z: f32, v: f32, class_weights: vec2<f32>, family: Family) -> Weight {
+fn element_weight(z: f32, v: f32, class_weights: vec2<f32>, parameters: LossParameters) -> Weight {
     var q = class_weights.y;
     let unlabelled = v * class_weights.x;
-    var w = unlabelled * ((1.0 - z) * family.label_weights.x + z * family.label_weights.y);
-    var pull = w;
-    if CONVENTIONS && (family.flags & 4u) != 0u {
-        pull = select(pull, pull * q, z == 1.0);
+    var w = unlabelled * ((1.0 - z) * parameters.label_weights.x + z * parameters.label_weights.y);
+    var derivative_weight = w;
+    if CONVENTIONS && (parameters.flags & 4u) != 0u {
+        derivative_weight = select(derivative_weight, derivative_weight * q, z == 1.0);
         q = 1.0;
     }
-    if CONVENTIONS && (family.flags & 8u) != 0u {
+    if CONVENTIONS && (parameters.flags & 8u) != 0u {
         w = unlabelled;
     }
-    return Weight(w, pull, q);
+    return Weight(w, derivative_weight, q);
 }
 
 // base^exponent for base in [0, 1] and exponent ≥ 0; 0^0 is 1.
@@ -126,7 +126,7 @@ fn focal(probability: bool, plain: Element, p: f32, r: f32, n: f32, z: f32, flat
 // Loss, derivatives and weight of an element with prediction x and the given label, of data weight v, in a class of
 // the given class weight and pos_weight. `negative` and `positive` are the plain elements of target 0 and 1; where
 // neither clips nor the focal factor are in use, nothing of them is.
-fn family_element(
+fn weighted_element(
     probability: bool,
     x: f32,
     label_value: f32,
@@ -134,22 +134,22 @@ fn family_element(
     class_weights: vec2<f32>,
     negative: Element,
     positive: Element,
-    family: Family,
+    parameters: LossParameters,
 ) -> Weighted {
-    let weight = element_weight(label_value, v, class_weights, family);
+    let weight = element_weight(label_value, v, class_weights, parameters);
     let w = weight.weight;
-    var pull = weight.pull;
+    var derivative_weight = weight.derivative_weight;
     let q = weight.pos_weight;
     // Smoothed, z and 1 − z each on its own: what 1 − z would lose is most of a small a/2.
-    let keep = 1.0 - family.smoothing;
-    let half = 0.5 * family.smoothing;
+    let keep = 1.0 - parameters.smoothing;
+    let half = 0.5 * parameters.smoothing;
     let n = (1.0 - label_value) * keep + half;
     let z = label_value * keep + half;
     var total = w;
     if FOCAL {
-        let alpha = n * family.alpha.x + z * family.alpha.y;
+        let alpha = n * parameters.alpha.x + z * parameters.alpha.y;
         total = w * alpha;
-        pull = pull * alpha;
+        derivative_weight = derivative_weight * alpha;
     }
     // An element of weight 0 is 0, whatever its loss would be.
     let left_out = is_zero(total);
@@ -163,39 +163,39 @@ fn family_element(
         element = logit_element(x, a, b);
     }
     if CONVENTIONS {
-        let low_0 = family.negative_term.x;
-        let low_1 = family.positive_term.x;
-        element.loss = product(a, min(max(negative.loss, low_0), family.negative_term.y))
-            + product(b, min(max(positive.loss, low_1), family.positive_term.y));
+        let low_0 = parameters.negative_term.x;
+        let low_1 = parameters.positive_term.x;
+        element.loss = product(a, min(max(negative.loss, low_0), parameters.negative_term.y))
+            + product(b, min(max(positive.loss, low_1), parameters.positive_term.y));
         // At each end the term that is small there tells: it resolves every prediction, the other one does not.
-        flat = (family.flags & 1u) != 0u && (negative.loss < low_0 || positive.loss < low_1);
+        flat = (parameters.flags & 1u) != 0u && (negative.loss < low_0 || positive.loss < low_1);
         element.gradient = select(element.gradient, 0.0, flat);
         element.hessian = select(element.hessian, 0.0, flat);
         if probability {
             let r = 1.0 - x;
-            if x * r < family.denominator {
-                let over_r = x * (1.0 / family.denominator);
-                let over_p = r * (1.0 / family.denominator);
+            if x * r < parameters.denominator {
+                let over_r = x * (1.0 / parameters.denominator);
+                let over_p = r * (1.0 / parameters.denominator);
                 element.gradient = a * over_r - b * over_p;
                 element.hessian = (a * over_r) * over_r + (b * over_p) * over_p;
             }
         } else {
-            element.hessian = max(element.hessian, (a + b) * family.hessian);
+            element.hessian = max(element.hessian, (a + b) * parameters.hessian);
         }
     }
     if FOCAL {
         let p = select(negative.gradient, abs(x), probability);
         let r = select(-positive.gradient, 1.0 - abs(x), probability);
-        element = focal(probability, element, p, r, n, z, flat, family.gamma);
+        element = focal(probability, element, p, r, n, z, flat, parameters.gamma);
     }
     element.loss = total * element.loss;
     if CONVENTIONS {
         // The derivatives may weigh nothing where the loss does, and be infinite.
-        element.gradient = product(pull, element.gradient);
-        element.hessian = product(pull, element.hessian);
+        element.gradient = product(derivative_weight, element.gradient);
+        element.hessian = product(derivative_weight, element.hessian);
     } else {
-        element.gradient = pull * element.gradient;
-        element.hessian = pull * element.hessian;
+        element.gradient = derivative_weight * element.gradient;
+        element.hessian = derivative_weight * element.hessian;
     }
     return Weighted(element, w);
 }

@@ -1,69 +1,28 @@
-//! What is in use beyond the plain loss: one set of numbers that both backends take.
+//! The parameters of the loss beyond the plain one: weights, smoothing, the focal factor and other systems' conventions,
+//! as the numbers that both backends take.
 
 use std::sync::Arc;
 
-use crate::{Focal, Form, Ignore, Invalid, Objective, Reduction, compat::Conventions};
+use crate::{Focal, Form, Ignore, Invalid, Objective, compat::Conventions};
 
-/// What the sums are taken over, beside everything.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) enum Sums {
-    /// Nothing more.
-    #[default]
-    All,
-    /// Each class.
-    EachClass,
-    /// Each row.
-    EachRow,
-}
-
-/// What the backends need to know beside the values.
-#[derive(Clone, Debug)]
-pub(crate) struct Work {
-    /// Multiplies every gradient and hessian.
-    pub coefficient: f32,
-    /// What is in use beyond the plain loss; always there where sums are taken over classes or rows.
-    pub family: Option<Family>,
-    /// What the sums are taken over.
-    pub sums: Sums,
-    /// The mean of a row of which nothing is counted.
-    pub empty: f64,
-}
-
-impl Work {
-    /// What `objective` asks of a batch of predictions of that form, with or without weights and mask.
-    pub fn new(objective: &Objective, form: Form, weights: bool, mask: bool, coefficient: f32) -> Self {
-        let sums = match objective.reduction() {
-            Reduction::PerClass => Sums::EachClass,
-            Reduction::PerRow => Sums::EachRow,
-            _ => Sums::All,
-        };
-        // Classes and rows count, and weights are summed, as they are in the family.
-        let family = if sums != Sums::All || objective.reduction() == Reduction::WeightedMean {
-            Some(Family::of(form, weights, mask, objective))
-        } else {
-            Family::new(form, weights, mask, objective)
-        };
-        Self { coefficient, family, sums, empty: objective.empty_mean() }
-    }
-}
-
-/// What is in use beyond the plain loss.
+/// The parameters of the loss.
 ///
 /// An element with target z, class c and data weight v is evaluated as
 ///
 /// ```text
 /// z ← 1 where z > 0, else 0                              if `binarize`
-/// w = v·class_weight[c]·(w₀·(1 − z) + w₁·z), pull = w
-/// pull ← pull·pos_weight[c] where z = 1, q = 1           if `weigh_positives`; else q = pos_weight[c]
+/// w = v·class_weight[c]·(w₀·(1 − z) + w₁·z)
+/// d = w                                                  the derivative weight
+/// d ← d·pos_weight[c] where z = 1, and q = 1             if `weigh_positives`; else q = pos_weight[c]
 /// w ← v·class_weight[c]                                  if `unlabelled_loss`
 /// A = (1 − z)·(1 − a) + a/2        B = q·(z·(1 − a) + a/2)
 /// ℓ = w·(A·t₀ + B·t₁)·(focal factor)                     t₀ = −log(1 − p), t₁ = −log p, clipped
 /// ```
 ///
-/// in this order of operations, each rounded to f32. The pull takes the place of w in gradient and hessian: a booster's
-/// metric does not know of the weights that its objective balances the labels with.
+/// in this order of operations, each rounded to f32. The derivative weight d takes the place of w in gradient and
+/// hessian: the metric of a booster does not know of the weights with which its objective balances the labels.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Family {
+pub(crate) struct LossParameters {
     /// Class weight and pos_weight of each class; one entry where they are the same for all.
     pub classes: Arc<[[f32; 2]]>,
     /// w₀ and w₁.
@@ -83,7 +42,7 @@ pub(crate) struct Family {
     pub uses: Uses,
 }
 
-/// Which parts of a [`Family`] are in use.
+/// Which parts of a [`LossParameters`] are in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Uses {
     /// Class weights or pos_weights, by class.
@@ -94,8 +53,8 @@ pub(crate) struct Uses {
     pub conventions: bool,
 }
 
-impl Family {
-    /// The plain loss, as a member of the family.
+impl LossParameters {
+    /// The parameters of the plain loss.
     pub fn plain() -> Self {
         Self {
             classes: Arc::new([[1.0, 1.0]]),

@@ -1,5 +1,5 @@
 //! What weights, smoothing, the focal factor and another system's conventions make of an element, a vector at a
-//! time. Twin of `shaders/family.wgsl`: the same functions and order of statements.
+//! time. Twin of `shaders/weighted.wgsl`: the same functions and order of statements.
 
 use fearless_simd::prelude::*;
 
@@ -8,7 +8,7 @@ use super::{
     lanes::{F32s, Mask},
     tile::Formula,
 };
-use crate::family::Family;
+use crate::loss_parameters::LossParameters;
 
 /// An element, and what it weighs.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct Weighted<S: Simd> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weight<S: Simd> {
     pub weight: F32s<S>,
-    pub pull: F32s<S>,
+    pub derivative_weight: F32s<S>,
     pub pos_weight: F32s<S>,
 }
 
@@ -33,8 +33,12 @@ fn product<S: Simd>(simd: S, a: F32s<S>, b: F32s<S>) -> F32s<S> {
 
 /// The target as the conventions take it: 1 above 0 and 0 below, where they say so. NaN stays, to be found invalid.
 #[inline(always)]
-pub(crate) fn label<S: Simd, const CONVENTIONS: bool>(simd: S, target: F32s<S>, family: &Family) -> F32s<S> {
-    if CONVENTIONS && family.conventions.binarize {
+pub(crate) fn label<S: Simd, const CONVENTIONS: bool>(
+    simd: S,
+    target: F32s<S>,
+    parameters: &LossParameters,
+) -> F32s<S> {
+    if CONVENTIONS && parameters.conventions.binarize {
         let kept = target.simd_lt(simd, 0.0).select(0.0, target);
         return (-target).simd_lt(simd, 0.0).select(1.0, kept);
     }
@@ -49,21 +53,21 @@ pub(crate) fn element_weight<S: Simd, const CONVENTIONS: bool>(
     v: F32s<S>,
     class_weight: F32s<S>,
     pos_weight: F32s<S>,
-    family: &Family,
+    parameters: &LossParameters,
 ) -> Weight<S> {
     let mut q = pos_weight;
     let unlabelled = v * class_weight;
-    let [label_0, label_1] = family.label_weights;
+    let [label_0, label_1] = parameters.label_weights;
     let mut w = unlabelled * ((-z + 1.0) * label_0 + z * label_1);
-    let mut pull = w;
-    if CONVENTIONS && family.conventions.weigh_positives {
-        pull = z.simd_eq(simd, 1.0).select(pull * q, pull);
+    let mut derivative_weight = w;
+    if CONVENTIONS && parameters.conventions.weigh_positives {
+        derivative_weight = z.simd_eq(simd, 1.0).select(derivative_weight * q, derivative_weight);
         q = F32s::splat(simd, 1.0);
     }
-    if CONVENTIONS && family.conventions.unlabelled_loss {
+    if CONVENTIONS && parameters.conventions.unlabelled_loss {
         w = unlabelled;
     }
-    Weight { weight: w, pull, pos_weight: q }
+    Weight { weight: w, derivative_weight, pos_weight: q }
 }
 
 /// base^exponent for base in [0, 1] and exponent ≥ 0; 0^0 is 1.
@@ -136,27 +140,27 @@ fn focal<S: Simd, const PROBABILITY: bool>(
 /// (The plain elements of target 0 and 1, which the twin is given, are the inlined function's own to leave out where
 /// neither clips nor the focal factor are in use.)
 #[inline(always)]
-pub(crate) fn family_element<S: Simd, F: Formula, const FOCAL: bool, const CONVENTIONS: bool>(
+pub(crate) fn weighted_element<S: Simd, F: Formula, const FOCAL: bool, const CONVENTIONS: bool>(
     simd: S,
     x: F32s<S>,
     label: F32s<S>,
     v: F32s<S>,
     class_weight: F32s<S>,
     pos_weight: F32s<S>,
-    family: &Family,
+    parameters: &LossParameters,
 ) -> Weighted<S> {
     let (zero, one) = (F32s::splat(simd, 0.0), F32s::splat(simd, 1.0));
-    let Weight { weight: w, mut pull, pos_weight: q } =
-        element_weight::<S, CONVENTIONS>(simd, label, v, class_weight, pos_weight, family);
+    let Weight { weight: w, mut derivative_weight, pos_weight: q } =
+        element_weight::<S, CONVENTIONS>(simd, label, v, class_weight, pos_weight, parameters);
     // Smoothed, z and 1 − z each on its own: what 1 − z would lose is most of a small a/2.
-    let (keep, half) = (1.0 - family.smoothing, 0.5 * family.smoothing);
+    let (keep, half) = (1.0 - parameters.smoothing, 0.5 * parameters.smoothing);
     let n = (-label + 1.0) * keep + half;
     let z = label * keep + half;
     let mut total = w;
     if FOCAL {
-        let alpha = n * family.alpha[0] + z * family.alpha[1];
+        let alpha = n * parameters.alpha[0] + z * parameters.alpha[1];
         total = w * alpha;
-        pull = pull * alpha;
+        derivative_weight = derivative_weight * alpha;
     }
     // An element of weight 0 is 0, whatever its loss would be.
     let left_out = total.simd_eq(simd, 0.0);
@@ -167,7 +171,7 @@ pub(crate) fn family_element<S: Simd, F: Formula, const FOCAL: bool, const CONVE
     let mut flat = None;
     let mut element = F::element(simd, x, a, b);
     if CONVENTIONS {
-        let conventions = &family.conventions;
+        let conventions = &parameters.conventions;
         let [[low_0, high_0], [low_1, high_1]] = [conventions.negative_term, conventions.positive_term];
         element.loss = product(simd, a, negative.loss.max(low_0).min(high_0))
             + product(simd, b, positive.loss.max(low_1).min(high_1));
@@ -194,19 +198,19 @@ pub(crate) fn family_element<S: Simd, F: Formula, const FOCAL: bool, const CONVE
     if FOCAL {
         let chances = if F::PROBABILITY { (x.abs(), -x.abs() + 1.0) } else { (negative.gradient, -positive.gradient) };
         element = if F::PROBABILITY {
-            focal::<S, true>(simd, element, chances, (n, z), flat, family.gamma)
+            focal::<S, true>(simd, element, chances, (n, z), flat, parameters.gamma)
         } else {
-            focal::<S, false>(simd, element, chances, (n, z), flat, family.gamma)
+            focal::<S, false>(simd, element, chances, (n, z), flat, parameters.gamma)
         };
     }
     element.loss = total * element.loss;
     if CONVENTIONS {
         // The derivatives may weigh nothing where the loss does, and be infinite.
-        element.gradient = product(simd, pull, element.gradient);
-        element.hessian = product(simd, pull, element.hessian);
+        element.gradient = product(simd, derivative_weight, element.gradient);
+        element.hessian = product(simd, derivative_weight, element.hessian);
     } else {
-        element.gradient = pull * element.gradient;
-        element.hessian = pull * element.hessian;
+        element.gradient = derivative_weight * element.gradient;
+        element.hessian = derivative_weight * element.hessian;
     }
     Weighted { element, weight: w }
 }

@@ -1,0 +1,51 @@
+//! Statistics of the predictions themselves, taken in the same pass as the loss.
+
+mod threshold;
+
+pub use threshold::ThresholdCounts;
+
+use crate::{Error, Result};
+
+/// The statistics of the predictions that an evaluation takes beside the loss, in the same pass over the values.
+/// Statistics that are not requested cost nothing.
+///
+/// ```
+/// use logloss::{Batch, Engine, Metrics, Objective, Outputs};
+///
+/// let batch = Batch::logits(&[2.0f32, -1.0, 0.0, -30.0], &[1u8, 0, 1, 0])?;
+/// let objective = Objective::mean().with_metrics(Metrics::none().with_threshold(0.0)?);
+/// let counts = Engine::cpu().evaluate(&batch, &objective, Outputs::none())?.partials.threshold.unwrap();
+/// assert_eq!((counts.below, counts.at_or_above), (2, 2));
+/// # Ok::<(), logloss::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Metrics {
+    threshold: Option<f32>,
+}
+
+impl Metrics {
+    /// No statistics.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Counts the predictions below `threshold`, and those at it or above: see [`ThresholdCounts`]. The threshold is
+    /// a logit where the predictions are logits, and a probability where they are probabilities; it may be infinite.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if the threshold is NaN.
+    pub fn with_threshold(mut self, threshold: f32) -> Result<Self> {
+        if threshold.is_nan() {
+            return Err(Error::Parameter { name: "threshold", value: threshold.into(), must: "a number" });
+        }
+        self.threshold = Some(threshold);
+        Ok(self)
+    }
+
+    /// The threshold, if predictions are counted on both sides of one.
+    pub fn threshold(&self) -> Option<f32> {
+        self.threshold
+    }
+}
