@@ -50,8 +50,8 @@ fn cpu(criterion: &mut Criterion) {
     let mut made = [const { Vec::new() }; 3].map(|_: Vec<f32>| vec![0.0; most]);
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     for threads in (0..).map(|i| 1 << i).take_while(|&threads| threads < cores).chain([cores]) {
-        let options = EngineOptions::new(Device::Cpu).threads(NonZeroUsize::new(threads).expect("not 0"));
-        let engine = Engine::new_blocking(options).expect("threads");
+        let options = EngineOptions::new(Device::Cpu).with_threads(NonZeroUsize::new(threads).expect("not 0"));
+        let engine = Engine::new(options).expect("threads");
         let mut group = common::group(criterion, &format!("cpu, threads: {threads}"));
         let f32s = SIZES.map(|len| (Types::F32F32, len));
         let others = Types::ALL[1..].iter().flat_map(|&types| FEW_SIZES.map(|len| (types, len)));

@@ -12,7 +12,7 @@ mod common;
 const SIZES: [usize; 4] = [1 << 12, 1 << 16, 1 << 20, 1 << 24];
 
 fn gpu(criterion: &mut Criterion) {
-    let engine = match Engine::new_blocking(EngineOptions::new(Device::Gpu).allow_software()) {
+    let engine = match Engine::new(EngineOptions::new(Device::Gpu).with_allow_software(true)) {
         Ok(engine) => engine,
         Err(error) => {
             eprintln!("skipped: {error}");

@@ -41,8 +41,8 @@ static ALLOCATOR: Counting = Counting;
 fn overhead(criterion: &mut Criterion) {
     let data = Data::new(SIZES[SIZES.len() - 1]);
     let mut gradient = vec![0.0; SIZES[SIZES.len() - 1]];
-    let one = EngineOptions::new(Device::Cpu).threads(NonZeroUsize::MIN);
-    let engines = [("one thread", Engine::new_blocking(one).expect("no thread is started")), ("pool", Engine::cpu())];
+    let one = EngineOptions::new(Device::Cpu).with_threads(NonZeroUsize::MIN);
+    let engines = [("one thread", Engine::new(one).expect("no thread is started")), ("pool", Engine::cpu())];
     for (name, engine) in &engines {
         let mut group = common::group(criterion, &format!("overhead, {name}"));
         for (work, len) in ["mean", "mean+grad"].into_iter().flat_map(|work| SIZES.map(|len| (work, len))) {

@@ -21,7 +21,7 @@ fn stream(criterion: &mut Criterion) {
         // The data repeats, so that one part stands for all.
         let parts: Vec<Batch<'_>> = vec![part; LEN / part_len];
         let run = || {
-            let mut stream = engine.stream(&Objective::mean(), Some(LEN as u64));
+            let mut stream = engine.accumulator(&Objective::mean(), Some(LEN as u64));
             for part in black_box(&parts) {
                 stream.push(part, Outputs::none()).expect("whole blocks");
             }
@@ -46,10 +46,10 @@ fn exact_sum(criterion: &mut Criterion) {
 
     let parts: Vec<Partials> = values
         .chunks(64)
-        .map(|part| Partials {
-            sum: ExactSum::of(part.iter().copied()),
-            count: 64 * BLOCK as u64,
-            ..Partials::default()
+        .map(|part| {
+            let mut partials = Partials::default();
+            (partials.sum, partials.count) = (ExactSum::of(part.iter().copied()), 64 * BLOCK as u64);
+            partials
         })
         .collect();
     let merge = || {

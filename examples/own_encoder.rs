@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (PredictionType::F32, logits.clone().into()),
         (TargetType::U8, labels.into()),
     );
-    let outputs = DeviceOutputs { gradient: DeviceSink::Into(gradient), ..DeviceOutputs::none() };
+    let outputs = DeviceOutputs::none().with_gradient(DeviceSink::Into(gradient));
     let evaluation = engine.prepare(&batch, &Objective::mean(), outputs)?;
 
     // The application's own pass.

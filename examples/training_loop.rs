@@ -10,7 +10,7 @@ const N: usize = 1 << 20;
 
 fn main() -> Result<()> {
     // Any adapter will do here, a software one too.
-    let engine = Engine::new_blocking(EngineOptions::new(Device::Gpu).allow_software())?;
+    let engine = Engine::new(EngineOptions::new(Device::Gpu).with_allow_software(true))?;
     let targets: Vec<bool> = (0..N).map(|i| i % 5 == 0).collect();
     let mut logits = vec![0.0f32; N];
 

@@ -8,6 +8,7 @@ use crate::{Error, Result};
 
 /// What the predictions are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Form {
     /// Logits: any real number, ±inf included.
     Logits,
@@ -15,9 +16,12 @@ pub enum Form {
     Probabilities,
 }
 
+crate::names::names!("form of predictions", Form { Logits = "logits", Probabilities = "probabilities" });
+
 /// Borrowed predictions, in the type they are stored in. They are widened to f32 where they are
 /// computed on, never before.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Floats<'a> {
     /// IEEE binary32.
     F32(&'a [f32]),
@@ -29,6 +33,7 @@ pub enum Floats<'a> {
 
 /// Borrowed targets, in the type they are stored in.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Targets<'a> {
     /// Soft targets in [0, 1].
     F32(&'a [f32]),
@@ -42,6 +47,7 @@ pub enum Targets<'a> {
 
 /// Borrowed weights, in the type they are stored in: ≥ 0 and finite.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Weights<'a> {
     /// IEEE binary32.
     F32(&'a [f32]),
@@ -51,6 +57,7 @@ pub enum Weights<'a> {
 
 /// What a weight belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum WeightShape {
     /// An element: `[N, C]`.
     Elements,
@@ -60,6 +67,7 @@ pub enum WeightShape {
 
 /// Which array of a batch an error speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Array {
     /// The predictions, as logits.
     Predictions,

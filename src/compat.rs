@@ -28,10 +28,10 @@ pub enum Compat {
     /// than 2⁻²³ may cost more there. Its mean is [`Reduction::WeightedMean`](crate::Reduction::WeightedMean), which a
     /// mean becomes.
     ///
-    /// What `log_loss` refuses is an error ([`Refusal`](crate::Refusal)): no sample, one label alone, soft labels (but
+    /// What `log_loss` refuses is an error ([`Unsupported`](crate::Unsupported)): no sample, one label alone, soft labels (but
     /// of logits: `HalfBinomialLoss` takes them), weights that are all 0. It takes a look at the targets in host
     /// memory, so a batch that lies on a device is not refused. A part of a batch may well hold one label alone:
-    /// [`Invalid::Propagate`](crate::Invalid::Propagate) refuses nothing, as does `log_loss(…, labels=[0, 1])` that.
+    /// [`NonFinite::Propagate`](crate::NonFinite::Propagate) refuses nothing, as does `log_loss(…, labels=[0, 1])` that.
     Sklearn,
     /// XGBoost: `binary:logistic`: σ(x)·σ(−x) in the hessian is at least 1e-16, and `pos_weight` (`scale_pos_weight`)
     /// weighs gradient and hessian of elements whose target is exactly 1. The loss is that of its metric, which knows
@@ -43,6 +43,8 @@ pub enum Compat {
     /// loss is that of its metric, which knows nothing of either: clipped at 1e-15, and a mean is weighted.
     Lightgbm,
 }
+
+crate::names::names!("system", Compat { Torch = "torch", Keras = "keras", TensorFlow = "tensorflow", Sklearn = "sklearn", Xgboost = "xgboost", Lightgbm = "lightgbm" });
 
 /// What a [`Compat`] does to an element, as numbers that every backend takes.
 #[derive(Clone, Copy, Debug, PartialEq)]

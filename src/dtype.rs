@@ -4,6 +4,7 @@ use crate::{Floats, Targets, Weights};
 
 /// How predictions are stored on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum PredictionType {
     /// IEEE binary32, 4 bytes a value.
     F32,
@@ -13,12 +14,15 @@ pub enum PredictionType {
     Bf16,
 }
 
+crate::names::names!("type of predictions", PredictionType { F32 = "f32", F16 = "f16", Bf16 = "bf16" });
+
 /// How outputs are stored on a device.
 ///
 /// Narrower ones are rounded once from what f32 would hold, as [`FloatsMut`](crate::FloatsMut) says: alike on every
 /// device and in host memory. They take two bytes a value, and whole words of 4 bytes in all: behind an odd number of
 /// values a region has room for two more bytes, which are kept as they were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum OutputType {
     /// IEEE binary32, 4 bytes a value.
     #[default]
@@ -29,8 +33,11 @@ pub enum OutputType {
     Bf16,
 }
 
+crate::names::names!("type of outputs", OutputType { F32 = "f32", F16 = "f16", Bf16 = "bf16" });
+
 /// How targets are stored on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TargetType {
     /// Soft targets in [0, 1], 4 bytes a value.
     F32,
@@ -39,6 +46,8 @@ pub enum TargetType {
     /// Hard targets, 32 a word, least significant bit first.
     Bits,
 }
+
+crate::names::names!("type of targets", TargetType { F32 = "f32", U8 = "u8", Bits = "bits" });
 
 impl PredictionType {
     /// Bytes that `len` values take, whole words.
@@ -78,12 +87,15 @@ impl TargetType {
 
 /// How weights are stored on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum WeightType {
     /// IEEE binary32, 4 bytes a weight.
     F32,
     /// IEEE binary16, 2 bytes a weight.
     F16,
 }
+
+crate::names::names!("type of weights", WeightType { F32 = "f32", F16 = "f16" });
 
 impl WeightType {
     /// Bytes that `len` weights take, whole words.

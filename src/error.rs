@@ -47,7 +47,17 @@ pub enum Error {
         /// The range allowed.
         must: &'static str,
     },
-    /// A part pushed to a stream is not a whole number of blocks, and is not the last.
+    /// A word that names none of the values of an enum.
+    #[error("there is no {what} '{given}'; there are: {}", .expected.join(", "))]
+    UnknownName {
+        /// What was to be named.
+        what: &'static str,
+        /// The word given.
+        given: String,
+        /// The names there are.
+        expected: &'static [&'static str],
+    },
+    /// A part pushed to an accumulator is not a whole number of blocks, and is not the last.
     #[error(
         "a part of {len} values was pushed after one that ended inside a block: every part but the last needs a multiple of {block} values"
     )]
@@ -63,18 +73,20 @@ pub enum Error {
         /// What was to be ignored.
         ignore: Ignore,
     },
-    /// The system in [`Compat`](crate::Compat) refuses this.
+    /// The system in [`Compat`](crate::Compat) does not compute this.
     #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The gradient of a mean was asked of a stream whose length nobody said.
-    #[error("the gradient of a mean is divided by what is counted: open the stream with its length, or its totals")]
+    Unsupported(#[from] Unsupported),
+    /// The gradient of a mean was requested of an accumulator that was given neither length nor totals.
+    #[error(
+        "the gradient of a mean is divided by what is counted: begin the accumulator with its length, or its totals"
+    )]
     UnknownTotal,
-    /// A part pushed to a stream asked for a new vector, which a stream cannot hand out.
-    #[error("a stream writes into memory of the caller's: pass a slice for each output")]
-    NewInStream,
-    /// A stream was told to hold another number of values than it was given.
-    #[error("the stream was opened for {expected} values and was given {actual}")]
-    StreamLength {
+    /// A part pushed to an accumulator asked for a new vector, which an accumulator cannot hand out.
+    #[error("an accumulator writes into memory of the caller: pass a slice for each output")]
+    NewInAccumulator,
+    /// An accumulator was given another number of values than was announced.
+    #[error("the accumulator was begun for {expected} values and was given {actual}")]
+    AccumulatedLength {
         /// The number announced.
         expected: u64,
         /// The number pushed.
@@ -126,12 +138,12 @@ pub enum Error {
     Threads(String),
 }
 
-/// What a system whose conventions were taken over refuses to compute. scikit-learn's are those of `log_loss`, of a
-/// whole batch or stream in host memory: what is left out is not looked at, and
-/// [`Invalid::Propagate`](crate::Invalid::Propagate) lets all of it through.
+/// What a system whose conventions are in use does not compute. scikit-learn's are those of `log_loss`, of a
+/// whole batch in host memory: ignored elements do not count, and
+/// [`NonFinite::Propagate`](crate::NonFinite::Propagate) computes all of it.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum Unsupported {
     /// LightGBM: label weights (`is_unbalance`) and `pos_weight` (`scale_pos_weight`) at the same time.
     #[error("label weights (is_unbalance) and pos_weight (scale_pos_weight) at the same time, which LightGBM refuses")]
     BalancedTwice,

@@ -1,8 +1,8 @@
 //! What an evaluation hands out.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use crate::{Objective, Partials, Reduction};
+use crate::{DeviceInfo, Objective, Partials, Reduction};
 
 /// The result of an evaluation.
 #[derive(Clone, Debug)]
@@ -31,6 +31,7 @@ pub struct Evaluation {
 
 /// The reduced value.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Value {
     /// Nothing was reduced: the value is the loss output.
@@ -97,6 +98,7 @@ pub struct Run {
 /// How long each phase took. On a GPU chunks are in flight together, and several devices run at once, so the phases
 /// may add up to more than the whole.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Phases {
     /// Compiling, and making buffers, for what no call before was of. Zero on a CPU, and next to it on a warm call.
@@ -122,61 +124,5 @@ impl Phases {
         self.kernel += other.kernel;
         self.readback += other.readback;
         self.timestamps |= other.timestamps;
-    }
-}
-
-/// A device that evaluations run on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct DeviceInfo {
-    /// Its name, as the driver gives it; for a CPU the instruction set in use.
-    pub name: String,
-    /// `cpu`, or the graphics API: `vulkan`, `metal`, `dx12`, `webgpu`.
-    pub backend: String,
-    /// What kind of device it is.
-    pub kind: DeviceKind,
-    /// The driver and its version; for a CPU the number of threads.
-    pub driver: String,
-}
-
-/// Kinds of device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DeviceKind {
-    /// This crate's SIMD backend.
-    Cpu,
-    /// A GPU with memory of its own.
-    DiscreteGpu,
-    /// A GPU that shares memory with the CPU.
-    IntegratedGpu,
-    /// A GPU in a virtual machine.
-    VirtualGpu,
-    /// A graphics driver that computes on the CPU, such as llvmpipe or SwiftShader.
-    Software,
-    /// Not said by the driver.
-    Other,
-    /// Several devices of different kinds, see [`Engine::multi`](crate::Engine::multi).
-    Several,
-}
-
-impl DeviceKind {
-    /// Whether what it computes on may be memory that the host maps. (A card with memory of its own would compute
-    /// across the bus.)
-    pub(crate) fn shares_memory(self) -> bool {
-        matches!(self, DeviceKind::IntegratedGpu | DeviceKind::Software)
-    }
-}
-
-impl fmt::Display for DeviceKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            DeviceKind::Cpu => "CPU",
-            DeviceKind::DiscreteGpu => "discrete GPU",
-            DeviceKind::IntegratedGpu => "integrated GPU",
-            DeviceKind::VirtualGpu => "virtual GPU",
-            DeviceKind::Software => "software adapter",
-            DeviceKind::Other => "unknown kind",
-            DeviceKind::Several => "several kinds",
-        })
     }
 }

@@ -1,6 +1,6 @@
 //! What the backends are asked to compute, wherever they run.
 
-use crate::{Form, Invalid, Objective, Reduction, loss_parameters::LossParameters};
+use crate::{Form, NonFinite, Objective, Reduction, loss_parameters::LossParameters};
 
 /// What losses are summed over, beside the whole batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -60,7 +60,7 @@ impl Job {
             weighted_mean,
             divide: None,
             threshold,
-            stop_at_invalid: objective.invalid() == Invalid::Error,
+            stop_at_invalid: objective.non_finite() == NonFinite::Error,
         }
     }
 }

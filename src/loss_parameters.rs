@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::{Focal, Form, Ignore, Invalid, Objective, compat::Conventions};
+use crate::{Focal, Form, Ignore, NonFinite, Objective, compat::Conventions};
 
 /// The parameters of the loss.
 ///
@@ -71,7 +71,7 @@ impl LossParameters {
 
     /// What `objective` asks of a batch of predictions of that form, the plain loss too.
     pub fn of(form: Form, weights: bool, mask: bool, objective: &Objective) -> Self {
-        let propagate = objective.invalid() == Invalid::Propagate;
+        let propagate = objective.non_finite() == NonFinite::Propagate;
         Self::new(form, weights, mask, objective).unwrap_or_else(|| Self { propagate, ..Self::plain() })
     }
 
@@ -99,7 +99,7 @@ impl LossParameters {
             gamma: focal.as_ref().map_or(0.0, Focal::gamma),
             alpha: focal.and_then(|focal| focal.alpha()).map_or([1.0, 1.0], |alpha| [1.0 - alpha, alpha]),
             conventions: conventions.unwrap_or(Conventions::PLAIN),
-            propagate: objective.invalid() == Invalid::Propagate,
+            propagate: objective.non_finite() == NonFinite::Propagate,
             uses: Uses { classes: entries > 1, focal: focal.is_some(), conventions: conventions.is_some() },
         })
     }

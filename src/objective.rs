@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Compat, Error, Form, Metrics, Partials, Refusal, Result, Targets, Totals, compat::Conventions};
+use crate::{Compat, Error, Form, Metrics, Partials, Result, Targets, Totals, Unsupported, compat::Conventions};
 
 /// How the losses become one value, or several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -25,10 +25,13 @@ pub enum Reduction {
     PerRow,
 }
 
+crate::names::names!("reduction", Reduction { None = "none", Sum = "sum", Mean = "mean", WeightedMean = "weighted-mean", PerClass = "per-class", PerRow = "per-row" });
+
 /// What an invalid value does: NaN in predictions, targets or weights, a probability or a target outside [0, 1], a
 /// weight that is negative or infinite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Invalid {
+#[non_exhaustive]
+pub enum NonFinite {
     /// The evaluation fails and names the first one. What the system in [`Compat`] refuses is an error too.
     #[default]
     Error,
@@ -36,10 +39,13 @@ pub enum Invalid {
     Propagate,
 }
 
+crate::names::names!("treatment of invalid values", NonFinite { Error = "error", Propagate = "propagate" });
+
 /// Which targets say that an element is to be left out: it adds to nothing, its loss, gradient and hessian are 0,
 /// and its prediction and weight are not looked at. (In files, that the command line reads, a prediction or weight that
 /// is missing altogether, a null, is an error all the same: there is no value to leave out.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Ignore {
     /// This value, of targets that are bytes or floats.
     Label(u8),
@@ -49,7 +55,7 @@ pub enum Ignore {
 
 impl Ignore {
     /// Whether an element with this target is left out.
-    pub fn leaves_out(self, target: f64) -> bool {
+    pub fn ignores(self, target: f64) -> bool {
         match self {
             Ignore::Label(label) => target == f64::from(label),
             Ignore::Nan => target.is_nan(),
@@ -122,7 +128,7 @@ impl Focal {
 pub struct Objective {
     reduction: Reduction,
     scale: f32,
-    invalid: Invalid,
+    invalid: NonFinite,
     class_weights: Option<Arc<[f32]>>,
     pos_weight: Option<Arc<[f32]>>,
     label_weights: Option<LabelWeights>,
@@ -145,7 +151,7 @@ impl Default for Objective {
         Self {
             reduction: Reduction::Mean,
             scale: 1.0,
-            invalid: Invalid::Error,
+            invalid: NonFinite::Error,
             class_weights: None,
             pos_weight: None,
             label_weights: None,
@@ -186,7 +192,7 @@ impl Objective {
     }
 
     /// Sets what an invalid value does.
-    pub fn with_invalid(mut self, invalid: Invalid) -> Self {
+    pub fn with_non_finite(mut self, invalid: NonFinite) -> Self {
         self.invalid = invalid;
         self
     }
@@ -285,7 +291,7 @@ impl Objective {
     }
 
     /// What an invalid value does.
-    pub fn invalid(&self) -> Invalid {
+    pub fn non_finite(&self) -> NonFinite {
         self.invalid
     }
 
@@ -358,7 +364,7 @@ impl Objective {
         }
         let weighs_positives = self.pos_weight().is_some_and(|weights| weights.iter().any(|weight| *weight != 1.0));
         if self.compat == Some(Compat::Lightgbm) && self.label_weights.is_some() && weighs_positives {
-            return Err(Refusal::BalancedTwice.into());
+            return Err(Unsupported::BalancedTwice.into());
         }
         Ok(())
     }
@@ -378,7 +384,7 @@ impl Objective {
 
     /// Whether what gradient and hessian are divided by is known only after a look at targets, mask and weights, of
     /// batches with or without a mask: for a stream then, take [`Engine::totals`](crate::Engine::totals) of every part
-    /// first and open it with [`Engine::stream_with_totals`](crate::Engine::stream_with_totals).
+    /// first and open it with [`Engine::accumulator_with_totals`](crate::Engine::accumulator_with_totals).
     /// [`Engine::evaluate`](crate::Engine::evaluate) and resident batches see to it themselves.
     pub fn needs_totals(&self, mask: bool) -> bool {
         match self.reduction() {

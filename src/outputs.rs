@@ -6,6 +6,7 @@ use crate::{Error, Result};
 
 /// Where one output goes.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub enum Sink<'a> {
     /// Nowhere: it is not computed, moved or written.
     #[default]
@@ -23,6 +24,7 @@ pub enum Sink<'a> {
 /// 65504, becomes ±inf (bfloat16 has f32's range); what is under half of the smallest subnormal, 2⁻²⁵, becomes 0: a
 /// mean's gradient needs a [scale](crate::Objective::with_scale) to keep its digits in f16.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum FloatsMut<'a> {
     /// IEEE binary32.
     F32(&'a mut [f32]),
@@ -79,6 +81,7 @@ impl<'a> FloatsMut<'a> {
 /// For speed: new vectors cost the time of their memory's first use, often more than what is computed, so keep your own
 /// for many batches.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Outputs<'a> {
     /// The loss of each element.
     pub loss: Sink<'a>,

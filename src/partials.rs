@@ -10,6 +10,7 @@ pub const BLOCK: usize = 2048;
 /// The sums of a part of a batch. Parts merge to the same bits in any order.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Partials {
     /// The sum of the losses. Exact sums are taken of f32 sums of up to 64 losses: it is +inf also if one exceeds
     /// 2^122, 5e36.
@@ -30,6 +31,7 @@ pub struct Partials {
 /// The sums of one class.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct ClassPartials {
     /// The sum of the losses.
     pub sum: ExactSum,
@@ -42,6 +44,7 @@ pub struct ClassPartials {
 /// Those of the parts of a batch, cut at multiples of [`BLOCK`] values, merge to the bits of the whole, in any order.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Totals {
     /// Elements counted.
     pub count: u64,

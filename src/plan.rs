@@ -23,6 +23,7 @@ pub(crate) struct Limits {
     pub workgroups: u32,
 }
 
+#[cfg(feature = "gpu")]
 impl From<&wgpu::Limits> for Limits {
     fn from(limits: &wgpu::Limits) -> Self {
         Self {

@@ -45,8 +45,8 @@ fn the_counter_counts() {
 
 #[test]
 fn none_on_one_thread() {
-    let one = EngineOptions::new(Device::Cpu).threads(NonZeroUsize::MIN);
-    let engine = Engine::new_blocking(one).expect("a CPU");
+    let one = EngineOptions::new(Device::Cpu).with_threads(NonZeroUsize::MIN);
+    let engine = Engine::new(one).expect("a CPU");
     let objective = Objective::mean();
     for len in [0, 1, 7, 512, 4096, 100_000] {
         let logits: Vec<f32> = (0..len).map(|i| (i as f32).sin()).collect();

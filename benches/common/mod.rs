@@ -7,8 +7,8 @@ use criterion::{BenchmarkGroup, Criterion, measurement::WallTime};
 use logloss::{
     Batch, Evaluation, Floats, Form, Targets,
     half::{bf16, f16},
-    oracle::Element,
 };
+use logloss_verify::oracle::Element;
 
 /// The data repeats after as many values, so that the oracle has to look at no more of them.
 const PERIOD: usize = 1 << 12;

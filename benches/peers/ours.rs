@@ -196,7 +196,7 @@ struct Cpu {
 impl Cpu {
     fn new(threads: NonZeroUsize) -> Result<Self> {
         Ok(Self {
-            engine: Engine::new_blocking(EngineOptions::new(Device::Cpu).threads(threads))?,
+            engine: Engine::new(EngineOptions::new(Device::Cpu).with_threads(threads))?,
             limits: limits::Limits::new(threads.get())?,
             x: Array::default(),
             z: Array::default(),
@@ -278,7 +278,7 @@ impl Gpu {
             Err(_) if adapter == "best" => Device::Gpu,
             Err(_) => Device::Name(adapter.into()),
         };
-        let engine = Engine::new_blocking(EngineOptions::new(device).allow_software())?;
+        let engine = Engine::new(EngineOptions::new(device).with_allow_software(true))?;
         if engine.wgpu().is_none() {
             return Err("that is no GPU".into());
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use web_time::Instant;
 
 use crate::{
-    Array, Batch, ClassPartials, Error, Evaluation, FloatsMut, Form, Invalid, Objective, OutputType, Partials, Phases,
-    PredictionType, Result, Run, TargetType, Targets, Totals, Value, WeightShape, WeightType,
+    Array, Batch, ClassPartials, Error, Evaluation, FloatsMut, Form, NonFinite, Objective, OutputType, Partials,
+    Phases, PredictionType, Result, Run, TargetType, Targets, Totals, Value, WeightShape, WeightType,
     gpu::{
         Gpu,
         buffers::{self, BufferRegion, Mapping},
@@ -113,6 +113,7 @@ impl DeviceBatch {
 
 /// Where one output of a device-resident evaluation goes.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub enum DeviceSink {
     /// Nowhere.
     #[default]
@@ -127,8 +128,21 @@ pub enum DeviceSink {
     IntoAs(OutputType, BufferRegion),
 }
 
+impl From<BufferRegion> for DeviceSink {
+    fn from(region: BufferRegion) -> Self {
+        DeviceSink::Into(region)
+    }
+}
+
+impl From<wgpu::Buffer> for DeviceSink {
+    fn from(buffer: wgpu::Buffer) -> Self {
+        DeviceSink::Into(buffer.into())
+    }
+}
+
 /// The outputs wanted on the device, in the order of the batch. Each has a type of its own.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct DeviceOutputs {
     /// The loss of each element.
     pub loss: DeviceSink,
@@ -146,7 +160,30 @@ impl DeviceOutputs {
 
     /// The gradient, as f32 in a new buffer.
     pub fn gradient() -> Self {
-        Self { gradient: DeviceSink::New, ..Self::default() }
+        Self::none().with_gradient(DeviceSink::New)
+    }
+
+    /// All three, as f32 in new buffers.
+    pub fn all() -> Self {
+        Self { loss: DeviceSink::New, gradient: DeviceSink::New, hessian: DeviceSink::New }
+    }
+
+    /// Sets where the loss goes: a sink, a region or a buffer.
+    pub fn with_loss(mut self, sink: impl Into<DeviceSink>) -> Self {
+        self.loss = sink.into();
+        self
+    }
+
+    /// Sets where the gradient goes: a sink, a region or a buffer.
+    pub fn with_gradient(mut self, sink: impl Into<DeviceSink>) -> Self {
+        self.gradient = sink.into();
+        self
+    }
+
+    /// Sets where the hessian goes: a sink, a region or a buffer.
+    pub fn with_hessian(mut self, sink: impl Into<DeviceSink>) -> Self {
+        self.hessian = sink.into();
+        self
     }
 }
 
@@ -403,7 +440,7 @@ impl Prepared {
         let elapsed = started.elapsed();
         let mut partials = block.partials();
         partials.classes = classes;
-        if let (Invalid::Error, Some(index)) = (self.objective.invalid(), partials.first_invalid) {
+        if let (NonFinite::Error, Some(index)) = (self.objective.non_finite(), partials.first_invalid) {
             return Err(self.offence(block.status, index).await?);
         }
         let arrays = &self.arrays;

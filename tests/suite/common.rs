@@ -4,7 +4,9 @@ use std::sync::OnceLock;
 
 use logloss::{
     Batch, Device, Engine, EngineOptions, Evaluation, Floats, Form, Objective, Outputs, Reduction, Targets, Value,
-    contract::{self, Class, Kind, Output},
+};
+use logloss_verify::{
+    contract::{self, DeviceClass, Kind, Output},
     oracle::{Element, Truth},
 };
 
@@ -46,7 +48,7 @@ pub fn adapters() -> &'static [usize] {
 
 pub fn open(options: EngineOptions) -> Engine {
     let wanted = format!("{options:?}");
-    Engine::new_blocking(options).unwrap_or_else(|error| panic!("{wanted}: {error}"))
+    Engine::new(options).unwrap_or_else(|error| panic!("{wanted}: {error}"))
 }
 
 /// Runs a test on every engine; the last line printed names the one that failed.
@@ -97,7 +99,7 @@ impl Random {
     pub fn prediction(&mut self, form: Form) -> f32 {
         match form {
             Form::Logits => (3.0 * self.normal()) as f32,
-            Form::Probabilities => (1.0 / (1.0 + (3.0 * self.normal()).exp())) as f32,
+            _ => (1.0 / (1.0 + (3.0 * self.normal()).exp())) as f32,
         }
     }
 
@@ -192,7 +194,7 @@ pub fn judge(engine: &Engine, batch: &Batch<'_>, got: [&[f32]; 3]) {
 
 /// The contract's judgement of every element; gradient and hessian are multiplied by `coefficient`.
 pub fn judge_scaled(engine: &Engine, batch: &Batch<'_>, got: [&[f32]; 3], coefficient: f64) {
-    let class = Class::of(&engine.device());
+    let class = DeviceClass::of(&engine.device());
     for (got, output) in got.into_iter().zip([Output::Loss, Output::Gradient, Output::Hessian]) {
         assert_eq!(got.len(), batch.len());
         for (i, &got) in got.iter().enumerate() {

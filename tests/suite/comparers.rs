@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use logloss::{BLOCK, Engine, Evaluation, ExactSum, Form, Invalid, Objective, Outputs, Value};
+use logloss::{BLOCK, Engine, Evaluation, ExactSum, Form, NonFinite, Objective, Outputs, Value};
 
 use crate::{
     common::{FORMS, Random, all, assert_same, batch, judge, judge_scaled, judge_sum, none, results},
@@ -69,7 +69,7 @@ fn one_bit_is_a_difference() {
     let mut random = Random(73);
     let (predictions, targets) = (random.predictions(Form::Logits, 2 * BLOCK), random.soft(2 * BLOCK));
     let batch = batch(Form::Logits, &predictions, &targets);
-    let objective = Objective::mean().with_invalid(Invalid::Propagate);
+    let objective = Objective::mean().with_non_finite(NonFinite::Propagate);
     let wanted = all(&engine, &batch, &objective);
     let differs = |change: &dyn Fn(&mut logloss::Evaluation)| {
         let mut got = wanted.clone();

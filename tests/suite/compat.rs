@@ -4,9 +4,10 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use logloss::{
-    Array, BLOCK, Batch, Compat, Engine, Error, Evaluation, Focal, Form, Ignore, Invalid, Objective, Outputs,
-    Reduction, Refusal, Targets, Totals, contract,
+    Array, BLOCK, Batch, Compat, Engine, Error, Evaluation, Focal, Form, Ignore, NonFinite, Objective, Outputs,
+    Reduction, Targets, Totals, Unsupported,
 };
+use logloss_verify::contract;
 use serde_json::Value as Json;
 
 use crate::{
@@ -136,7 +137,7 @@ impl<'a> Case<'a> {
             "metric_ignores_scale_pos_weight" => objective = objective.with_pos_weight([5.0])?,
             "metric_ignores_is_unbalance" => objective = objective.with_balanced_labels(counts[0], counts[1])?,
             // It is given both labels by name.
-            "one_label_present_but_both_named" => objective = objective.with_invalid(Invalid::Propagate),
+            "one_label_present_but_both_named" => objective = objective.with_non_finite(NonFinite::Propagate),
             _ => {}
         }
         if !options["focal_gamma"].is_null() || !options["focal_alpha"].is_null() {
@@ -307,7 +308,7 @@ fn far_out_by_convention() {
                 recipe.label_weights = (compat != Compat::Lightgbm || recipe.pos_weight == 0) && random.below(2) == 0;
                 recipe.class_weights = random.below(2) == 0;
                 let mut scene = recipe.scene(&mut random, 700, 3);
-                scene.objective = scene.objective.with_invalid(Invalid::Propagate);
+                scene.objective = scene.objective.with_non_finite(NonFinite::Propagate);
                 // With weights so small that neither a product nor the sum of 64 losses leaves f32; and with infinite
                 // losses, beside which no sum tells anything, now and then.
                 scene.weights.iter_mut().for_each(|w| *w *= 0.5f32.powi(12));
@@ -336,17 +337,15 @@ fn far_out_by_convention() {
 fn far_out(random: &mut Random, form: Form) -> f32 {
     let ends: &[f32] = match form {
         Form::Logits => &[0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, 1e-45, -1e-40, 8e37, -8e37],
-        Form::Probabilities => {
-            &[0.0, -0.0, 1.0, 1.0 - 0.5 * f32::EPSILON, f32::EPSILON, f32::MIN_POSITIVE, 1e-45, 1e-40]
-        }
+        _ => &[0.0, -0.0, 1.0, 1.0 - 0.5 * f32::EPSILON, f32::EPSILON, f32::MIN_POSITIVE, 1e-45, 1e-40],
     };
     match (random.below(4), form) {
         (0, _) => pick(random, ends),
         (1, _) => random.prediction(form),
         (2, Form::Logits) => (200.0 * random.uniform() - 100.0) as f32,
         (_, Form::Logits) => (10f64.powf(83.0 * random.uniform() - 45.0) * (random.uniform() - 0.5)) as f32,
-        (2, Form::Probabilities) => 0.5f32.powf(149.0 * random.uniform() as f32),
-        (_, Form::Probabilities) => 1.0 - 0.5f32.powf(24.0 * random.uniform() as f32),
+        (2, _) => 0.5f32.powf(149.0 * random.uniform() as f32),
+        (_, _) => 1.0 - 0.5f32.powf(24.0 * random.uniform() as f32),
     }
 }
 
@@ -405,7 +404,7 @@ fn labels_of_any_number() {
             let prepared = engine.prepare(&there, &plain, every_output()).expect("valid");
             named(prepared.evaluate().expect_err("NaN"));
         }
-        let through = all(engine, &spoiled, &plain.clone().with_invalid(Invalid::Propagate));
+        let through = all(engine, &spoiled, &plain.clone().with_non_finite(NonFinite::Propagate));
         assert!(results(&through).iter().all(|output| output[BLOCK + 3].is_nan() && !output[BLOCK + 2].is_nan()));
         assert!(through.mean.is_nan() && through.count == len as u64);
         // And nobody else takes them.
@@ -431,7 +430,8 @@ fn balanced_labels() {
     let both = both.expect("valid").with_compat(Compat::Lightgbm);
     let batch = batch(Form::Logits, &[0.5f32, 1.0], &[0u8, 1]);
     each(|engine| {
-        let refused = |error: Error| assert!(matches!(error, Error::Refused(Refusal::BalancedTwice)), "{error}");
+        let refused =
+            |error: Error| assert!(matches!(error, Error::Unsupported(Unsupported::BalancedTwice)), "{error}");
         refused(engine.evaluate(&batch, &both, Outputs::none()).expect_err("both"));
         refused(engine.totals(&batch, &both).expect_err("both"));
         if engine.wgpu().is_some() {
@@ -448,7 +448,7 @@ fn refused_by_scikit_learn() {
     let (x, mut z) = (vec![0.25f32; len], vec![1.0f32; len]);
     let refusal = |engine: &Engine, batch: &Batch<'_>, objective: &Objective| {
         let whole = engine.evaluate(batch, objective, Outputs::all());
-        let through = objective.clone().with_invalid(Invalid::Propagate);
+        let through = objective.clone().with_non_finite(NonFinite::Propagate);
         engine.evaluate(batch, &through, Outputs::all()).expect("let through");
         if engine.wgpu().is_some() && !batch.is_empty() {
             let there = engine.upload(batch).expect("it fits");
@@ -457,7 +457,7 @@ fn refused_by_scikit_learn() {
         }
         match whole {
             Ok(_) => None,
-            Err(Error::Refused(refusal)) => Some(refusal),
+            Err(Error::Unsupported(refusal)) => Some(refusal),
             Err(error) => panic!("{error}"),
         }
     };
@@ -469,16 +469,16 @@ fn refused_by_scikit_learn() {
                 let objective = sklearn(reduction);
                 let of = |batch: Batch<'_>, objective: &Objective| refusal(engine, &batch, objective);
                 let nothing: [f32; 0] = [];
-                assert_eq!(of(batch(form, &nothing, &nothing), &objective), Some(Refusal::NoSamples));
-                let one = Some(Refusal::OneLabel { label: 1 });
+                assert_eq!(of(batch(form, &nothing, &nothing), &objective), Some(Unsupported::NoSamples));
+                let one = Some(Unsupported::OneLabel { label: 1 });
                 assert_eq!(of(batch(form, &x, &z), &objective), one);
                 let bytes = vec![0u8; len];
-                assert_eq!(of(batch(form, &x, &bytes), &objective), Some(Refusal::OneLabel { label: 0 }));
+                assert_eq!(of(batch(form, &x, &bytes), &objective), Some(Unsupported::OneLabel { label: 0 }));
                 z[last] = 0.0;
                 assert_eq!(of(batch(form, &x, &z), &objective), None);
                 let zeros = vec![0.0f32; len];
                 let weightless = batch(form, &x, &z).with_weights(&zeros).expect("as many");
-                assert_eq!(of(weightless, &objective), Some(Refusal::ZeroWeights));
+                assert_eq!(of(weightless, &objective), Some(Unsupported::ZeroWeights));
                 let only = |bit: usize| {
                     let mut mask = vec![0; len / 8];
                     mask[bit / 8] = 1 << (bit % 8);
@@ -486,30 +486,30 @@ fn refused_by_scikit_learn() {
                 };
                 let mask = only(last);
                 let masked = batch(form, &x, &z).with_mask(&mask).expect("as many");
-                assert_eq!(of(masked, &objective), Some(Refusal::OneLabel { label: 0 }));
+                assert_eq!(of(masked, &objective), Some(Unsupported::OneLabel { label: 0 }));
                 let ignoring = objective.clone().with_ignore(Ignore::Label(0));
                 assert_eq!(of(batch(form, &x, &z), &ignoring), one);
                 z[last - 1] = 0.5;
-                let soft = Refusal::SoftLabel { index: last as u64 - 1, value: 0.5 };
+                let soft = Unsupported::SoftLabel { index: last as u64 - 1, value: 0.5 };
                 let wanted = (form == Form::Probabilities).then_some(soft);
                 assert_eq!(of(batch(form, &x, &z), &objective), wanted);
                 let mask = only(last);
                 let masked = batch(form, &x, &z).with_mask(&mask).expect("as many");
-                assert_eq!(of(masked, &objective), Some(Refusal::OneLabel { label: 0 }));
+                assert_eq!(of(masked, &objective), Some(Unsupported::OneLabel { label: 0 }));
                 (z[last - 1], z[last]) = (1.0, 1.0);
             }
             // Over all parts of a stream, each of which has one label.
             let parts = [vec![1u8; BLOCK], vec![0u8; BLOCK]];
             let streamed = |parts: &[Vec<u8>]| {
-                let mut stream = engine.stream(&sklearn(Reduction::Sum), None);
+                let mut stream = engine.accumulator(&sklearn(Reduction::Sum), None);
                 for part in parts {
                     stream.push(&batch(form, &x[..BLOCK], part), Outputs::none()).expect("valid");
                 }
                 stream.finish()
             };
             assert!(streamed(&parts).is_ok());
-            assert!(matches!(streamed(&parts[..1]), Err(Error::Refused(Refusal::OneLabel { label: 1 }))));
-            assert!(matches!(streamed(&[]), Err(Error::Refused(Refusal::NoSamples))));
+            assert!(matches!(streamed(&parts[..1]), Err(Error::Unsupported(Unsupported::OneLabel { label: 1 }))));
+            assert!(matches!(streamed(&[]), Err(Error::Unsupported(Unsupported::NoSamples))));
         }
     });
 }

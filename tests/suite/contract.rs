@@ -2,8 +2,8 @@
 
 use std::{fs, path::Path};
 
-use logloss::{
-    Engine, Form, Objective, Outputs,
+use logloss::{Engine, Form, Objective, Outputs};
+use logloss_verify::{
     contract::{self, Kind},
     oracle::Element,
 };
@@ -31,7 +31,7 @@ fn read_npy<const N: usize>(path: &str, descr: &str) -> Vec<[u8; N]> {
 #[expect(clippy::print_stderr, reason = "what a run has measured")]
 fn selftest() {
     each(|engine| {
-        let report = engine.selftest().expect("the device works");
+        let report = logloss_verify::selftest(engine).expect("the device works");
         assert_eq!(report.device, engine.device());
         for row in &report.rows {
             eprintln!(
@@ -57,14 +57,14 @@ fn fresh_random_values() {
             .map(|i| match (form, i % 3) {
                 (_, 0) => random.prediction(form),
                 (Form::Logits, 1) => (220.0 * random.uniform() - 110.0) as f32,
-                (Form::Probabilities, 1) => random.uniform() as f32,
+                (_, 1) => random.uniform() as f32,
                 (Form::Logits, _) => loop {
                     let value = f32::from_bits(random.next() as u32);
                     if !value.is_nan() {
                         break value;
                     }
                 },
-                (Form::Probabilities, _) => f32::from_bits(random.below(0x3f80_0001) as u32),
+                (_, _) => f32::from_bits(random.below(0x3f80_0001) as u32),
             })
             .collect();
         let hard: Vec<f32> = random.labels(predictions.len()).into_iter().map(f32::from).collect();
@@ -92,7 +92,7 @@ fn golden_points() {
     let xs: Vec<f32> = lines.iter().map(|line| bits(line[0])).collect();
     let zs: Vec<f32> = lines.iter().map(|line| bits(line[1])).collect();
     each(|engine| {
-        let class = contract::Class::of(&engine.device());
+        let class = contract::DeviceClass::of(&engine.device());
         let evaluation = all(engine, &batch(Form::Logits, &xs, &zs), &none());
         let outputs = [contract::Output::Loss, contract::Output::Gradient, contract::Output::Hessian];
         for ((got, output), column) in results(&evaluation).into_iter().zip(outputs).zip(2..) {
@@ -167,7 +167,7 @@ fn sums_of_few_and_of_equal_values() {
                 let truth = true_sum(&batch);
                 each(|engine| {
                     let sum = engine.evaluate(&batch, &Objective::sum(), Outputs::none()).expect("valid").sum;
-                    let class = contract::Class::of(&engine.device());
+                    let class = contract::DeviceClass::of(&engine.device());
                     let kind = Kind::of(label.into());
                     let row = contract::find(class, form, kind, contract::Output::Loss).expect("a row");
                     let error = contract::relative(sum, truth, len as u64);

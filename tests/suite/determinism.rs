@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 
 use logloss::{
-    BLOCK, Device, Engine, EngineOptions, Error, Evaluation, Floats, Form, Objective, Outputs, Partials, Reduction,
-    Sink, Stream, Targets,
+    Accumulator, BLOCK, Device, Engine, EngineOptions, Error, Evaluation, Floats, Form, Objective, Outputs, Partials,
+    Reduction, Sink, Targets,
     half::{bf16, f16},
     wgpu,
 };
@@ -42,7 +42,7 @@ fn streamed(
     cuts: &[usize],
 ) -> Evaluation {
     let mut outputs = [(); 3].map(|()| vec![f32::NAN; predictions.len()]);
-    let mut stream: Stream<'_> = engine.stream(objective, Some(predictions.len() as u64));
+    let mut stream: Accumulator<'_> = engine.accumulator(objective, Some(predictions.len() as u64));
     let mut start = 0;
     for &end in cuts.iter().chain([&predictions.len()]) {
         let [loss, gradient, hessian] = &mut outputs;
@@ -102,7 +102,7 @@ fn shards_merge_in_any_order() {
 #[test]
 fn unaligned_parts_are_refused() {
     each(|engine| {
-        let mut stream = engine.stream(&Objective::sum(), None);
+        let mut stream = engine.accumulator(&Objective::sum(), None);
         stream.push(&batch(Form::Logits, &[0.5f32; 7], &[1u8; 7]), Outputs::none()).expect("may be the last");
         let second = stream.push(&batch(Form::Logits, &[0.5f32; 9], &[1u8; 9]), Outputs::none());
         assert!(matches!(second, Err(Error::Unaligned { len: 9, .. })), "{second:?}");
@@ -113,13 +113,13 @@ fn unaligned_parts_are_refused() {
 fn another_length_than_announced_is_refused() {
     each(|engine| {
         for announced in [0, 6, 8] {
-            let mut stream = engine.stream(&Objective::mean(), Some(announced));
+            let mut stream = engine.accumulator(&Objective::mean(), Some(announced));
             let pushed = stream.push(&batch(Form::Logits, &[0.5f32; 7], &[1u8; 7]), Outputs::none());
             let result = pushed.and_then(|()| stream.finish().map(drop));
-            let Err(Error::StreamLength { expected, actual }) = result else { panic!("{result:?}") };
+            let Err(Error::AccumulatedLength { expected, actual }) = result else { panic!("{result:?}") };
             assert_eq!((expected, actual), (announced, 7));
         }
-        let mut stream = engine.stream(&Objective::mean(), Some(7));
+        let mut stream = engine.accumulator(&Objective::mean(), Some(7));
         stream.push(&batch(Form::Logits, &[0.5f32; 7], &[1u8; 7]), Outputs::none()).expect("valid");
         assert_eq!(stream.finish().expect("as announced").count, 7);
     });
@@ -133,7 +133,7 @@ fn threads() {
         let wanted = all(&Engine::cpu(), &batch, &Objective::mean());
         for threads in [1, 2, 3, 7] {
             let threads = NonZeroUsize::new(threads).expect("not 0");
-            let engine = open(EngineOptions::new(Device::Cpu).threads(threads));
+            let engine = open(EngineOptions::new(Device::Cpu).with_threads(threads));
             assert_same(&all(&engine, &batch, &Objective::mean()), &wanted, &format!("{threads} threads"));
         }
     }
@@ -222,7 +222,7 @@ fn limits_of_the_device() {
     for &index in adapters() {
         let whole = &engines()[index + 1];
         for limits in [wgpu::Limits::default(), small.clone()] {
-            let engine = open(EngineOptions::new(Device::Index(index)).limits(limits));
+            let engine = open(EngineOptions::new(Device::Index(index)).with_limits(limits));
             for form in FORMS {
                 let (predictions, targets) = values(form, 9);
                 let batch = batch(form, &predictions, &targets);

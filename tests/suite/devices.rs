@@ -32,7 +32,7 @@ fn by_index_and_by_name() {
 #[test]
 fn no_such_device() {
     for device in [Device::Index(1000), Device::Name("no such adapter".into())] {
-        let error = Engine::new_blocking(EngineOptions::new(device)).expect_err("there is none");
+        let error = Engine::new(EngineOptions::new(device)).expect_err("there is none");
         assert!(matches!(error, Error::NoSuchDevice { .. }) && error.to_string().contains("cpu"), "{error}");
     }
 }
@@ -45,7 +45,7 @@ fn a_gpu_is_no_software() {
         Err(error) => assert!(!hardware && matches!(error, Error::NoGpu { .. }), "{error}"),
     }
     if !adapters().is_empty() {
-        let engine = open(EngineOptions::new(Device::Gpu).allow_software());
+        let engine = open(EngineOptions::new(Device::Gpu).with_allow_software(true));
         assert_ne!(engine.device().kind, DeviceKind::Cpu);
     }
     assert_eq!(engines()[0].device().kind, DeviceKind::Cpu);
@@ -58,7 +58,7 @@ fn automatic_takes_the_cheaper() {
     if adapters().is_empty() {
         return;
     }
-    let mut engine = open(EngineOptions::new(Device::Auto).allow_software());
+    let mut engine = open(EngineOptions::new(Device::Auto).with_allow_software(true));
     assert_ne!(engine.device().kind, DeviceKind::Cpu);
     let mut random = Random(221);
     for round in 0..2 {
@@ -80,7 +80,7 @@ fn automatic_takes_the_cheaper() {
             assert_same(&got, &all(alone, &batch, &Objective::mean()), "chosen");
             let mean = engine.evaluate(&batch, &Objective::mean(), Outputs::none()).expect("valid");
             assert_eq!(*mean.run.device, cheaper(false));
-            let mut stream = engine.stream(&Objective::mean(), Some(len));
+            let mut stream = engine.accumulator(&Objective::mean(), Some(len));
             stream.push(&batch, Outputs::none()).expect("valid");
             assert_eq!(*stream.finish().expect("all of it").run.device, cheaper(true));
         }

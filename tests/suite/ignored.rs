@@ -1,6 +1,6 @@
 //! What is left out, and what is left of nothing.
 
-use logloss::{Compat, Form, Ignore, Invalid, Objective, Outputs, Reduction, Value};
+use logloss::{Compat, Form, Ignore, NonFinite, Objective, Outputs, Reduction, Value};
 
 use crate::{
     common::{FORMS, Random, all, batch, each, pack, results},
@@ -122,7 +122,8 @@ fn nothing_counted() {
                 let is_mean = |mean: f64| if zero { mean == 0.0 } else { mean.is_nan() };
                 for reduction in REDUCTIONS {
                     // (What scikit-learn refuses is let through.)
-                    let mut objective = Objective::default().with_reduction(reduction).with_invalid(Invalid::Propagate);
+                    let mut objective =
+                        Objective::default().with_reduction(reduction).with_non_finite(NonFinite::Propagate);
                     if let Some(compat) = compat {
                         objective = objective.with_compat(compat);
                     }
@@ -164,7 +165,7 @@ fn nothing_counted() {
                 let x = [0.5f32, 0.25, 0.75];
                 let weightless = batch(form, &x, &[0u8, 1, 1]).with_weights(&[0.0f32; 3]).expect("as many");
                 let mut objective = Objective::default().with_reduction(Reduction::WeightedMean);
-                objective = objective.with_invalid(Invalid::Propagate);
+                objective = objective.with_non_finite(NonFinite::Propagate);
                 if let Some(compat) = compat {
                     objective = objective.with_compat(compat);
                 }

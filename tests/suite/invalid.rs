@@ -1,7 +1,7 @@
 //! Bad input: named by array, index and value before a result is handed out, or let through on request.
 
 use logloss::{
-    Array, BLOCK, Batch, DeviceOutputs, Engine, Error, Floats, Form, Invalid, Objective, Outputs, Reduction, Targets,
+    Array, BLOCK, Batch, DeviceOutputs, Engine, Error, Floats, Form, NonFinite, Objective, Outputs, Reduction, Targets,
     half::{bf16, f16},
 };
 
@@ -189,7 +189,7 @@ fn let_through() {
             }
         }
         each(|engine| {
-            let objective = Objective::mean().with_invalid(Invalid::Propagate);
+            let objective = Objective::mean().with_non_finite(NonFinite::Propagate);
             let wanted = all(engine, &batch(form, &clean.0, &clean.1), &objective);
             let got = all(engine, &batch(form, &dirty.0, &dirty.1), &objective);
             for (got, wanted) in results(&got).into_iter().zip(results(&wanted)) {
@@ -205,7 +205,7 @@ fn let_through() {
             assert_eq!((got.count, got.partials.first_invalid), (LEN as u64, Some(0)));
             assert_eq!(wanted.partials.first_invalid, None);
             // Elements want no sum: still let through.
-            let elements = all(engine, &batch(form, &dirty.0, &dirty.1), &none().with_invalid(Invalid::Propagate));
+            let elements = all(engine, &batch(form, &dirty.0, &dirty.1), &none().with_non_finite(NonFinite::Propagate));
             assert!(results(&elements)[0][0].is_nan() && !results(&elements)[0][2].is_nan());
         });
     }
@@ -219,7 +219,7 @@ fn in_a_stream() {
             let mut predictions = vec![0.25f32; 6 * BLOCK];
             predictions[at as usize] = f32::NAN;
             let labels = vec![0u8; predictions.len()];
-            let mut stream = engine.stream(&Objective::sum(), None);
+            let mut stream = engine.accumulator(&Objective::sum(), None);
             let parts = predictions.chunks(2 * BLOCK).zip(labels.chunks(2 * BLOCK));
             let mut results = parts.map(|(x, z)| stream.push(&batch(Form::Logits, x, z), Outputs::none()));
             let error = results.find_map(Result::err).expect("one part is invalid");
@@ -243,7 +243,7 @@ fn infinite_losses() {
             assert_eq!((evaluation.sum, evaluation.mean), (f64::INFINITY, f64::INFINITY));
             assert_eq!(results(&evaluation)[0][index], f32::INFINITY);
             predictions[(index + 1) % (3 * BLOCK)] = f32::NAN;
-            let objective = Objective::mean().with_invalid(Invalid::Propagate);
+            let objective = Objective::mean().with_non_finite(NonFinite::Propagate);
             let evaluation = all(engine, &batch(Form::Logits, &predictions, &labels), &objective);
             assert!(evaluation.sum.is_nan());
         }
@@ -277,7 +277,7 @@ fn messages_name_the_place() {
 fn an_invalid_target_weighs_nothing() {
     let (logits, targets, ones) = ([0.0f32; 2], [f32::NAN, 1.0], [1.0f32; 2]);
     let plain = batch(Form::Logits, &logits, &targets);
-    let objective = Objective::mean().with_reduction(Reduction::WeightedMean).with_invalid(Invalid::Propagate);
+    let objective = Objective::mean().with_reduction(Reduction::WeightedMean).with_non_finite(NonFinite::Propagate);
     each(|engine| {
         for batch in [plain, plain.with_weights(&ones).expect("as many")] {
             let evaluation = engine.evaluate(&batch, &objective, Outputs::gradient()).expect("let through");

@@ -23,7 +23,7 @@ fn empty() {
                 assert!(results(&evaluation).iter().all(|output| output.is_empty()));
             }
         }
-        let nothing = engine.stream(&Objective::sum(), Some(0)).finish().expect("as announced");
+        let nothing = engine.accumulator(&Objective::sum(), Some(0)).finish().expect("as announced");
         assert_eq!((nothing.sum, nothing.count, nothing.value.scalar()), (0.0, 0, Some(0.0)));
     });
 }
@@ -100,7 +100,7 @@ fn more_than_one_binding() {
             max_compute_workgroups_per_dimension: 48,
             ..wgpu::Limits::default()
         };
-        check(&open(EngineOptions::new(Device::Index(index)).limits(limits)), 5, 12_345);
+        check(&open(EngineOptions::new(Device::Index(index)).with_limits(limits)), 5, 12_345);
     }
 }
 
@@ -127,11 +127,11 @@ fn unaligned_memory() {
 fn too_little_a_device() {
     for &index in adapters() {
         let few = wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..wgpu::Limits::default() };
-        let result = logloss::Engine::new_blocking(EngineOptions::new(Device::Index(index)).limits(few));
+        let result = logloss::Engine::new(EngineOptions::new(Device::Index(index)).with_limits(few));
         let error = result.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains('4') && error.contains("storage buffers"), "{error}");
         let huge = wgpu::Limits { max_compute_workgroup_size_x: u32::MAX, ..wgpu::Limits::default() };
-        let result = logloss::Engine::new_blocking(EngineOptions::new(Device::Index(index)).limits(huge));
+        let result = logloss::Engine::new(EngineOptions::new(Device::Index(index)).with_limits(huge));
         assert!(matches!(result, Err(logloss::Error::Device(_))), "more than the adapter has");
     }
     assert_eq!(engines().len(), adapters().len() + 1);

@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, ops::Range};
 
 use logloss::{
-    Array, BLOCK, Batch, Device, DeviceKind, Engine, EngineOptions, Error, Evaluation, Form, Invalid, Objective,
+    Array, BLOCK, Batch, Device, DeviceKind, Engine, EngineOptions, Error, Evaluation, Form, NonFinite, Objective,
     Outputs, Partials, Reduction, Sink, Value, half::f16,
 };
 
@@ -16,7 +16,7 @@ use crate::{
 const SHARES: [f64; 5] = [1.0, 2.3, 0.77, 1.9, 3.1];
 
 fn on_threads(threads: usize) -> Engine {
-    open(EngineOptions::new(Device::Cpu).threads(NonZeroUsize::new(threads).expect("not 0")))
+    open(EngineOptions::new(Device::Cpu).with_threads(NonZeroUsize::new(threads).expect("not 0")))
 }
 
 /// The CPU, then every adapter: engines of their own, for those of [`engines`] cannot be had.
@@ -63,7 +63,7 @@ fn by_hand(scene: &Scene) -> Evaluation {
             .with_loss(&mut loss[piece.clone()])
             .with_gradient(&mut gradient[piece.clone()])
             .with_hessian(&mut hessian[piece.clone()]);
-        let mut stream = engine.stream_with_totals(objective, totals.clone());
+        let mut stream = engine.accumulator_with_totals(objective, totals.clone());
         stream.push(&scene.part(piece), sinks).expect("valid");
         let done = stream.finish().expect("all of it");
         partials.merge(&done.partials);
@@ -185,7 +185,7 @@ fn streams() {
         let mut recipe = Recipe::plain(Form::Logits);
         recipe.reduction = reduction;
         let scene = recipe.scene(&mut random, cuts[4], 1);
-        let mut stream = several.stream(&scene.objective, None);
+        let mut stream = several.accumulator(&scene.objective, None);
         let (mut partials, mut rows) = (Partials::default(), Vec::new());
         let mut losses = vec![0.0; cuts[4]];
         for (&from, &to) in cuts.iter().zip(&cuts[1..]) {
@@ -223,7 +223,7 @@ fn invalid_values() {
                 }
                 other => panic!("{other:?}"),
             }
-            let got = all(&several, &batch, &Objective::mean().with_invalid(Invalid::Propagate));
+            let got = all(&several, &batch, &Objective::mean().with_non_finite(NonFinite::Propagate));
             assert_eq!(got.partials.first_invalid, Some(start as u64 + 3));
             assert!(got.mean.is_nan() && results(&got)[1][start + 3].is_nan());
             if alone {
@@ -232,7 +232,7 @@ fn invalid_values() {
         }
     }
     // The index counts from the start of a stream.
-    let mut stream = several.stream(&Objective::sum(), None);
+    let mut stream = several.accumulator(&Objective::sum(), None);
     let good = vec![0.5f32; 8 * BLOCK];
     stream.push(&batch(Form::Logits, &good, &good), Outputs::none()).expect("valid");
     let pushed = stream.push(&batch(Form::Logits, &predictions, &targets), Outputs::none());

@@ -2,7 +2,7 @@
 
 use logloss::{
     BLOCK, Batch, BufferRegion, Device, DeviceOutputs, DeviceSink, Engine, EngineOptions, Error, Evaluation, FloatsMut,
-    Form, Invalid, Objective, OutputType, Outputs, Reduction,
+    Form, NonFinite, Objective, OutputType, Outputs, Reduction,
     half::{bf16, f16},
     wgpu::{self, BufferUsages, util::DeviceExt},
 };
@@ -32,6 +32,7 @@ fn stored(values: &[f32], ty: OutputType) -> Vec<u8> {
         OutputType::F32 => bytemuck::cast_slice(values).to_vec(),
         OutputType::F16 => values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect(),
         OutputType::Bf16 => values.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect(),
+        other => panic!("{other} is not known here"),
     }
 }
 
@@ -88,7 +89,9 @@ fn check(
         None => DeviceSink::Skip,
     });
     let there = engine.upload(batch).expect("it fits");
-    let prepared = engine.prepare(&there, objective, DeviceOutputs { loss, gradient, hessian }).expect("valid");
+    let prepared = engine
+        .prepare(&there, objective, DeviceOutputs::none().with_loss(loss).with_gradient(gradient).with_hessian(hessian))
+        .expect("valid");
     for _ in 0..2 {
         let mut got = prepared.evaluate().expect("valid");
         [got.loss, got.gradient, got.hessian] = [&wanted.loss, &wanted.gradient, &wanted.hessian].map(Clone::clone);
@@ -184,11 +187,10 @@ fn as_in_host_memory() {
             let mut host = (vec![f16::NAN; len], vec![bf16::NAN; len], vec![f32::NAN; len]);
             let sinks = Outputs::none().with_loss(&mut host.0).with_gradient(&mut host.1).with_hessian(&mut host.2);
             let wanted = engine.evaluate(&batch, &Objective::mean(), sinks).expect("valid");
-            let outputs = DeviceOutputs {
-                loss: DeviceSink::NewAs(OutputType::F16),
-                gradient: DeviceSink::NewAs(OutputType::Bf16),
-                hessian: DeviceSink::NewAs(OutputType::F32),
-            };
+            let outputs = DeviceOutputs::none()
+                .with_loss(DeviceSink::NewAs(OutputType::F16))
+                .with_gradient(DeviceSink::NewAs(OutputType::Bf16))
+                .with_hessian(DeviceSink::NewAs(OutputType::F32));
             let prepared = engine.prepare(&there, &Objective::mean(), outputs).expect("valid");
             assert_eq!(prepared.evaluate().expect("valid").partials, wanted.partials);
             let mut got = (vec![f16::NAN; len], vec![bf16::NAN; len], vec![f32::NAN; len]);
@@ -219,7 +221,7 @@ fn windows() {
             max_storage_buffers_per_shader_stage: 9,
             ..wgpu::Limits::default()
         };
-        let engine = open(EngineOptions::new(Device::Index(index)).limits(limits));
+        let engine = open(EngineOptions::new(Device::Index(index)).with_limits(limits));
         for len in [(1 << 17) - 1, 1 << 17, (1 << 17) + 1, 300_003] {
             let (predictions, targets) = (random.predictions(Form::Logits, len), random.soft(len));
             let batch = batch(Form::Logits, &predictions, &targets);
@@ -320,7 +322,7 @@ fn past_the_ends() {
             invalid[at] = f32::NAN;
         }
         for reduction in [Reduction::Mean, Reduction::PerRow] {
-            let objective = Objective::default().with_reduction(reduction).with_invalid(Invalid::Propagate);
+            let objective = Objective::default().with_reduction(reduction).with_non_finite(NonFinite::Propagate);
             let batch = batch(Form::Logits, &invalid, &labels);
             let wanted = plain(engine, &batch, &objective);
             assert!(results(&wanted).into_iter().all(|values| values[len - 1].is_nan() && !values[2].is_nan()));
@@ -337,7 +339,7 @@ fn new_buffers_are_no_larger() {
     for engine in gpu_engines() {
         let there = engine.upload(&batch(Form::Logits, &[0.5f32; 101], &[1u8; 101])).expect("it fits");
         for (ty, bytes) in TYPES.into_iter().zip([404, 204, 204]) {
-            let outputs = DeviceOutputs { gradient: DeviceSink::NewAs(ty), ..DeviceOutputs::none() };
+            let outputs = DeviceOutputs::none().with_gradient(DeviceSink::NewAs(ty));
             let prepared = engine.prepare(&there, &Objective::mean(), outputs).expect("valid");
             assert_eq!(prepared.gradient().expect("asked for").buffer.size(), bytes);
             assert!(prepared.loss().is_none() && prepared.hessian().is_none());
@@ -355,7 +357,7 @@ fn buffers_that_cannot_be_used() {
         };
         let there = engine.upload(&batch(Form::Logits, &[0.5f32; 101], &[1u8; 101])).expect("it fits");
         let prepare = |loss: DeviceSink, gradient: DeviceSink| {
-            let outputs = DeviceOutputs { loss, gradient, ..DeviceOutputs::none() };
+            let outputs = DeviceOutputs::none().with_loss(loss).with_gradient(gradient);
             match engine.prepare(&there, &Objective::mean(), outputs) {
                 Ok(_) => String::new(),
                 Err(error @ Error::Buffer { .. }) => error.to_string(),

@@ -236,12 +236,12 @@ fn far_out() {
                 *x = match form {
                     Form::Logits => (200.0 * random.uniform() - 100.0) as f32,
                     Form::Probabilities if random.below(2) == 0 => 0.5f32.powf(140.0 * random.uniform() as f32),
-                    Form::Probabilities => 1.0 - 0.5f32.powf(24.0 * random.uniform() as f32),
+                    _ => 1.0 - 0.5f32.powf(24.0 * random.uniform() as f32),
                 };
             }
             let ends = match form {
                 Form::Logits => [f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::MAX, f32::MIN_POSITIVE],
-                Form::Probabilities => [0.0, 1.0, -0.0, 1.0, 0.0, f32::MIN_POSITIVE],
+                _ => [0.0, 1.0, -0.0, 1.0, 0.0, f32::MIN_POSITIVE],
             };
             for (i, x) in ends.iter().enumerate() {
                 for z in 0..4 {

@@ -62,7 +62,7 @@ fn memory_of_another_length() {
             }
         }
         // A stream's parts, too, and the engine is as good as before.
-        let mut stream = engine.stream(&Objective::sum(), None);
+        let mut stream = engine.accumulator(&Objective::sum(), None);
         let mut memory = vec![0.0f32; 9];
         assert!(matches!(stream.push(&batch, Outputs::none().with_loss(&mut memory)), Err(Error::Length { .. })));
         assert_eq!(engine.evaluate(&batch, &Objective::mean(), Outputs::none()).expect("valid").count, 8);

@@ -1,6 +1,6 @@
 //! What the losses become, and what gradient and hessian are multiplied by.
 
-use logloss::{BLOCK, Error, Form, Invalid, Objective, Outputs, Reduction, Value};
+use logloss::{BLOCK, Error, Form, NonFinite, Objective, Outputs, Reduction, Value};
 
 use crate::common::{FORMS, Random, all, batch, each, judge_scaled, judge_sum, results};
 
@@ -63,7 +63,7 @@ fn scale_must_be_finite() {
         assert!(matches!(error, Error::Parameter { name: "scale", .. }), "{error}");
     }
     assert_eq!(Objective::default(), Objective::mean());
-    assert_eq!(Objective::mean().invalid(), Invalid::Error);
+    assert_eq!(Objective::mean().non_finite(), NonFinite::Error);
     assert_eq!(Objective::sum().reduction(), Reduction::Sum);
 }
 
@@ -76,7 +76,7 @@ fn of_one_value() {
         let sum = all(engine, &one, &Objective::sum());
         assert_eq!(mean.mean.to_bits(), sum.sum.to_bits());
         assert_eq!(results(&mean), results(&sum));
-        let truth = logloss::oracle::Element::new(Form::Logits, 0.3f32.into(), 0.2f32.into()).truth();
+        let truth = logloss_verify::oracle::Element::new(Form::Logits, 0.3f32.into(), 0.2f32.into()).truth();
         assert!((mean.mean / truth.loss() - 1.0).abs() <= 4e-7);
     });
 }
@@ -90,7 +90,7 @@ fn mean_of_a_stream() {
     each(|engine| {
         let wanted = all(engine, &batch(Form::Logits, &predictions, &targets), &Objective::mean());
         let mut gradient = vec![f32::NAN; BLOCK];
-        let mut stream = engine.stream(&Objective::mean(), Some(4 * BLOCK as u64));
+        let mut stream = engine.accumulator(&Objective::mean(), Some(4 * BLOCK as u64));
         for (part, (x, z)) in predictions.chunks(BLOCK).zip(targets.chunks(BLOCK)).enumerate() {
             let outputs = Outputs::none().with_gradient(&mut gradient);
             stream.push(&batch(Form::Logits, x, z), outputs).expect("valid");

@@ -2,7 +2,7 @@
 
 use logloss::{
     BLOCK, BufferRegion, Device, DeviceBatch, DeviceOutputs, DeviceSink, Engine, EngineOptions, Error, Evaluation,
-    Floats, Form, Invalid, Objective, PredictionType, Prepared, TargetType, Targets,
+    Floats, Form, NonFinite, Objective, PredictionType, Prepared, TargetType, Targets,
     half::{bf16, f16},
     wgpu::{self, BufferUsages, util::DeviceExt},
 };
@@ -119,7 +119,7 @@ fn more_than_one_binding() {
             max_compute_workgroups_per_dimension: 48,
             ..wgpu::Limits::default()
         };
-        let restricted = open(EngineOptions::new(Device::Index(index)).limits(limits));
+        let restricted = open(EngineOptions::new(Device::Index(index)).with_limits(limits));
         let engine = &engines()[index + 1];
         for len in [1 << 15, (1 << 15) + 1, (1 << 16) - 1, 1 << 16, (1 << 16) + 1, 1_000_003] {
             let (predictions, soft) = (random.predictions(Form::Logits, len), random.soft(len));
@@ -200,7 +200,7 @@ fn invalid_values_are_read_back() {
             let got = prepared.evaluate().expect_err("invalid").to_string();
             let wanted = engine.evaluate(&host, &Objective::mean(), logloss::Outputs::none()).expect_err("invalid");
             assert_eq!(got, wanted.to_string());
-            let objective = Objective::mean().with_invalid(Invalid::Propagate);
+            let objective = Objective::mean().with_non_finite(NonFinite::Propagate);
             let prepared = engine.prepare(&there, &objective, DeviceOutputs::none()).expect("valid");
             let evaluation = prepared.evaluate().expect("let through");
             assert!(evaluation.mean.is_nan() && evaluation.partials.first_invalid.is_some());
@@ -334,7 +334,7 @@ fn larger_than_a_buffer() {
             max_buffer_size: 1 << 20,
             ..wgpu::Limits::default()
         };
-        let engine = open(EngineOptions::new(Device::Index(index)).limits(limits));
+        let engine = open(EngineOptions::new(Device::Index(index)).with_limits(limits));
         let len = (1 << 18) + 1;
         let (predictions, labels) = (vec![0.5f32; len], vec![1u8; len]);
         let host = batch(Form::Logits, &predictions, &labels);

@@ -3,8 +3,10 @@
 use logloss::{
     Batch, Compat, Engine, Evaluation, Floats, Focal, Form, Ignore, Objective, Reduction, Targets, Value, WeightShape,
     Weights,
-    contract::{self, Class, Kind, Output},
     half::{bf16, f16},
+};
+use logloss_verify::{
+    contract::{self, DeviceClass, Kind, Output},
     oracle::Element,
 };
 
@@ -276,6 +278,7 @@ pub fn element(batch: &Batch<'_>, objective: &Objective, i: usize) -> Option<Ele
         None => false,
         Some(Ignore::Label(label)) => target == f64::from(label),
         Some(Ignore::Nan) => target.is_nan(),
+        Some(other) => panic!("{other:?} is not known here"),
     };
     if masked || ignored {
         return None;
@@ -286,6 +289,7 @@ pub fn element(batch: &Batch<'_>, objective: &Objective, i: usize) -> Option<Ele
         None => 1.0,
         Some((weights, WeightShape::Elements)) => weights.get(i),
         Some((weights, WeightShape::Samples)) => weights.get(i / batch.classes()),
+        Some((_, other)) => panic!("{other:?} is not known here"),
     };
     if let Some(weights) = objective.class_weights() {
         element.class_weight = weights[class].into();
@@ -411,7 +415,7 @@ pub fn apart(got: f64, wanted: f64) -> f64 {
 /// count is wrong, or a value.
 pub fn judge_scene(engine: &Engine, batch: &Batch<'_>, objective: &Objective, scale: f32, got: &Evaluation) -> Worst {
     let name = engine.device().name;
-    let class = Class::of(&engine.device());
+    let class = DeviceClass::of(&engine.device());
     let whole = whole(batch, objective, scale);
     let mut worst = Worst::default();
     let outputs = crate::common::results(got);

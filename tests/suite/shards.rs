@@ -35,7 +35,7 @@ fn scene(reduction: Reduction, rows: usize, classes: usize, seed: u64) -> Scene 
 fn streamed(engine: &Engine, scene: &Scene, cuts: &[usize]) -> Evaluation {
     let len = scene.predictions.len();
     let totals = engine.totals(&scene.batch(), &scene.objective).expect("it fits");
-    let mut stream = engine.stream_with_totals(&scene.objective, totals);
+    let mut stream = engine.accumulator_with_totals(&scene.objective, totals);
     let mut outputs = [(); 3].map(|()| vec![f32::NAN; len]);
     let mut start = 0;
     for &end in cuts.iter().chain([&len]) {
@@ -77,7 +77,7 @@ fn run_to_run_and_any_threads() {
         let scene = scene(reduction, 20_011, 3, seed);
         let whole = all(&engines()[0], &scene.batch(), &scene.objective);
         for threads in [1, 2, 3, 7] {
-            let engine = open(EngineOptions::new(Device::Cpu).threads(NonZeroUsize::new(threads).expect("not 0")));
+            let engine = open(EngineOptions::new(Device::Cpu).with_threads(NonZeroUsize::new(threads).expect("not 0")));
             assert_same(&all(&engine, &scene.batch(), &scene.objective), &whole, &format!("{threads} threads"));
         }
         each(|engine| {
@@ -97,7 +97,7 @@ fn small_bindings() {
             max_storage_buffers_per_shader_stage: 9,
             ..wgpu::Limits::default()
         };
-        let restricted = open(EngineOptions::new(Device::Index(index)).limits(limits));
+        let restricted = open(EngineOptions::new(Device::Index(index)).with_limits(limits));
         let engine = &engines()[position + 1];
         for (seed, reduction) in (141..).zip(REDUCTIONS) {
             for (rows, classes) in [(400_003, 1), (150_001, 3), (33_333, 10)] {
@@ -203,11 +203,11 @@ fn unknown_totals() {
     each(|engine| {
         for (objective, len) in [(&scene.objective, None), (&weighted, None), (&weighted, Some(2 * BLOCK as u64))] {
             let mut gradient = vec![0.0; BLOCK];
-            let mut stream = engine.stream(objective, len);
+            let mut stream = engine.accumulator(objective, len);
             let pushed = stream.push(&scene.part(0..BLOCK), Outputs::none().with_gradient(&mut gradient));
             assert!(matches!(pushed, Err(Error::UnknownTotal)), "{pushed:?}");
         }
-        let mut stream = engine.stream(&weighted, None);
+        let mut stream = engine.accumulator(&weighted, None);
         for start in [0, BLOCK] {
             stream.push(&scene.part(start..start + BLOCK), Outputs::none()).expect("no gradient");
         }

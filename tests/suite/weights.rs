@@ -1,7 +1,7 @@
 //! Weights: what belongs to a sample, a class or a label is what it would be written out; what is invalid is named.
 
 use logloss::{
-    Array, Batch, Compat, Device, EngineOptions, Error, Focal, Form, Ignore, Invalid, Objective, Outputs, Reduction,
+    Array, Batch, Compat, Device, EngineOptions, Error, Focal, Form, Ignore, NonFinite, Objective, Outputs, Reduction,
     Weights, half::f16,
 };
 
@@ -193,7 +193,7 @@ fn propagated() {
     (broken[5], broken[4000]) = (f32::NAN, -2.0);
     let right = batch(Form::Logits, &predictions, &labels).with_weights(&weights).expect("as many");
     let wrong = batch(Form::Logits, &predictions, &labels).with_weights(&broken).expect("as many");
-    let objective = Objective::sum().with_invalid(Invalid::Propagate);
+    let objective = Objective::sum().with_non_finite(NonFinite::Propagate);
     each(|engine| {
         let (right, wrong) = (all(engine, &right, &objective), all(engine, &wrong, &objective));
         assert!(wrong.sum.is_nan() && wrong.mean.is_nan());
@@ -221,7 +221,7 @@ fn totals() {
     each(|engine| {
         for compat in [None, Some(Compat::Xgboost), Some(Compat::Lightgbm)] {
             let mut objective = Objective::default().with_reduction(Reduction::WeightedMean);
-            objective = objective.with_invalid(Invalid::Propagate).with_label_weights(0.5, 1.7).expect("valid");
+            objective = objective.with_non_finite(NonFinite::Propagate).with_label_weights(0.5, 1.7).expect("valid");
             if compat != Some(Compat::Lightgbm) {
                 objective = objective.with_pos_weight([3.0]).expect("valid");
             }
@@ -284,7 +284,7 @@ fn few_storage_buffers() {
     let (predictions, labels) = ([0.5f32; 12], [1u8; 12]);
     let plain = batch(Form::Logits, &predictions, &labels).with_classes(3).expect("3 divides it");
     for &index in crate::common::adapters() {
-        let engine = open(EngineOptions::new(Device::Index(index)).limits(logloss::wgpu::Limits::default()));
+        let engine = open(EngineOptions::new(Device::Index(index)).with_limits(logloss::wgpu::Limits::default()));
         let weighted = plain.with_weights(&[2.0f32; 12]).expect("as many");
         assert_eq!(all(&engine, &weighted, &Objective::mean()).count, 12);
         for reduction in [Reduction::PerClass, Reduction::PerRow] {

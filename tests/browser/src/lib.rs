@@ -45,8 +45,8 @@ fn check(what: &str, got: f64, gradients: &[f32]) {
 }
 
 async fn gpu() -> Engine {
-    let options = EngineOptions::new(Device::Gpu).allow_software();
-    Engine::new(options).await.expect("the browser gives an adapter")
+    let options = EngineOptions::new(Device::Gpu).with_allow_software(true);
+    Engine::new_async(options).await.expect("the browser gives an adapter")
 }
 
 /// Evaluates [`values`] from host memory, and checks what comes of them.
@@ -58,7 +58,7 @@ async fn evaluate(what: &str, engine: &Engine) {
 }
 
 async fn contract(engine: &Engine) {
-    let report = engine.selftest_async().await.expect("the device works");
+    let report = logloss_verify::selftest_async(&engine).await.expect("the device works");
     for row in &report.rows {
         console_log!("{}: {:.3e} of {:.1e} {}", row.name, row.worst, row.ceiling, row.unit);
     }
@@ -88,7 +88,7 @@ async fn host_memory() {
 
 #[wasm_bindgen_test]
 async fn what_auto_takes() {
-    let engine = Engine::new(EngineOptions::new(Device::Auto).allow_software()).await.expect("the CPU at least");
+    let engine = Engine::new_async(EngineOptions::new(Device::Auto).with_allow_software(true)).await.expect("the CPU at least");
     console_log!("{:?}", engine.costs());
     assert_eq!(engine.costs().len(), 2, "both were measured");
     evaluate("auto", &engine).await;
@@ -120,7 +120,7 @@ async fn parts() {
     let (logits, labels) = values();
     for engine in [Engine::cpu(), gpu().await] {
         let mut gradients = vec![f32::NAN; LEN];
-        let mut stream = engine.stream(&Objective::mean(), Some(LEN as u64));
+        let mut stream = engine.accumulator(&Objective::mean(), Some(LEN as u64));
         for (at, out) in (0..).step_by(1 << 20).zip(gradients.chunks_mut(1 << 20)) {
             let part = at..at + out.len();
             let part = Batch::logits(&logits[part.clone()], &labels[part]).expect("of one length");

@@ -1,9 +1,10 @@
 //! What was promised, and the worst that was found.
 
 use super::SelfTestRow;
+use logloss::{Floats, Form, PredictionType, Targets};
+
 use crate::{
-    Floats, Form, Targets,
-    contract::{self, Class, Kind, Output, Row},
+    contract::{self, DeviceClass, Kind, Output, Row},
     oracle::Element,
 };
 
@@ -21,12 +22,12 @@ pub fn name(form: Form) -> &'static str {
 
 /// The rows in the making.
 pub struct Report {
-    class: Class,
+    class: DeviceClass,
     rows: Vec<SelfTestRow>,
 }
 
 impl Report {
-    pub fn new(class: Class) -> Self {
+    pub fn new(class: DeviceClass) -> Self {
         let empty = |name: String, unit, ceiling| SelfTestRow {
             name,
             unit,
@@ -58,19 +59,15 @@ impl Report {
             .expect("the table has a row for every output")
     }
 
-    /// Holds each result against the oracle.
+    /// Compares each result with the oracle.
     pub fn judge(&mut self, form: Form, predictions: Floats<'_>, targets: Targets<'_>, got: &Results) {
-        let stored = match predictions {
-            Floats::F32(_) => "f32",
-            Floats::F16(_) => "f16",
-            Floats::Bf16(_) => "bf16",
-        };
+        let stored = PredictionType::from(&predictions).name();
         let elements: Vec<_> =
             (0..predictions.len()).map(|i| Element::new(form, predictions.get(i), targets.get(i))).collect();
         self.judge_elements(form, stored, &elements, &[Kind::Hard, Kind::Soft], got);
     }
 
-    /// Holds each result against the oracle; the elements are of these kinds.
+    /// Compares each result with the oracle; the elements are of these kinds.
     pub fn judge_elements(&mut self, form: Form, stored: &str, elements: &[Element], kinds: &[Kind], got: &Results) {
         let truths: Vec<_> = elements.iter().map(|element| (Kind::of_element(element), element.truth())).collect();
         for (got, output) in got.iter().zip([Output::Loss, Output::Gradient, Output::Hessian]) {
@@ -166,7 +163,7 @@ mod tests {
     /// The names of the rows that results break.
     fn broken(form: Form, got: &Results) -> Vec<String> {
         let (predictions, targets) = inputs(form);
-        let mut report = Report::new(Class::Wgsl);
+        let mut report = Report::new(DeviceClass::Wgsl);
         report.judge(form, Floats::F32(&predictions), Targets::F32(&targets), got);
         report.finish().into_iter().filter(|row| row.count > 0 && !row.holds).map(|row| row.name).collect()
     }
@@ -258,7 +255,7 @@ mod tests {
     fn differing_bits_fail() {
         let right = right(Form::Logits);
         let differs = |got: &Results| {
-            let mut report = Report::new(Class::Cpu);
+            let mut report = Report::new(DeviceClass::Cpu);
             report.same_bits(got, &right, "a test");
             report.finish().into_iter().any(|row| row.name == SAME_BITS && !row.holds)
         };
@@ -275,21 +272,16 @@ mod tests {
 
     #[test]
     fn what_was_never_judged_does_not_hold() {
-        let rows = Report::new(Class::Cpu).finish();
+        let rows = Report::new(DeviceClass::Cpu).finish();
         assert!(rows.iter().all(|row| !row.holds));
-        let device = crate::DeviceInfo {
-            name: String::new(),
-            backend: String::new(),
-            kind: crate::DeviceKind::Cpu,
-            driver: String::new(),
-        };
+        let device = logloss::Engine::cpu().device();
         assert!(!SelfTest { device: device.clone(), rows }.passed());
         assert!(!SelfTest { device, rows: Vec::new() }.passed());
     }
 
     #[test]
     fn the_worst_stays() {
-        let mut report = Report::new(Class::Cpu);
+        let mut report = Report::new(DeviceClass::Cpu);
         for error in [1e-9, f64::NAN, 1e-9] {
             report.sum(Form::Logits, Kind::Hard, error, 7);
         }

@@ -6,9 +6,9 @@
 //! to 1e-15 relative, its gradient to 1e-15 of the sum of its terms' magnitudes: 29 bits better than any f32
 //! result it judges. Weights and conventions add a rounding or two, the focal factor γ·|log(1 − p_t)| of them.
 
-use crate::{Compat, Focal, Form};
+use logloss::{Compat, Focal, Form};
 
-/// One element: what the loss is a function of. The definition is that of [`Objective`](crate::Objective).
+/// One element: what the loss is a function of. The definition is that of [`Objective`](logloss::Objective).
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Element {
@@ -152,15 +152,16 @@ impl Element {
             (Compat::Sklearn, _) => Some([f64::from(f32::EPSILON); 2]),
             (Compat::Xgboost, _) => Some([1e-16; 2]),
             (Compat::Lightgbm, _) => Some([1e-15; 2]),
-            (Compat::Keras | Compat::Torch | Compat::TensorFlow, _) => None,
+            _ => None,
         }
     }
 
     /// The addends of each class.
     fn addends(&self) -> [Addends; 2] {
-        let valid = match self.form {
-            Form::Logits => !self.prediction.is_nan(),
-            Form::Probabilities => (0.0..=1.0).contains(&self.prediction),
+        let valid = if self.form == Form::Probabilities {
+            (0.0..=1.0).contains(&self.prediction)
+        } else {
+            !self.prediction.is_nan()
         };
         if !valid || self.label().is_nan() || !(0.0..f64::INFINITY).contains(&self.weight) {
             return [Addends { loss: f64::NAN, gradient: [f64::NAN; 2], hessian: [f64::NAN; 4] }; 2];
@@ -185,17 +186,12 @@ impl Element {
         let targets = [(1.0 - z) * (1.0 - self.smoothing) + half, z * (1.0 - self.smoothing) + half];
         let q = if self.is_boosted() { 1.0 } else { self.pos_weight };
         // The loss of the positive class falls with x; the formulas for p carry their own sign.
-        let [n, mut p] = match self.form {
-            Form::Logits => [if_negative(x), if_negative(-x)],
-            Form::Probabilities => [if_zero(x), if_one(x)],
-        };
+        let [n, mut p] =
+            if self.form == Form::Probabilities { [if_zero(x), if_one(x)] } else { [if_negative(x), if_negative(-x)] };
         if self.form == Form::Logits {
             p.gradient = -p.gradient;
         }
-        let [p_0, p_1] = match self.form {
-            Form::Logits => [n.gradient, -p.gradient],
-            Form::Probabilities => [x, 1.0 - x],
-        };
+        let [p_0, p_1] = if self.form == Form::Probabilities { [x, 1.0 - x] } else { [n.gradient, -p.gradient] };
         let (terms, flat) = self.by_convention([n, p], x);
 
         // m = 1 − p_t, and its derivatives over m.
@@ -235,12 +231,11 @@ impl Element {
             // Where the loss is infinite, the derivatives of m vanish faster, or those of the loss grow faster.
             return plain.map(|term| term.scaled(factor));
         }
-        let (m_1, m_2) = match self.form {
-            Form::Logits => {
-                let m_1 = (targets[0] - targets[1]) * (p_0 * p_1 / m);
-                (m_1, m_1 * (p_1 - p_0))
-            }
-            Form::Probabilities => ((targets[0] - targets[1]) / m, 0.0),
+        let (m_1, m_2) = if self.form == Form::Probabilities {
+            ((targets[0] - targets[1]) / m, 0.0)
+        } else {
+            let m_1 = (targets[0] - targets[1]) * (p_0 * p_1 / m);
+            (m_1, m_1 * (p_1 - p_0))
         };
         plain.map(|term| Addends {
             loss: times(factor, term.loss),
@@ -384,7 +379,7 @@ mod tests {
 
     #[test]
     fn logits_against_sixty_digits() {
-        let (worst, count) = worst(Form::Logits, include_str!("../data/golden.csv"));
+        let (worst, count) = worst(Form::Logits, include_str!("../../../data/golden.csv"));
         assert_eq!(count, 2594);
         assert!(worst.iter().all(|&error| error <= 1e-15), "{worst:?}");
     }

@@ -1,6 +1,6 @@
 //! What scikit-learn's `log_loss` looks for before it computes anything.
 
-use crate::{Batch, Compat, Form, Ignore, Invalid, Objective, Partials, Refusal, Targets};
+use crate::{Batch, Compat, Form, Ignore, NonFinite, Objective, Partials, Targets, Unsupported};
 
 /// The labels among the targets that are counted, as far as it matters which there are.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,28 +45,28 @@ impl Labels {
     }
 
     /// Why the whole is refused, if it is. (An invalid value was an error before.)
-    pub fn refusal(&self, objective: &Objective, partials: &Partials) -> Option<Refusal> {
+    pub fn refusal(&self, objective: &Objective, partials: &Partials) -> Option<Unsupported> {
         if !matter(objective) {
             return None;
         }
         if partials.count == 0 {
-            return Some(Refusal::NoSamples);
+            return Some(Unsupported::NoSamples);
         }
         match self.soft {
-            Some((index, value)) if self.probabilities => return Some(Refusal::SoftLabel { index, value }),
-            None if self.zero != self.one => return Some(Refusal::OneLabel { label: u8::from(self.one) }),
+            Some((index, value)) if self.probabilities => return Some(Unsupported::SoftLabel { index, value }),
+            None if self.zero != self.one => return Some(Unsupported::OneLabel { label: u8::from(self.one) }),
             _ => {}
         }
-        (partials.weight.value() == 0.0).then_some(Refusal::ZeroWeights)
+        (partials.weight.value() == 0.0).then_some(Unsupported::ZeroWeights)
     }
 }
 
 fn matter(objective: &Objective) -> bool {
-    objective.compat() == Some(Compat::Sklearn) && objective.invalid() == Invalid::Error
+    objective.compat() == Some(Compat::Sklearn) && objective.non_finite() == NonFinite::Error
 }
 
 /// Whether value `index` is not left out.
 fn counts(part: &Batch<'_>, ignore: Option<Ignore>, index: usize) -> bool {
-    let ignored = ignore.is_some_and(|ignore| ignore.leaves_out(part.targets().get(index)));
+    let ignored = ignore.is_some_and(|ignore| ignore.ignores(part.targets().get(index)));
     !ignored && part.mask().is_none_or(|bits| bits[index / 8] >> (index % 8) & 1 == 1)
 }

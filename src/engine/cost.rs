@@ -2,10 +2,12 @@
 
 use web_time::Instant;
 
-use crate::{Batch, Engine, Objective, Outputs, Result};
+use super::part::EvaluatePart;
+use crate::{Batch, FloatsMut, Objective, Result, Totals, job::Job, outputs::Views};
 
 /// The time an evaluation of host memory takes: so much, and so much more for each value.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Cost {
     /// Seconds before the first value.
@@ -43,6 +45,7 @@ impl Cost {
 
 /// What evaluations of host memory cost on a device.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Costs {
     /// Where nothing is written: the sum, the mean.
@@ -58,53 +61,40 @@ impl Costs {
     }
 }
 
-/// What is measured, in values: one call each.
+/// The numbers of values that are evaluated, one call each.
 const SMALL: usize = 1 << 14;
 const LARGE: usize = 1 << 22;
 
-/// How often, after once to warm up. The shortest counts: what disturbs only adds.
+/// The number of calls after one that warms up. The shortest counts: a disturbance only adds.
 const RUNS: usize = 3;
 
-impl Engine {
-    /// Measures what evaluations of host memory cost on this engine: the mean, and mean and gradient, of f32 logits with
-    /// labels of a byte, 2¹⁴ and 2²² of them. Takes some tens of milliseconds on a fast device, and 36 MiB.
-    ///
-    /// # Errors
-    /// [`Error::Device`](crate::Error::Device) if the device failed.
-    pub async fn measure_async(&self) -> Result<Costs> {
-        let logits: Vec<f32> = (0..LARGE).map(|i| (i % 4099) as f32 / 256.0 - 8.0).collect();
-        let labels: Vec<u8> = (0..LARGE).map(|i| (i % 3 == 0).into()).collect();
-        let mut gradient = vec![0.0; LARGE];
-        // Without and with the gradient, in seconds, for the small size and the large one.
-        let mut seconds = [[f64::INFINITY; 2]; 2];
-        for (s, len) in [SMALL, LARGE].into_iter().enumerate() {
-            let batch = Batch::logits(&logits[..len], &labels[..len])?;
-            for run in 0..=RUNS {
-                for (o, seconds) in seconds.iter_mut().enumerate() {
-                    let outputs = match o {
-                        0 => Outputs::none(),
-                        _ => Outputs::none().with_gradient(&mut gradient[..len]),
-                    };
-                    let started = Instant::now();
-                    self.evaluate_async(&batch, &Objective::mean(), outputs).await?;
-                    if run > 0 {
-                        seconds[s] = seconds[s].min(started.elapsed().as_secs_f64());
-                    }
+/// Measures what evaluations of host memory cost on a device: the mean, and the mean with the gradient, of f32 logits with
+/// u8 labels, 2¹⁴ and 2²² of them.
+pub(crate) async fn measure<D: EvaluatePart>(device: &D) -> Result<Costs> {
+    let logits: Vec<f32> = (0..LARGE).map(|i| (i % 4099) as f32 / 256.0 - 8.0).collect();
+    let labels: Vec<u8> = (0..LARGE).map(|i| (i % 3 == 0).into()).collect();
+    let mut gradient = vec![0.0; LARGE];
+    let objective = Objective::mean();
+    // Without and with the gradient, in seconds, for the small size and the large one.
+    let mut seconds = [[f64::INFINITY; 2]; 2];
+    for (s, len) in [SMALL, LARGE].into_iter().enumerate() {
+        let batch = Batch::logits(&logits[..len], &labels[..len])?;
+        let coefficient = objective.coefficient(&Totals::of_ones(len as u64));
+        let job = Job::new(&objective, batch.form(), false, false, coefficient);
+        for run in 0..=RUNS {
+            for (wanted, seconds) in [false, true].into_iter().zip(&mut seconds) {
+                let gradient = wanted.then(|| FloatsMut::F32(&mut gradient[..len]));
+                let started = Instant::now();
+                let device = device.pick(Some(len as u64), wanted);
+                device.evaluate(&batch, &job, 0, Views([None, gradient, None]), None).await?;
+                if run > 0 {
+                    seconds[s] = seconds[s].min(started.elapsed().as_secs_f64());
                 }
             }
         }
-        let [mean, gradient] =
-            seconds.map(|[small, large]| Cost::through((SMALL as u64, small), (LARGE as u64, large)));
-        Ok(Costs { mean, gradient })
     }
-
-    /// [`Engine::measure_async`], blocking.
-    ///
-    /// # Errors
-    /// As [`Engine::measure_async`].
-    pub fn measure(&self) -> Result<Costs> {
-        pollster::block_on(self.measure_async())
-    }
+    let [mean, gradient] = seconds.map(|[small, large]| Cost::through((SMALL as u64, small), (LARGE as u64, large)));
+    Ok(Costs { mean, gradient })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! How exact the results are: the one table that documentation, [self-test](crate::Engine::selftest) and tests read.
+//! How exact the results are: the one table that the documentation, the [self-test](crate::selftest()) and the tests read.
 //!
 //! <!-- contract -->
 //! | | loss | gradient | hessian | sum, mean |
@@ -37,7 +37,7 @@
 //!   different values, of any length from there on. The sum of fewer, or of one value many times over, is as good as
 //!   the losses are: within their ceiling, 2⁻²³ for each ULP, and [`SUM_OF_EQUALS`]. Where many elements share weights,
 //!   the roundings of the products of these do not average out either, hence more for what is weighted. Where the losses
-//!   of a [block](crate::BLOCK) add up to more than the largest f32, 3.4e38, the sum may be infinite.
+//!   of a [block](logloss::BLOCK) add up to more than the largest f32, 3.4e38, the sum may be infinite.
 //!
 //! Domain: every valid prediction and target. Gradient and hessian are held to the ceiling where their coefficient
 //! (the scale, over the count where the reduction is a mean) is 1. Any other costs [`COEFFICIENT_FACTOR`] and
@@ -50,14 +50,13 @@
 //! derivatives have that in them: it may take away 2⁻¹²⁶ times those. What is past the largest f32 before it is multiplied by weights or a focal factor may stay ±inf. Products
 //! of weights themselves are taken to be in the normal range. An adapter may read a target under 2⁻¹²⁶ as 0, and for gradient and hessian also a probability.
 //!
-//! The table is of results in f32. One stored as f16 or bf16 is that of f32, rounded once more ([`FloatsMut`](crate::FloatsMut)).
+//! The table is of results in f32. One stored as f16 or bf16 is that of f32, rounded once more ([`FloatsMut`](logloss::FloatsMut)).
 
 use std::fmt;
 
-use crate::{
-    Compat, Form,
-    oracle::{Element, Truth},
-};
+use logloss::{Compat, Form};
+
+use crate::oracle::{Element, Truth};
 
 /// What is held to a ceiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,7 +88,7 @@ pub enum Kind {
 
 /// Which promise a device gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Class {
+pub enum DeviceClass {
     /// The SIMD backend.
     Cpu,
     /// Any adapter that wgpu reaches.
@@ -118,7 +117,7 @@ pub struct Row {
     /// The elements it is about.
     pub kind: Kind,
     /// The devices that give it.
-    pub class: Class,
+    pub class: DeviceClass,
     /// The largest error allowed, in `unit`s.
     pub ceiling: f64,
     /// What the ceiling counts.
@@ -141,7 +140,7 @@ pub const SUM_OF_EQUALS: f64 = 6.0 / (1 << 24) as f64;
 
 /// Every promise, a row each.
 pub const TABLE: &[Row] = &{
-    use {Class::*, Form::*, Kind::*, Output::*, Unit::*};
+    use {DeviceClass::*, Form::*, Kind::*, Output::*, Unit::*};
     [
         row(Cpu, Logits, Hard, Loss, 1.5, Ulp),
         row(Cpu, Logits, Hard, Gradient, 2.0, Ulp),
@@ -210,12 +209,12 @@ pub const TABLE: &[Row] = &{
     ]
 };
 
-const fn row(class: Class, form: Form, kind: Kind, output: Output, ceiling: f64, unit: Unit) -> Row {
+const fn row(class: DeviceClass, form: Form, kind: Kind, output: Output, ceiling: f64, unit: Unit) -> Row {
     Row { output, form, kind, class, ceiling, unit, focal: 0.0 }
 }
 
 /// The row for an output of a device, if the table has one.
-pub fn find(class: Class, form: Form, kind: Kind, output: Output) -> Option<&'static Row> {
+pub fn find(class: DeviceClass, form: Form, kind: Kind, output: Output) -> Option<&'static Row> {
     TABLE.iter().find(|row| (row.class, row.form, row.kind, row.output) == (class, form, kind, output))
 }
 
@@ -287,7 +286,7 @@ impl Row {
         };
         let error = judge(element, truth);
         let read = |value: f64, may_be_zero: bool| {
-            if may_be_zero && self.class == Class::Wgsl && value.abs() < SMALLEST { 0.0 } else { value }
+            if may_be_zero && self.class == DeviceClass::Wgsl && value.abs() < SMALLEST { 0.0 } else { value }
         };
         let derivative_of_probability = self.form == Form::Probabilities && self.output != Output::Loss;
         let prediction = read(element.prediction, derivative_of_probability);
@@ -349,9 +348,10 @@ impl Row {
 /// γ·(1 + |ln(1 − p_t)|), 0 without a focal factor and where p_t is 1: what a row's `focal` is multiplied by.
 pub fn steepness(element: &Element) -> f64 {
     let Some(focal) = element.focal else { return 0.0 };
-    let [p, r] = match element.form {
-        Form::Logits => [1.0 / (1.0 + (-element.prediction).exp()), 1.0 / (1.0 + element.prediction.exp())],
-        Form::Probabilities => [element.prediction, 1.0 - element.prediction],
+    let [p, r] = if element.form == Form::Probabilities {
+        [element.prediction, 1.0 - element.prediction]
+    } else {
+        [1.0 / (1.0 + (-element.prediction).exp()), 1.0 / (1.0 + element.prediction.exp())]
     };
     let half = 0.5 * element.smoothing;
     let [n, z] = [1.0 - element.label(), element.label()].map(|z| z * (1.0 - element.smoothing) + half);
@@ -411,10 +411,10 @@ fn distance(got: f32, terms: [f64; 2]) -> f64 {
     }
 }
 
-impl Class {
+impl DeviceClass {
     /// The promise that a device gives.
-    pub fn of(device: &crate::DeviceInfo) -> Self {
-        if device.kind == crate::DeviceKind::Cpu { Class::Cpu } else { Class::Wgsl }
+    pub fn of(device: &logloss::DeviceInfo) -> Self {
+        if device.kind == logloss::DeviceKind::Cpu { DeviceClass::Cpu } else { DeviceClass::Wgsl }
     }
 }
 
@@ -445,11 +445,11 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Class {
+impl fmt::Display for DeviceClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Class::Cpu => "CPU",
-            Class::Wgsl => "any GPU adapter",
+            DeviceClass::Cpu => "CPU",
+            DeviceClass::Wgsl => "any GPU adapter",
         })
     }
 }
@@ -483,10 +483,7 @@ impl fmt::Display for Unit {
 }
 
 pub(crate) fn form_name(form: Form) -> &'static str {
-    match form {
-        Form::Logits => "logits",
-        Form::Probabilities => "probabilities",
-    }
+    if form == Form::Probabilities { "probabilities" } else { "logits" }
 }
 
 impl Unit {
@@ -506,7 +503,7 @@ mod tests {
     use crate::oracle::Element;
 
     fn get(output: Output, targets: Kind) -> &'static Row {
-        find(Class::Wgsl, Form::Logits, targets, output).expect("a row")
+        find(DeviceClass::Wgsl, Form::Logits, targets, output).expect("a row")
     }
 
     fn truth(x: f64, z: f64) -> Truth {
@@ -626,15 +623,15 @@ mod tests {
             row.allows(row.judge(got, &element, &element.truth()))
         };
         let (inf, tiny) = (f64::INFINITY, 1e-40);
-        let loss = row(Class::Wgsl, Form::Logits, Output::Loss);
+        let loss = row(DeviceClass::Wgsl, Form::Logits, Output::Loss);
         assert!(allowed(loss, 0.0, -inf, tiny) && allowed(loss, f32::INFINITY, -inf, tiny));
         assert!(!allowed(loss, f32::NAN, -inf, tiny) && !allowed(loss, 1.0, -inf, tiny));
         assert!(!allowed(loss, 0.0, -inf, 1e-37), "a normal target");
-        assert!(!allowed(row(Class::Cpu, Form::Logits, Output::Loss), 0.0, -inf, tiny), "no adapter");
-        let gradient = row(Class::Wgsl, Form::Probabilities, Output::Gradient);
+        assert!(!allowed(row(DeviceClass::Cpu, Form::Logits, Output::Loss), 0.0, -inf, tiny), "no adapter");
+        let gradient = row(DeviceClass::Wgsl, Form::Probabilities, Output::Gradient);
         assert!(allowed(gradient, f32::NEG_INFINITY, tiny, 0.5));
         assert!(!allowed(gradient, f32::INFINITY, tiny, 0.5) && !allowed(gradient, f32::NEG_INFINITY, 1e-37, 0.5));
-        assert!(!allowed(row(Class::Wgsl, Form::Probabilities, Output::Loss), f32::INFINITY, tiny, 0.5));
+        assert!(!allowed(row(DeviceClass::Wgsl, Form::Probabilities, Output::Loss), f32::INFINITY, tiny, 0.5));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The values of the sweep.
 
-use crate::Form;
+use logloss::Form;
 
 /// Every pair of a prediction and a target.
 pub fn cross<P: Copy, T: Copy>(predictions: &[P], targets: &[T]) -> (Vec<P>, Vec<T>) {
@@ -13,10 +13,7 @@ pub fn every<P: Copy>(form: Form, from_bits: fn(u16) -> P, to_f64: fn(P) -> f64)
 }
 
 fn valid(form: Form, prediction: f64) -> bool {
-    match form {
-        Form::Logits => !prediction.is_nan(),
-        Form::Probabilities => (0.0..=1.0).contains(&prediction),
-    }
+    if form == Form::Probabilities { (0.0..=1.0).contains(&prediction) } else { !prediction.is_nan() }
 }
 
 /// f32 predictions: every exponent with this many mantissas and both signs, this many values evenly over the
@@ -30,7 +27,14 @@ pub fn wide(form: Form, mantissas: u32, linear: u32) -> Vec<f32> {
         values.extend(fractions.map(|fraction| f32::from_bits(exponent << 23 | fraction)));
     }
     match form {
-        Form::Logits => {
+        Form::Probabilities => {
+            values.extend((0..=linear).map(|i| (f64::from(i) / f64::from(linear)) as f32));
+            values.extend((0..=4096).map(|i| f32::from_bits(1f32.to_bits() - i)));
+            values.extend((1..=24).flat_map(|k| around(1.0 - 0.5f32.powi(k))));
+            values.extend((1..=148).flat_map(|k| around(0.5f32.powi(k))));
+            values.push(-0.0);
+        }
+        _ => {
             values.extend((0..=linear).map(|i| (110.0 * f64::from(i) / f64::from(linear)) as f32));
             // Where an argument reduction changes over, and its neighbours.
             let ln2 = std::f64::consts::LN_2;
@@ -38,13 +42,6 @@ pub fn wide(form: Form, mantissas: u32, linear: u32) -> Vec<f32> {
             values.extend([f32::INFINITY, f32::MAX, f32::MIN_POSITIVE]);
             let negated: Vec<f32> = values.iter().map(|&x| -x).collect();
             values.extend(negated);
-        }
-        Form::Probabilities => {
-            values.extend((0..=linear).map(|i| (f64::from(i) / f64::from(linear)) as f32));
-            values.extend((0..=4096).map(|i| f32::from_bits(1f32.to_bits() - i)));
-            values.extend((1..=24).flat_map(|k| around(1.0 - 0.5f32.powi(k))));
-            values.extend((1..=148).flat_map(|k| around(0.5f32.powi(k))));
-            values.push(-0.0);
         }
     }
     values.retain(|&p| valid(form, p.into()));
@@ -96,7 +93,7 @@ impl Random {
 
 #[cfg(test)]
 mod tests {
-    use half::{bf16, f16};
+    use logloss::half::{bf16, f16};
 
     use super::*;
 

@@ -1,20 +1,24 @@
-//! Whether a device keeps the contract: a fixed sweep through the engine's own door, held against the oracle.
+//! Whether a device keeps the contract: a fixed sweep of inputs, evaluated by the engine and compared with the oracle.
 
 mod report;
 mod values;
 
-use half::{bf16, f16};
 use report::{INVALID, LIMITS, NAMES, Report, Results, SAME_BITS, name};
 use values::{Random, cross, every, sum, wide};
 
-use crate::{
+use logloss::{
     Batch, DeviceInfo, Engine, Error, Floats, Focal, Form, Objective, Outputs, Reduction, Result, Targets,
-    contract::{self, Class, Kind},
+    half::{bf16, f16},
+};
+
+use crate::{
+    contract::{self, DeviceClass, Kind},
     oracle::Element,
 };
 
 /// What a self-test found.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct SelfTest {
     /// The device tested.
@@ -26,6 +30,7 @@ pub struct SelfTest {
 
 /// One promise, and the worst that was found.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct SelfTestRow {
     /// What was promised.
@@ -51,38 +56,45 @@ impl SelfTest {
     }
 }
 
-impl Engine {
-    /// Compares this engine's device with the [oracle](crate::oracle) over a fixed sweep of some two million
-    /// elements (every exponent of f32 and every value of f16 and bf16 as logits and as probabilities, hard and
-    /// soft targets in every type, the ends of each range), and reports the worst of each row of the
-    /// [contract](crate::contract). Takes about a second, on a software adapter too. Of an engine that chooses between
-    /// devices ([`Device::Auto`](crate::Device::Auto)) it tests the GPU.
-    ///
-    /// That the contract is broken is no error: see [`SelfTest::passed`].
-    ///
-    /// # Errors
-    /// [`Error::Device`] if the device failed.
-    pub async fn selftest_async(&self) -> Result<SelfTest> {
-        let engine = self.resident();
-        let device = engine.device();
-        let mut report = Report::new(Class::of(&device));
-        hard(engine, &mut report).await?;
-        soft(engine, &mut report).await?;
-        weighted(engine, &mut report).await?;
-        focal(engine, &mut report).await?;
-        limits(engine, &mut report).await?;
-        sums(engine, &mut report).await?;
-        invalid(engine, &mut report).await?;
-        Ok(SelfTest { device, rows: report.finish() })
-    }
+/// Compares the device of an engine with the [oracle](crate::oracle) over a fixed sweep of some two million
+/// elements (every exponent of f32 and every value of f16 and bf16 as logits and as probabilities, hard and
+/// soft targets in every type, the ends of each range), and reports the worst error of each row of the
+/// [contract](crate::contract). Takes about a second, on a software adapter too. Of an engine that chooses between
+/// devices ([`Device::Auto`](logloss::Device::Auto)) it tests the GPU.
+///
+/// That the contract is broken is no error: see [`SelfTest::passed`].
+///
+/// # Errors
+/// [`Error::Device`] if the device failed.
+///
+/// ```
+/// let found = logloss_verify::selftest(&logloss::Engine::cpu())?;
+/// assert!(found.passed());
+/// # Ok::<(), logloss::Error>(())
+/// ```
+pub fn selftest(engine: &Engine) -> Result<SelfTest> {
+    pollster::block_on(selftest_async(engine))
+}
 
-    /// [`Engine::selftest_async`], blocking.
-    ///
-    /// # Errors
-    /// As [`Engine::selftest_async`].
-    pub fn selftest(&self) -> Result<SelfTest> {
-        pollster::block_on(self.selftest_async())
-    }
+/// [`selftest`], asynchronous.
+///
+/// # Errors
+/// As [`selftest`].
+pub async fn selftest_async(engine: &Engine) -> Result<SelfTest> {
+    #[cfg(feature = "gpu")]
+    let gpu = engine.on_gpu_alone();
+    #[cfg(feature = "gpu")]
+    let engine = gpu.as_ref().unwrap_or(engine);
+    let device = engine.device();
+    let mut report = Report::new(DeviceClass::of(&device));
+    hard(engine, &mut report).await?;
+    soft(engine, &mut report).await?;
+    weighted(engine, &mut report).await?;
+    focal(engine, &mut report).await?;
+    limits(engine, &mut report).await?;
+    sums(engine, &mut report).await?;
+    invalid(engine, &mut report).await?;
+    Ok(SelfTest { device, rows: report.finish() })
 }
 
 /// Hard targets with predictions of every type: everything is judged, and what has the same values must have the
@@ -173,7 +185,7 @@ async fn parameters(engine: &Engine, report: &mut Report, kind: Kind, objectives
 fn elements(batch: &Batch<'_>, objective: &Objective) -> Vec<Element> {
     (0..batch.len())
         .map(|i| Element {
-            weight: batch.weight(i),
+            weight: batch.weights().map_or(1.0, |(weights, _)| weights.get(i)),
             pos_weight: objective.pos_weight().map_or(1.0, |weights| weights[0].into()),
             label_weights: objective.label_weights().unwrap_or([1.0; 2]).map(f64::from),
             smoothing: objective.label_smoothing().into(),
@@ -216,9 +228,9 @@ async fn sums(engine: &Engine, report: &mut Report) -> Result<()> {
             };
             for length in [100, 2047, 2048, 2049, 10_000, 65_537, 300_000] {
                 let predictions: Vec<f32> = (0..length)
-                    .map(|_| match form {
-                        Form::Logits => (random.normal() * 3.0) as f32,
-                        Form::Probabilities => (1.0 / (1.0 + (-3.0 * random.normal()).exp())) as f32,
+                    .map(|_| match 3.0 * random.normal() {
+                        x if form == Form::Probabilities => (1.0 / (1.0 + (-x).exp())) as f32,
+                        x => x as f32,
                     })
                     .collect();
                 let targets: Vec<f32> = (0..length)

@@ -1,0 +1,42 @@
+//! Two devices, of which each batch takes the cheaper one.
+
+use super::{cost::Costs, part::EvaluatePart};
+
+/// A GPU and the CPU, and the measured costs of both.
+#[derive(Debug)]
+pub(crate) struct Auto<D> {
+    pub gpu: (D, Costs),
+    pub cpu: (D, Costs),
+}
+
+impl<D: EvaluatePart> Auto<D> {
+    /// The device on which `len` values cost less, with or without per-element outputs.
+    pub fn cheaper(&self, len: u64, outputs: bool) -> &D {
+        let seconds = |costs: &Costs| if outputs { costs.gradient } else { costs.mean }.of(len);
+        if seconds(&self.gpu.1) < seconds(&self.cpu.1) { &self.gpu.0 } else { &self.cpu.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{cost::Cost, processor::Processor},
+        *,
+    };
+    use crate::cpu::Cpu;
+
+    /// A device with a high fixed cost and a low cost per value.
+    #[test]
+    fn the_cheaper() {
+        let cost = |fixed, per_value| Cost { fixed, per_value };
+        let gpu = Costs { mean: cost(1e-3, 2e-9), gradient: cost(1e-3, 1e-9) };
+        let cpu = Costs { mean: cost(0.0, 1e-9), gradient: cost(0.0, 2e-9) };
+        // Nothing is evaluated on either.
+        let device = || Processor::from(Cpu::global());
+        let auto = Auto { gpu: (device(), gpu), cpu: (device(), cpu) };
+        let on_gpu = |len, outputs| std::ptr::eq(auto.cheaper(len, outputs), &auto.gpu.0);
+        assert!(!on_gpu(0, true) && !on_gpu(999_000, true));
+        assert!(on_gpu(1_001_000, true) && on_gpu(u64::MAX, true));
+        assert!(!on_gpu(1_001_000, false) && !on_gpu(u64::MAX, false));
+    }
+}

@@ -1,0 +1,112 @@
+//! What an engine runs on: one device, several at the same time, or one of two for each batch.
+
+use std::sync::Arc;
+
+use super::{
+    auto::Auto,
+    cost::Costs,
+    multi::Multi,
+    part::{EvaluatePart, PartResult},
+    processor::Processor,
+};
+#[cfg(feature = "gpu")]
+use crate::gpu::Gpu;
+use crate::{Batch, DeviceInfo, Result, cpu::Cpu, job::Job, outputs::Views};
+
+/// What an engine runs on.
+#[derive(Debug)]
+pub(crate) enum Backend {
+    /// One device.
+    One(Processor),
+    /// Several devices at the same time.
+    Multi(Multi<Backend>),
+    /// One of two devices, for each batch.
+    Auto(Box<Auto<Backend>>),
+}
+
+impl From<Cpu> for Backend {
+    fn from(cpu: Cpu) -> Self {
+        Backend::One(cpu.into())
+    }
+}
+
+#[cfg(feature = "gpu")]
+impl From<Gpu> for Backend {
+    fn from(gpu: Gpu) -> Self {
+        Backend::One(Processor::Gpu(Arc::new(gpu)))
+    }
+}
+
+impl Backend {
+    /// The GPU that resident batches are on.
+    #[cfg(feature = "gpu")]
+    pub fn gpu(&self) -> Option<&Arc<Gpu>> {
+        match self {
+            Backend::One(Processor::Cpu(..)) | Backend::Multi(_) => None,
+            Backend::One(Processor::Gpu(gpu)) => Some(gpu),
+            Backend::Auto(auto) => auto.gpu.0.gpu(),
+        }
+    }
+
+    /// The devices whose costs were measured, and those costs.
+    pub fn measured(&self) -> Vec<&(Backend, Costs)> {
+        match self {
+            Backend::Multi(multi) if multi.is_measured() => multi.parts().iter().collect(),
+            Backend::Auto(auto) => vec![&auto.gpu, &auto.cpu],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The same, to be measured again.
+    pub fn measured_mut(&mut self) -> Vec<&mut (Backend, Costs)> {
+        match self {
+            Backend::Multi(multi) if multi.is_measured() => multi.parts_mut().iter_mut().collect(),
+            Backend::Auto(auto) => vec![&mut auto.gpu, &mut auto.cpu],
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl EvaluatePart for Backend {
+    async fn evaluate(
+        &self,
+        part: &Batch<'_>,
+        job: &Job,
+        first: u64,
+        outputs: Views<'_>,
+        rows: Option<&mut [f64]>,
+    ) -> Result<PartResult> {
+        match self {
+            Backend::One(processor) => processor.evaluate(part, job, first, outputs, rows).await,
+            Backend::Multi(multi) => multi.evaluate(part, job, first, outputs, rows).await,
+            // A share of a batch that several devices evaluate. A batch of its own has picked one of the two before.
+            Backend::Auto(auto) => {
+                Box::pin(auto.cheaper(part.len() as u64, true).evaluate(part, job, first, outputs, rows)).await
+            }
+        }
+    }
+
+    fn pick(&self, len: Option<u64>, outputs: bool) -> &Self {
+        match self {
+            Backend::Auto(auto) => auto.cheaper(len.unwrap_or(u64::MAX), outputs),
+            _ => self,
+        }
+    }
+
+    /// Of a choice between two, the GPU: resident batches are on it.
+    fn info(&self) -> &Arc<DeviceInfo> {
+        match self {
+            Backend::One(processor) => processor.info(),
+            Backend::Multi(multi) => multi.info(),
+            Backend::Auto(auto) => auto.gpu.0.info(),
+        }
+    }
+
+    fn cpu(&self) -> Option<&Cpu> {
+        match self {
+            Backend::One(processor) => processor.cpu(),
+            Backend::Multi(multi) => multi.cpu(),
+            Backend::Auto(auto) => auto.cpu.0.cpu(),
+        }
+    }
+}
