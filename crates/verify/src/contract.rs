@@ -218,7 +218,7 @@ pub fn find(class: DeviceClass, form: Form, kind: Kind, output: Output) -> Optio
     TABLE.iter().find(|row| (row.class, row.form, row.kind, row.output) == (class, form, kind, output))
 }
 
-/// The table in Markdown, as README and this module's documentation show it.
+/// The table in Markdown, as docs/accuracy.md and this module's documentation show it.
 pub fn markdown() -> String {
     let columns = [Output::Loss, Output::Gradient, Output::Hessian, Output::Sum];
     let mut text = String::from("| | loss | gradient | hessian | sum, mean |\n|---|---|---|---|---|\n");
