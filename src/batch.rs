@@ -4,7 +4,7 @@ use std::{fmt, ops::Range};
 
 use half::{bf16, f16};
 
-use crate::{Error, Result};
+use crate::{Error, LengthUnit, Result};
 
 /// What the predictions are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -129,13 +129,9 @@ impl<'a> Batch<'a> {
     pub fn new(form: Form, predictions: impl Into<Floats<'a>>, targets: impl Into<Targets<'a>>) -> Result<Self> {
         let (predictions, targets) = (predictions.into(), targets.into());
         let len = predictions.len();
-        // Bits are counted in bytes: the last byte may be partly used.
-        let (actual, fits) = match targets {
-            Targets::Bits(bytes) => (bytes.len() * 8, bytes.len() == len.div_ceil(8)),
-            _ => (targets.stored(), targets.stored() == len),
-        };
-        if !fits {
-            return Err(Error::Length { name: "targets", actual: actual as u64, expected: len as u64 });
+        match targets {
+            Targets::Bits(bytes) => check_bits("targets", bytes, len)?,
+            _ => check("targets", targets.stored(), len, LengthUnit::Values)?,
         }
         Ok(Self { form, predictions, targets, classes: 1, weights: None, mask: None, phase: 0 })
     }
@@ -158,7 +154,7 @@ impl<'a> Batch<'a> {
     /// [`Error::Length`] if there are not as many weights as predictions.
     pub fn with_weights(mut self, weights: impl Into<Weights<'a>>) -> Result<Self> {
         let weights = weights.into();
-        check("weights", weights.len(), self.len())?;
+        check("weights", weights.len(), self.len(), LengthUnit::Values)?;
         self.weights = Some((weights, WeightShape::Elements));
         Ok(self)
     }
@@ -169,7 +165,7 @@ impl<'a> Batch<'a> {
     /// [`Error::Length`] if there are not as many weights as rows.
     pub fn with_sample_weights(mut self, weights: impl Into<Weights<'a>>) -> Result<Self> {
         let weights = weights.into();
-        check("sample weights", weights.len(), self.len() / self.classes)?;
+        check("sample weights", weights.len(), self.len() / self.classes, LengthUnit::Samples)?;
         // In a single column a sample is an element.
         let shape = if self.classes == 1 { WeightShape::Elements } else { WeightShape::Samples };
         self.weights = Some((weights, shape));
@@ -181,9 +177,7 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// [`Error::Length`] if the bytes are not as many as hold the elements' bits.
     pub fn with_mask(mut self, bits: &'a [u8]) -> Result<Self> {
-        if bits.len() != self.len().div_ceil(8) {
-            return Err(Error::Length { name: "mask", actual: bits.len() as u64 * 8, expected: self.len() as u64 });
-        }
+        check_bits("mask", bits, self.len())?;
         self.mask = Some(bits);
         Ok(self)
     }
@@ -282,11 +276,16 @@ impl<'a> Batch<'a> {
     }
 }
 
-fn check(name: &'static str, actual: usize, expected: usize) -> Result<()> {
+fn check(name: &'static str, actual: usize, expected: usize, unit: LengthUnit) -> Result<()> {
     if actual != expected {
-        return Err(Error::Length { name, actual: actual as u64, expected: expected as u64 });
+        return Err(Error::Length { name, actual: actual as u64, expected: expected as u64, unit });
     }
     Ok(())
+}
+
+/// Checks that `bits` hold one bit for each of `len` values. The last byte may be partly used.
+fn check_bits(name: &'static str, bits: &[u8], len: usize) -> Result<()> {
+    check(name, bits.len(), len.div_ceil(8), LengthUnit::PackedBytes)
 }
 
 /// The array and value for which a prediction and its target cannot be evaluated, if there is one.

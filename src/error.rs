@@ -10,14 +10,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// Two arrays of one batch, or a batch and an output, differ in length.
-    #[error("{name} has {actual} values, predictions has {expected}")]
+    #[error("{}", length_message(.name, *.actual, *.expected, *.unit))]
     Length {
         /// The array that does not fit.
         name: &'static str,
-        /// Its length, in values.
+        /// Its length, in units.
         actual: u64,
-        /// The length of the predictions, in values.
+        /// The length that fits, in units.
         expected: u64,
+        /// The unit that both are counted in.
+        unit: LengthUnit,
     },
     /// A shape [N, C] whose C is zero or does not divide the number of values.
     #[error("{len} values cannot have shape [N, {classes}]: {len} is not a multiple of {classes}")]
@@ -76,11 +78,18 @@ pub enum Error {
     /// The system in [`Compat`](crate::Compat) does not compute this.
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
-    /// The gradient of a mean was requested of an accumulator that was given neither length nor totals.
-    #[error(
-        "the gradient of a mean is divided by what is counted: begin the accumulator with its length, or its totals"
-    )]
-    UnknownTotal,
+    /// The gradient or hessian of a mean was requested of an accumulator that does not know what the mean divides by.
+    #[error("{}", if *.needs_totals {
+        "the mean divides by what is counted or weighed, which the length does not tell: add up `Engine::totals` over all \
+         parts, and begin with `Engine::accumulator_with_totals`"
+    } else {
+        "the mean divides by the number of values: begin the accumulator with the length, or with the totals that \
+         `Engine::totals` adds up (`Engine::accumulator_with_totals`)"
+    })]
+    UnknownTotal {
+        /// Whether the length is not enough: with an ignored label, a mask or a weighted mean.
+        needs_totals: bool,
+    },
     /// A part pushed to an accumulator asked for a new vector, which an accumulator cannot hand out.
     #[error("an accumulator writes into memory of the caller: pass a slice for each output")]
     NewInAccumulator,
@@ -167,6 +176,34 @@ pub enum Unsupported {
     /// scikit-learn: no weight is above 0.
     #[error("every weight is 0, and scikit-learn's log_loss needs one that is not")]
     ZeroWeights,
+}
+
+/// What the lengths of an [`Error::Length`] count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LengthUnit {
+    /// Values: as many are needed as there are predictions.
+    Values,
+    /// Samples: as many values are needed as the batch has rows.
+    Samples,
+    /// Classes: as many values are needed as the batch has classes.
+    Classes,
+    /// Bytes of eight packed bits each.
+    PackedBytes,
+}
+
+fn length_message(name: &str, actual: u64, expected: u64, unit: LengthUnit) -> String {
+    let plural = |count: u64, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+    let values = plural(actual, "value", "values");
+    match unit {
+        LengthUnit::Values => format!("{name} has {values}, predictions has {expected}"),
+        LengthUnit::Samples => format!("{name} has {values}, the batch has {}", plural(expected, "row", "rows")),
+        LengthUnit::Classes => format!("{name} has {values}, the batch has {}", plural(expected, "class", "classes")),
+        LengthUnit::PackedBytes => {
+            let expected = plural(expected, "byte", "bytes");
+            format!("{name} is packed, one bit a value: {expected} expected, {actual} given")
+        }
+    }
 }
 
 fn invalid_message(array: Array, index: u64, value: f64) -> String {

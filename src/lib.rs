@@ -9,7 +9,7 @@
 //! let mut gradient = [0.0f32; 4];
 //!
 //! let batch = Batch::logits(&logits, &targets)?;
-//! let evaluation = engine.evaluate(&batch, &Objective::mean(), Outputs::none().with_gradient(&mut gradient[..]))?;
+//! let evaluation = engine.evaluate(&batch, &Objective::mean(), Outputs::none().with_gradient(&mut gradient))?;
 //! assert!((evaluation.mean - 0.228567).abs() < 1e-6);
 //! # Ok::<(), logloss::Error>(())
 //! ```
@@ -71,7 +71,7 @@ pub use engine::{
     Accumulator, Adapter, AutoChoice, Cost, Costs, Device, DeviceInfo, DeviceKind, Devices, Engine, EngineOptions,
     devices, devices_async,
 };
-pub use error::{Error, Result, Unsupported};
+pub use error::{Error, LengthUnit, Result, Unsupported};
 pub use evaluation::{Evaluation, Phases, Run, Value};
 pub use exact_sum::ExactSum;
 #[cfg(feature = "gpu")]
@@ -82,7 +82,7 @@ pub use gpu::{
 };
 pub use half;
 pub use metrics::{Metrics, ThresholdCounts};
-pub use objective::{Focal, Ignore, NonFinite, Objective, Reduction};
+pub use objective::{ClassValues, Focal, Ignore, NonFinite, Objective, Reduction};
 pub use outputs::{FloatsMut, Outputs, Sink};
 pub use partials::{BLOCK, ClassPartials, Partials, Totals};
 #[cfg(feature = "gpu")]

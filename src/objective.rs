@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::{Compat, Error, Form, Metrics, Partials, Result, Targets, Totals, Unsupported, compat::Conventions};
+use crate::{
+    Compat, Error, Form, LengthUnit, Metrics, Partials, Result, Targets, Totals, Unsupported, compat::Conventions,
+};
 
 /// How the losses become one value, or several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -139,6 +141,52 @@ pub struct Objective {
     metrics: Metrics,
 }
 
+/// One value for all classes, or a value for each class, `[C]`: a number, or a slice, vector or array of numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassValues(Arc<[f32]>);
+
+impl From<f32> for ClassValues {
+    fn from(value: f32) -> Self {
+        Self([value].into())
+    }
+}
+
+impl From<&[f32]> for ClassValues {
+    fn from(values: &[f32]) -> Self {
+        Self(values.into())
+    }
+}
+
+impl From<&Vec<f32>> for ClassValues {
+    fn from(values: &Vec<f32>) -> Self {
+        Self(values.as_slice().into())
+    }
+}
+
+impl From<Vec<f32>> for ClassValues {
+    fn from(values: Vec<f32>) -> Self {
+        Self(values.into())
+    }
+}
+
+impl<const N: usize> From<[f32; N]> for ClassValues {
+    fn from(values: [f32; N]) -> Self {
+        Self(values.into())
+    }
+}
+
+impl<const N: usize> From<&[f32; N]> for ClassValues {
+    fn from(values: &[f32; N]) -> Self {
+        Self(values.as_slice().into())
+    }
+}
+
+impl From<Arc<[f32]>> for ClassValues {
+    fn from(values: Arc<[f32]>) -> Self {
+        Self(values)
+    }
+}
+
 /// What labels weigh. How many there are becomes weights only once the system in [`Compat`] is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum LabelWeights {
@@ -202,8 +250,8 @@ impl Objective {
     /// # Errors
     /// [`Error::Parameter`] if one is negative, NaN or infinite. That they are as many as the batch has classes is
     /// checked with the batch.
-    pub fn with_class_weights(mut self, weights: impl Into<Arc<[f32]>>) -> Result<Self> {
-        let weights = weights.into();
+    pub fn with_class_weights(mut self, weights: impl Into<ClassValues>) -> Result<Self> {
+        let ClassValues(weights) = weights.into();
         all_weights("class weight", &weights)?;
         self.class_weights = Some(weights);
         Ok(self)
@@ -214,8 +262,8 @@ impl Objective {
     /// # Errors
     /// [`Error::Parameter`] if one is negative, NaN or infinite. That they are one or as many as the batch has
     /// classes is checked with the batch.
-    pub fn with_pos_weight(mut self, weights: impl Into<Arc<[f32]>>) -> Result<Self> {
-        let weights = weights.into();
+    pub fn with_pos_weight(mut self, weights: impl Into<ClassValues>) -> Result<Self> {
+        let ClassValues(weights) = weights.into();
         all_weights("pos_weight", &weights)?;
         self.pos_weight = Some(weights);
         Ok(self)
@@ -350,9 +398,12 @@ impl Objective {
     /// system in [`Compat`] does not take together.
     pub(crate) fn check(&self, classes: usize, targets: &Targets<'_>) -> Result<()> {
         let fits = |name, values: Option<&[f32]>, one: bool| match values {
-            Some(values) if values.len() != classes && !(one && values.len() == 1) => {
-                Err(Error::Length { name, actual: values.len() as u64, expected: classes as u64 })
-            }
+            Some(values) if values.len() != classes && !(one && values.len() == 1) => Err(Error::Length {
+                name,
+                actual: values.len() as u64,
+                expected: classes as u64,
+                unit: LengthUnit::Classes,
+            }),
             _ => Ok(()),
         };
         fits("class weights", self.class_weights(), false)?;

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 
-use crate::{Error, Result};
+use crate::{Error, LengthUnit, Result};
 
 /// Where one output goes.
 #[derive(Debug, Default)]
@@ -148,6 +148,11 @@ macro_rules! into_memory {
                 Sink::Into(FloatsMut::$variant(values))
             }
         }
+        impl<'a, const N: usize> From<&'a mut [$value; N]> for Sink<'a> {
+            fn from(values: &'a mut [$value; N]) -> Self {
+                Sink::Into(FloatsMut::$variant(values))
+            }
+        }
         impl<'a> From<&'a mut Vec<$value>> for Sink<'a> {
             fn from(values: &'a mut Vec<$value>) -> Self {
                 Sink::Into(FloatsMut::$variant(values))
@@ -213,7 +218,9 @@ fn open<'a>(
         Sink::Skip => Ok(None),
         Sink::New => Ok(Some(FloatsMut::F32(made.insert(vec![0.0; len])))),
         Sink::Into(values) if values.len() == len => Ok(Some(values)),
-        Sink::Into(values) => Err(Error::Length { name, actual: values.len() as u64, expected: len as u64 }),
+        Sink::Into(values) => {
+            Err(Error::Length { name, actual: values.len() as u64, expected: len as u64, unit: LengthUnit::Values })
+        }
     }
 }
 

@@ -102,7 +102,7 @@ impl<'e> Accumulator<'e> {
             _ if outputs.derivatives()
                 && matches!(objective.reduction(), Reduction::Mean | Reduction::WeightedMean) =>
             {
-                return Err(Error::UnknownTotal);
+                return Err(Error::UnknownTotal { needs_totals: objective.needs_totals(mask) });
             }
             _ => objective.scale(),
         };

@@ -139,7 +139,10 @@ pub(crate) fn choose(device: &Device, allow_software: bool, infos: &[DeviceInfo]
             Some(index) => Ok(Some(index)),
             None if infos.is_empty() => Err(Error::NoGpu { reason: NO_ADAPTER.into() }),
             None => Err(Error::NoGpu {
-                reason: format!("only software adapters, which must be allowed or named: {}", list(infos)),
+                reason: format!(
+                    "only software adapters, which must be named, or allowed by `EngineOptions::allow_software`: {}",
+                    list(infos)
+                ),
             }),
         },
         Device::Index(index) if *index < infos.len() => Ok(Some(*index)),

@@ -205,7 +205,7 @@ fn unknown_totals() {
             let mut gradient = vec![0.0; BLOCK];
             let mut stream = engine.accumulator(objective, len);
             let pushed = stream.push(&scene.part(0..BLOCK), Outputs::none().with_gradient(&mut gradient));
-            assert!(matches!(pushed, Err(Error::UnknownTotal)), "{pushed:?}");
+            assert!(matches!(pushed, Err(Error::UnknownTotal { .. })), "{pushed:?}");
         }
         let mut stream = engine.accumulator(&weighted, None);
         for start in [0, BLOCK] {

@@ -1,8 +1,8 @@
 //! Weights: what belongs to a sample, a class or a label is what it would be written out; what is invalid is named.
 
 use logloss::{
-    Array, Batch, Compat, Device, EngineOptions, Error, Focal, Form, Ignore, NonFinite, Objective, Outputs, Reduction,
-    Weights, half::f16,
+    Array, Batch, Compat, Device, Engine, EngineOptions, Error, Focal, Form, Ignore, NonFinite, Objective, Outputs,
+    Reduction, Targets, Weights, half::f16,
 };
 
 use crate::{
@@ -238,14 +238,43 @@ fn totals() {
     });
 }
 
+/// One number, a slice, a vector and an array all say what classes weigh; arrays are outputs as slices are.
+#[test]
+fn weights_of_every_kind() {
+    let (predictions, labels) = ([0.5f32, -0.5], [1u8, 0]);
+    let batch = Batch::logits(&predictions, &labels).expect("two of each");
+    let weights = vec![3.0f32];
+    let mean = |objective: logloss::Result<Objective>| {
+        let mut gradient = [7.0f32; 2];
+        let outputs = Outputs::none().with_gradient(&mut gradient);
+        let evaluation = Engine::cpu().evaluate(&batch, &objective.expect("valid"), outputs).expect("valid");
+        (evaluation.mean, gradient)
+    };
+    let wanted = mean(Objective::mean().with_pos_weight(3.0));
+    assert!(wanted.1 != [7.0; 2]);
+    assert_eq!(mean(Objective::mean().with_pos_weight([3.0])), wanted);
+    assert_eq!(mean(Objective::mean().with_pos_weight(&weights)), wanted);
+    assert_eq!(mean(Objective::mean().with_pos_weight(&weights[..])), wanted);
+    assert_eq!(mean(Objective::mean().with_pos_weight(weights.clone())), wanted);
+    let wanted = mean(Objective::mean().with_class_weights(2.0));
+    assert_eq!(mean(Objective::mean().with_class_weights(&[2.0])), wanted);
+}
+
 #[test]
 fn what_does_not_fit() {
     let (predictions, labels) = ([0.5f32; 12], [1u8; 12]);
     let plain = batch(Form::Logits, &predictions, &labels).with_classes(3).expect("3 divides it");
     let message = |result: logloss::Result<Batch<'_>>| result.expect_err("does not fit").to_string();
     assert_eq!(message(plain.with_weights(&[1.0f32; 11])), "weights has 11 values, predictions has 12");
-    assert!(message(plain.with_sample_weights(&[1.0f32; 12])).starts_with("sample weights has 12"));
-    assert!(message(plain.with_mask(&[0; 3])).starts_with("mask has 24"));
+    let of_samples = message(plain.with_sample_weights(&[1.0f32; 12]));
+    assert_eq!(of_samples, "sample weights has 12 values, the batch has 4 rows");
+    let packed = message(plain.with_mask(&[0; 3]));
+    assert_eq!(packed, "mask is packed, one bit a value: 2 bytes expected, 3 given");
+    let packed = message(Batch::logits(&[0.5f32; 3], Targets::Bits(&[1; 3])));
+    assert_eq!(packed, "targets is packed, one bit a value: 1 byte expected, 3 given");
+    let two = Objective::mean().with_class_weights([1.0, 2.0]).expect("valid");
+    let of_classes = Engine::cpu().evaluate(&plain, &two, Outputs::none()).expect_err("3 classes").to_string();
+    assert_eq!(of_classes, "class weights has 2 values, the batch has 3 classes");
     assert!(plain.with_mask(&[0; 2]).is_ok() && plain.with_sample_weights(&[1.0f32; 4]).is_ok());
     for bad in [f32::NAN, -1.0, f32::INFINITY] {
         assert!(Objective::mean().with_class_weights([1.0, bad]).is_err());
