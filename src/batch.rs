@@ -234,8 +234,12 @@ impl<'a> Batch<'a> {
         self.phase
     }
 
-    /// The values of `range`. Its start is a multiple of 8 (bits), which every block's is.
-    pub(crate) fn part(&self, range: Range<usize>) -> Self {
+    /// The values of `range` as a batch of their own. Where targets are bits or there is a mask, the range starts at a
+    /// multiple of 8, as every block does.
+    ///
+    /// # Panics
+    /// If the range ends past the last value, or before its start.
+    pub fn part(&self, range: Range<usize>) -> Self {
         let row = |index: usize| (self.phase + index) / self.classes;
         let weights = self.weights.map(|(weights, shape)| match shape {
             WeightShape::Elements => (weights.part(range.clone()), shape),
@@ -337,7 +341,8 @@ impl<'a> Floats<'a> {
         }
     }
 
-    pub(crate) fn bytes(&self) -> &'a [u8] {
+    /// The values as they lie in memory.
+    pub fn bytes(&self) -> &'a [u8] {
         match *self {
             Floats::F32(v) => bytemuck::cast_slice(v),
             Floats::F16(v) => bytemuck::cast_slice(v),
@@ -377,7 +382,8 @@ impl<'a> Targets<'a> {
         }
     }
 
-    pub(crate) fn bytes(&self) -> &'a [u8] {
+    /// The values as they lie in memory.
+    pub fn bytes(&self) -> &'a [u8] {
         match *self {
             Targets::F32(v) => bytemuck::cast_slice(v),
             Targets::U8(v) | Targets::Bits(v) => v,
@@ -420,7 +426,8 @@ impl<'a> Weights<'a> {
         }
     }
 
-    pub(crate) fn bytes(&self) -> &'a [u8] {
+    /// The values as they lie in memory.
+    pub fn bytes(&self) -> &'a [u8] {
         match *self {
             Weights::F32(v) => bytemuck::cast_slice(v),
             Weights::F16(v) => bytemuck::cast_slice(v),

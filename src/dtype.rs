@@ -50,6 +50,14 @@ pub enum TargetType {
 crate::names::names!("type of targets", TargetType { F32 = "f32", U8 = "u8", Bits = "bits" });
 
 impl PredictionType {
+    /// The size of a value in bits.
+    pub fn bits(self) -> u64 {
+        match self {
+            PredictionType::F32 => 32,
+            PredictionType::F16 | PredictionType::Bf16 => 16,
+        }
+    }
+
     /// Bytes that `len` values take, whole words.
     pub fn bytes(self, len: u64) -> u64 {
         match self {
@@ -75,6 +83,15 @@ impl OutputType {
 }
 
 impl TargetType {
+    /// The size of a value in bits.
+    pub fn bits(self) -> u64 {
+        match self {
+            TargetType::F32 => 32,
+            TargetType::U8 => 8,
+            TargetType::Bits => 1,
+        }
+    }
+
     /// Bytes that `len` values take, whole words.
     pub fn bytes(self, len: u64) -> u64 {
         match self {

@@ -13,7 +13,8 @@ const NO_ADAPTER: &str = "this program was built without the feature `gpu` of lo
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct DeviceInfo {
-    /// Its name, as the driver gives it; for a CPU the instruction set in use.
+    /// Its name, as the driver gives it; for a CPU the instruction set in use. Serialised as `device`.
+    #[cfg_attr(feature = "serde", serde(rename = "device"))]
     pub name: String,
     /// `cpu`, or the graphics API: `vulkan`, `metal`, `dx12`, `webgpu`.
     pub backend: String,
@@ -74,7 +75,8 @@ pub struct Devices {
 pub struct Adapter {
     /// Its index in [`Devices::adapters`], which [`Device::Index`](crate::Device::Index) names.
     pub index: usize,
-    /// Name, driver, kind.
+    /// Name, driver, kind. Its fields are serialised in place of it.
+    #[cfg_attr(feature = "serde", serde(flatten))]
     pub info: DeviceInfo,
     /// Bytes that one storage binding may span: larger batches are cut into windows.
     pub max_binding_bytes: u64,

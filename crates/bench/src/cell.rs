@@ -80,33 +80,9 @@ impl Inputs {
     /// Predictions as bf16, targets as bytes.
     pub const BF16_U8: Self = Self { prediction: PredictionType::Bf16, target: TargetType::U8 };
 
-    /// The name of the type of the predictions.
-    pub fn predictions(self) -> &'static str {
-        match self.prediction {
-            PredictionType::F32 => "f32",
-            PredictionType::F16 => "f16",
-            PredictionType::Bf16 => "bf16",
-        }
-    }
-
-    /// The name of the type of the targets.
-    pub fn targets(self) -> &'static str {
-        match self.target {
-            TargetType::F32 => "f32",
-            TargetType::U8 => "u8",
-            TargetType::Bits => "bits",
-        }
-    }
-
     /// The sizes of a prediction and of a target in bits.
     pub fn bits(self) -> [u64; 2] {
-        let prediction = if self.prediction == PredictionType::F32 { 32 } else { 16 };
-        let target = match self.target {
-            TargetType::F32 => 32,
-            TargetType::U8 => 8,
-            TargetType::Bits => 1,
-        };
-        [prediction, target]
+        [self.prediction.bits(), self.target.bits()]
     }
 
     /// The size of a prediction and its target together, in bytes.
@@ -117,7 +93,7 @@ impl Inputs {
 
 impl fmt::Display for Inputs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("{}/{}", self.predictions(), self.targets()))
+        f.pad(&format!("{}/{}", self.prediction, self.target))
     }
 }
 

@@ -5,9 +5,9 @@
 
 use std::{iter, ops::Range};
 
-use logloss::{
-    Batch, DeviceInfo, Evaluation, Form,
-    contract::{self, Class, Kind, Output},
+use logloss::{Batch, DeviceInfo, Evaluation, Form};
+use logloss_verify::{
+    contract::{self, DeviceClass, Kind, Output},
     oracle::{Element, Truth},
 };
 
@@ -24,7 +24,7 @@ const OUTPUTS: [(&str, Output); 3] =
 /// Checks the answers of one device.
 #[derive(Clone, Copy, Debug)]
 pub struct Checker {
-    class: Class,
+    class: DeviceClass,
     /// What is made wrong before it is checked.
     spoil: Option<Spoil>,
 }
@@ -32,7 +32,7 @@ pub struct Checker {
 impl Checker {
     /// The checker of a device.
     pub fn new(device: &DeviceInfo, spoil: Option<Spoil>) -> Self {
-        Self { class: Class::of(device), spoil }
+        Self { class: DeviceClass::of(device), spoil }
     }
 
     /// Checks the sum and the mean of `n` values whose true sum is `truth`. Returns the relative error of the sum.

@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, ops::Range, thread, time::Instant};
 
 use fearless_simd::Level;
-use logloss::{Device, Engine, EngineOptions, Floats, Targets};
+use logloss::{Device, Engine, EngineOptions};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::{
@@ -43,7 +43,7 @@ impl CpuBench {
         let (engine, pool) = if all {
             (Engine::cpu(), None)
         } else {
-            let engine = Engine::new_blocking(EngineOptions::new(Device::Cpu).threads(threads))?;
+            let engine = Engine::new(EngineOptions::new(Device::Cpu).with_threads(threads))?;
             let pool = if count == 1 { None } else { Some(ThreadPoolBuilder::new().num_threads(count).build()?) };
             (engine, pool)
         };
@@ -130,7 +130,8 @@ impl CpuBench {
     ) -> Result<Task<'a, OutputSlices<'r>>> {
         let batches: Vec<_> = (0..sets)
             .map(|set| {
-                data.batch(cell.inputs, set * cell.n, cell.n).map(|batch| bytes(batch.predictions(), batch.targets()))
+                data.batch(cell.inputs, set * cell.n, cell.n)
+                    .map(|batch| [batch.predictions().bytes(), batch.targets().bytes()])
             })
             .collect::<Result<_>>()?;
         let (threads, level) = (self.threads(), self.level);
@@ -149,21 +150,6 @@ impl CpuBench {
             Ok(sample)
         }))
     }
-}
-
-/// Predictions and targets as bytes.
-fn bytes<'a>(predictions: Floats<'a>, targets: Targets<'a>) -> [&'a [u8]; 2] {
-    let predictions = match predictions {
-        Floats::F32(x) => bytemuck::cast_slice(x),
-        Floats::F16(x) => bytemuck::cast_slice(x),
-        Floats::Bf16(x) => bytemuck::cast_slice(x),
-    };
-    let targets = match targets {
-        Targets::F32(z) => bytemuck::cast_slice(z),
-        Targets::U8(z) | Targets::Bits(z) => z,
-        Targets::Bool(z) => bytemuck::cast_slice(z),
-    };
-    [predictions, targets]
 }
 
 /// The number of logical cores that the process may use.

@@ -26,6 +26,12 @@ pub enum Error {
         /// For each size, how much memory it takes.
         notes: Vec<String>,
     },
+    /// There are no values of a type to measure with.
+    #[error("there are no values of the type {what} to measure with")]
+    Unmeasured {
+        /// The name of the type.
+        what: &'static str,
+    },
     /// No row could be measured, and none was wrong.
     #[error("nothing was measured: {}", notes.join("; "))]
     NothingMeasured {

@@ -99,8 +99,8 @@ impl Plan {
     fn bytes_per_value(&self) -> u64 {
         // Answers are checked with labels as bytes, the bandwidth of the memory is measured with f32.
         let all: Vec<Inputs> = self.inputs.iter().copied().chain([Inputs::F32, Inputs::F32_U8]).collect();
-        let predictions: BTreeSet<_> = all.iter().map(|inputs| (inputs.predictions(), inputs.bits()[0])).collect();
-        let targets: BTreeSet<_> = all.iter().map(|inputs| (inputs.targets(), inputs.bits()[1])).collect();
+        let predictions: BTreeSet<_> = all.iter().map(|inputs| (inputs.prediction.name(), inputs.bits()[0])).collect();
+        let targets: BTreeSet<_> = all.iter().map(|inputs| (inputs.target.name(), inputs.bits()[1])).collect();
         let bits: u64 = predictions.iter().chain(&targets).map(|(_, bits)| bits).sum();
         let outputs = self.works.iter().map(|work| work.count()).max().unwrap_or_default().max(1) as u64;
         bits.div_ceil(8) + 4 * outputs

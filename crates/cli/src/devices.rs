@@ -4,7 +4,7 @@ use std::{fmt::Write, process::ExitCode};
 
 use anyhow::Result;
 use indicatif::{BinaryBytes, HumanCount};
-use logloss::{Adapter, Cost, Costs, Device, DeviceInfo, Devices, Engine, EngineOptions};
+use logloss::{Adapter, Cost, Costs, Device, Devices, Engine, EngineOptions};
 use serde_json::{Value, json};
 
 use crate::{args::DevicesArgs, terminal};
@@ -26,7 +26,7 @@ pub fn run(args: &DevicesArgs) -> Result<ExitCode> {
 }
 
 fn measure(devices: &Devices) -> Result<Measured> {
-    let of = |adapter: &Adapter| Engine::new_blocking(EngineOptions::new(Device::Index(adapter.index)))?.measure();
+    let of = |adapter: &Adapter| Engine::new(EngineOptions::new(Device::Index(adapter.index)))?.measure();
     Ok(Measured { cpu: Engine::cpu().measure()?, adapters: devices.adapters.iter().map(of).collect() })
 }
 
@@ -95,8 +95,8 @@ fn no(has: bool) -> &'static str {
 }
 
 fn as_json(devices: &Devices, measured: Option<&Measured>) -> Result<String> {
-    let mut cpu = info(&devices.cpu);
-    let mut adapters: Vec<Value> = devices.adapters.iter().map(adapter).collect();
+    let mut cpu = serde_json::to_value(&devices.cpu)?;
+    let mut adapters: Vec<Value> = devices.adapters.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
     if let Some(measured) = measured {
         let alone = |cost: &Cost, _: &Cost| json!({ "fixed_s": cost.fixed, "per_value_s": cost.per_value });
         cpu["host_data"] = both(&measured.cpu, &measured.cpu, alone).into_iter().collect();
@@ -111,29 +111,7 @@ fn as_json(devices: &Devices, measured: Option<&Measured>) -> Result<String> {
             };
         }
     }
-    let auto = json!({ "device": info(&devices.auto.info), "why": devices.auto.why });
+    let auto = json!({ "device": devices.auto.info, "why": devices.auto.why });
     let all = json!({ "cpu": cpu, "adapters": adapters, "auto": auto });
     Ok(serde_json::to_string_pretty(&all)? + "\n")
-}
-
-/// A device as JSON.
-pub fn info(info: &DeviceInfo) -> Value {
-    json!({ "device": info.name, "backend": info.backend, "kind": info.kind.to_string(), "driver": info.driver })
-}
-
-fn adapter(adapter: &Adapter) -> Value {
-    json!({
-        "index": adapter.index,
-        "device": adapter.info.name,
-        "backend": adapter.info.backend,
-        "kind": adapter.info.kind.to_string(),
-        "driver": adapter.info.driver,
-        "max_binding_bytes": adapter.max_binding_bytes,
-        "max_buffer_bytes": adapter.max_buffer_bytes,
-        "max_workgroups": adapter.max_workgroups,
-        "timestamps": adapter.timestamps,
-        "subgroups": adapter.subgroups,
-        "shader_f16": adapter.shader_f16,
-        "mappable_primary_buffers": adapter.mappable_primary_buffers,
-    })
 }

@@ -8,12 +8,10 @@ use std::{
 
 use anyhow::Result;
 use indicatif::{DecimalBytes, HumanCount};
-use logloss::{Evaluation, Reduction};
+use logloss::{Compat, DeviceInfo, Evaluation, Form, Reduction};
 use logloss_io::{ReducedValues, RunSpec, Summary};
 use serde::Serialize;
 use serde_json::{Map, Value};
-
-use crate::args::choices::{FORMS, REDUCTIONS, SYSTEMS, word};
 
 /// The number of classes that the lines for people show.
 const CLASSES_SHOWN: usize = 24;
@@ -30,7 +28,7 @@ pub struct Report<'a> {
 #[derive(Serialize)]
 struct Json<'a> {
     value: JsonValue<'a>,
-    reduction: Option<&'static str>,
+    reduction: Reduction,
     mean: f64,
     sum: f64,
     count: u64,
@@ -41,12 +39,10 @@ struct Json<'a> {
     shape: Vec<u64>,
     base_rate: Option<f64>,
     base_rate_loss: Option<f64>,
-    from: Option<&'static str>,
-    compat: Option<&'static str>,
-    device: &'a str,
-    backend: &'a str,
-    kind: String,
-    driver: &'a str,
+    from: Form,
+    compat: Option<Compat>,
+    #[serde(flatten)]
+    device: &'a DeviceInfo,
     elapsed_s: f64,
     bytes: u64,
     bytes_per_element: f64,
@@ -92,7 +88,7 @@ impl Report<'_> {
                 }
                 _ => JsonValue::None,
             },
-            reduction: word(REDUCTIONS, &spec.objective.effective_reduction()),
+            reduction: spec.objective.effective_reduction(),
             mean: *mean,
             sum: *sum,
             count: *count,
@@ -105,12 +101,9 @@ impl Report<'_> {
             shape: summary.shape.dimensions(),
             base_rate,
             base_rate_loss: base_rate.filter(|_| summary.is_plain).map(entropy),
-            from: word(FORMS, &spec.form),
-            compat: spec.objective.compat.and_then(|system| word(SYSTEMS, &system)),
-            device: &run.device.name,
-            backend: &run.device.backend,
-            kind: run.device.kind.to_string(),
-            driver: &run.device.driver,
+            from: spec.form,
+            compat: spec.objective.compat,
+            device: &run.device,
             elapsed_s: times.elapsed.as_secs_f64(),
             bytes: run.bytes,
             bytes_per_element: self.bytes_per_element(),

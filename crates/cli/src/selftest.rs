@@ -3,14 +3,14 @@
 use std::{fmt::Write, process::ExitCode};
 
 use anyhow::Result;
-use logloss::SelfTest;
-use serde_json::{Value, json};
+use logloss_verify::{SelfTest, selftest};
+use serde_json::json;
 
-use crate::{args::SelftestArgs, devices, terminal};
+use crate::{args::SelftestArgs, terminal};
 
 /// Runs the command.
 pub fn run(args: &SelftestArgs) -> Result<ExitCode> {
-    let test = args.device.on_threads(|| Ok(args.device.engine()?.selftest()?))?;
+    let test = args.device.on_threads(|| Ok(selftest(&args.device.engine()?)?))?;
     terminal::print(&if args.json { as_json(&test)? } else { plain(&test) })?;
     Ok(if test.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -44,16 +44,6 @@ fn digits(value: f64) -> String {
 }
 
 fn as_json(test: &SelfTest) -> Result<String> {
-    let rows: Vec<Value> = test
-        .rows
-        .iter()
-        .map(|row| {
-            json!({
-                "name": row.name, "unit": row.unit, "worst": row.worst, "ceiling": row.ceiling, "at": row.at,
-                "count": row.count, "holds": row.holds,
-            })
-        })
-        .collect();
-    let all = json!({ "passed": test.passed(), "device": devices::info(&test.device), "rows": rows });
+    let all = json!({ "passed": test.passed(), "device": test.device, "rows": test.rows });
     Ok(serde_json::to_string_pretty(&all)? + "\n")
 }

@@ -1,7 +1,7 @@
 //! The data of an evaluation, part by part: a source, and the mask beside it.
 
 use logloss::{
-    Array, BLOCK, Batch, Engine, Error as EngineError, Form, Invalid, Objective, Reduction, Totals, WeightShape,
+    Array, BLOCK, Batch, Engine, Error as EngineError, Form, NonFinite, Objective, Reduction, Totals, WeightShape,
 };
 
 use crate::{
@@ -21,7 +21,7 @@ pub(crate) struct Dataset {
     pub source: Box<dyn Source>,
     mask: Option<Mask>,
     options: ReadOptions,
-    invalid: Invalid,
+    invalid: NonFinite,
     /// The number of values in a row, if the evaluation depends on it.
     classes: Option<usize>,
 }
@@ -164,8 +164,8 @@ impl Dataset {
             });
         }
         match self.invalid {
-            Invalid::Propagate => Ok(()),
-            Invalid::Error => {
+            NonFinite::Propagate => Ok(()),
+            _ => {
                 let error = EngineError::InvalidValue { array, index, value };
                 Err(explain(error, self.options.any_number_is_label, self.source.as_ref(), unrepresentable))
             }

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, io, path::Path, path::PathBuf};
 
-use logloss::{Array, Refusal};
+use logloss::{Array, Unsupported};
 
 use crate::{Column, Place};
 
@@ -155,7 +155,7 @@ pub enum Error {
         /// The data that is not supported, and its place.
         reason: String,
         /// The engine's error.
-        refusal: Refusal,
+        refusal: Unsupported,
         /// How to mend it.
         help: &'static str,
     },

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use logloss::{Array, Error as EngineError, Refusal};
+use logloss::{Array, Error as EngineError, Unsupported};
 
 use crate::{Error, Source, Unrepresentable};
 
@@ -17,7 +17,7 @@ pub(crate) fn explain(
 ) -> Error {
     let (array, index, value) = match error {
         EngineError::InvalidValue { array, index, value } => (array, index, value),
-        EngineError::Refused(refusal) => return unsupported(refusal, source),
+        EngineError::Unsupported(reason) => return unsupported(reason, source),
         error => return error.into(),
     };
     let Some(place) = source.place(array, index) else { return error.into() };
@@ -38,7 +38,7 @@ pub(crate) fn explain(
             "drop that row or mend its label; or leave it out with --ignore-label nan".into(),
         ),
         Array::Targets => ("labels must be 0 or 1, or probabilities in between", mend_label(&value)),
-        Array::Weights => (
+        _ => (
             "weights must be finite in f32, and at least 0",
             "mend it, or leave the element out with a weight of 0, or with --mask M.npy".into(),
         ),
@@ -64,18 +64,18 @@ fn mend_label(value: &str) -> Cow<'static, str> {
 }
 
 /// What scikit-learn does not support, in terms of the files.
-fn unsupported(refusal: Refusal, source: &dyn Source) -> Error {
+fn unsupported(refusal: Unsupported, source: &dyn Source) -> Error {
     let targets = source.target_names();
     let (reason, help) = match refusal {
-        Refusal::NoSamples => (
+        Unsupported::NoSamples => (
             format!("{targets}: there are no labels, and scikit-learn's log_loss needs one at least"),
             "evaluate a file that has any; or pass --non-finite propagate, for a mean of NaN",
         ),
-        Refusal::OneLabel { .. } => (
+        Unsupported::OneLabel { .. } => (
             format!("{targets}: {refusal}"),
             "evaluate more of the data; or pass --non-finite propagate, which is log_loss(…, labels=[0, 1])",
         ),
-        Refusal::SoftLabel { index, value } => {
+        Unsupported::SoftLabel { index, value } => {
             let Some(place) = source.place(Array::Targets, index) else { return EngineError::from(refusal).into() };
             return Error::InvalidValue {
                 array: Array::Targets,
@@ -85,7 +85,7 @@ fn unsupported(refusal: Refusal, source: &dyn Source) -> Error {
                 help: "leave out --compat sklearn; or pass --non-finite propagate, for the loss of soft labels".into(),
             };
         }
-        Refusal::ZeroWeights => {
+        Unsupported::ZeroWeights => {
             (refusal.to_string(), "mend the weights; or pass --non-finite propagate, for a weighted mean of NaN")
         }
         refusal => return EngineError::from(refusal).into(),

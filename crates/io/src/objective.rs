@@ -1,6 +1,6 @@
 //! Specifications of objectives, from before the data was seen.
 
-use logloss::{Compat, Error as EngineError, Focal, Ignore, Invalid, Objective, Reduction};
+use logloss::{Compat, Error as EngineError, Focal, Ignore, NonFinite, Objective, Reduction};
 
 use crate::{Result, error::usage, statistics::LabelCounts};
 
@@ -24,7 +24,7 @@ pub struct ObjectiveSpec {
     /// How the losses become one value, or several.
     pub reduction: Reduction,
     /// Whether an invalid value is an error.
-    pub invalid: Invalid,
+    pub invalid: NonFinite,
     /// A factor of gradient and hessian. It must be finite.
     pub scale: f32,
     /// The system whose conventions are taken over.
@@ -46,7 +46,7 @@ impl Default for ObjectiveSpec {
     fn default() -> Self {
         Self {
             reduction: Reduction::Mean,
-            invalid: Invalid::Error,
+            invalid: NonFinite::Error,
             scale: 1.0,
             compat: None,
             label_smoothing: None,
@@ -130,7 +130,7 @@ impl ObjectiveSpec {
         counts: Option<LabelCounts>,
     ) -> Result<Objective, EngineError> {
         let mut objective =
-            Objective::default().with_reduction(self.reduction).with_invalid(self.invalid).with_scale(self.scale)?;
+            Objective::default().with_reduction(self.reduction).with_non_finite(self.invalid).with_scale(self.scale)?;
         if let Some(compat) = self.compat {
             objective = objective.with_compat(compat);
         }

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use logloss::{
-    BLOCK, Costs, DeviceInfo, DeviceKind, Engine, Evaluation, Form, Objective, Reduction, Stream, Totals, Value,
+    Accumulator, BLOCK, Costs, DeviceInfo, DeviceKind, Engine, Evaluation, Form, Objective, Reduction, Totals, Value,
 };
 
 use crate::{
@@ -315,10 +315,10 @@ impl Divisor {
         })
     }
 
-    fn open<'e>(self, engine: &'e Engine, objective: &Objective) -> Stream<'e> {
+    fn open<'e>(self, engine: &'e Engine, objective: &Objective) -> Accumulator<'e> {
         match self {
-            Divisor::Len(len) => engine.stream(objective, len),
-            Divisor::Totals(totals) => engine.stream_with_totals(objective, totals),
+            Divisor::Len(len) => engine.accumulator(objective, len),
+            Divisor::Totals(totals) => engine.accumulator_with_totals(objective, totals),
         }
     }
 }

@@ -107,7 +107,7 @@ fn for_each_counted(part: &Part<'_>, mask: Option<&[u8]>, ignore: Option<Ignore>
             targets.for_each(|(index, &z)| visit(index, z.into()));
         }
         Targets::F32(values) => {
-            let ignored = |z: f64| ignore.is_some_and(|ignore| ignore.leaves_out(z));
+            let ignored = |z: f64| ignore.is_some_and(|ignore| ignore.ignores(z));
             let targets = values.iter().map(|&z| f64::from(z)).enumerate();
             let targets = targets.filter(|&(index, z)| !ignored(z) && counts(index));
             targets.for_each(|(index, z)| visit(index, z));
@@ -129,6 +129,7 @@ pub(crate) fn all_in_unit_interval(predictions: Floats<'_>) -> bool {
         Floats::F32(values) => values.iter().all(|value| (0.0..=1.0).contains(value)),
         Floats::F16(values) => values.iter().all(|value| value.to_bits() <= ONE_F16 || value.to_bits() == MINUS_ZERO),
         Floats::Bf16(values) => values.iter().all(|value| value.to_bits() <= ONE_BF16 || value.to_bits() == MINUS_ZERO),
+        values => (0..values.len()).all(|index| (0.0..=1.0).contains(&values.get(index))),
     }
 }
 
@@ -141,6 +142,8 @@ fn target_sums(level: Level, targets: Targets<'_>) -> Vec<f64> {
         }
         Targets::Bool(values) => vec![values.iter().filter(|&&z| z).count() as f64],
         Targets::Bits(bytes) => vec![bytes.iter().map(|byte| byte.count_ones()).sum::<u32>().into()],
+        // No reader makes any other type.
+        _ => vec![f64::NAN],
     }
 }
 

@@ -57,7 +57,7 @@ impl GpuBench {
     /// Opens an adapter, and measures the cost of the first call and the bandwidths, with `bytes` bytes at a time.
     pub fn open(adapter: &Adapter, name: String, spoil: Option<Spoil>, bytes: u64, pace: Pace<'_>) -> Result<Self> {
         let begun = Instant::now();
-        let engine = Engine::new_blocking(EngineOptions::new(logloss::Device::Index(adapter.index)))?;
+        let engine = Engine::new(EngineOptions::new(logloss::Device::Index(adapter.index)))?;
         let open_s = begun.elapsed().as_secs_f64();
         let first_call = first_call(&engine, open_s)?;
         let (device, queue) = engine.wgpu().ok_or_else(|| Error::NotAnAdapter(name.clone()))?;
@@ -169,7 +169,8 @@ impl GpuBench {
             (resident.inputs.target, at(target_bits, resident.batch.targets())),
         );
         let [loss, gradient, hessian] = cell.work.outputs.map(|on| if on { DeviceSink::New } else { DeviceSink::Skip });
-        Ok(self.engine.prepare(&batch, &Objective::mean(), DeviceOutputs { loss, gradient, hessian })?)
+        let outputs = DeviceOutputs::none().with_loss(loss).with_gradient(gradient).with_hessian(hessian);
+        Ok(self.engine.prepare(&batch, &Objective::mean(), outputs)?)
     }
 
     /// Evaluates the first batch and checks its sum and every output. Returns the relative error of the sum.

@@ -69,7 +69,7 @@ impl DeviceArgs {
     }
 
     fn open(&self, device: &Device) -> anyhow::Result<Engine> {
-        Engine::new_blocking(EngineOptions::new(device.clone())).map_err(|error| match error {
+        Engine::new(EngineOptions::new(device.clone())).map_err(|error| match error {
             Error::NoGpu { .. } | Error::NoSuchDevice { .. } => {
                 fault(error, "`logloss devices` lists what there is; `--device cpu` always works")
             }
@@ -86,29 +86,9 @@ fn share_of_work(word: &str) -> Result<f64, String> {
 
 /// The device that a word names.
 fn device(word: &str) -> Result<Device, String> {
-    let word = word.trim();
-    Ok(match word {
-        "" => return Err("say auto, cpu, gpu, an index or a part of a name".into()),
-        "auto" => Device::Auto,
-        "cpu" => Device::Cpu,
-        "gpu" => Device::Gpu,
-        word => word.parse().map_or_else(|_| Device::Name(word.into()), Device::Index),
-    })
+    word.parse().map_err(|_| "say auto, cpu, gpu, an index or a part of a name".into())
 }
 
 fn threads(word: &str) -> Result<NonZeroUsize, String> {
     number(word, |_| true, "a whole number that is at least 1")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn devices() {
-        assert_eq!(device("auto"), Ok(Device::Auto));
-        assert_eq!(device("2"), Ok(Device::Index(2)));
-        assert_eq!(device("llvm"), Ok(Device::Name("llvm".into())));
-        assert!(device(" ").is_err());
-    }
 }

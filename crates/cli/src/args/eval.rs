@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ArgGroup};
-use logloss::{Compat, Focal, Form, Invalid, Reduction};
+use logloss::{Compat, Focal, Form, NonFinite, Reduction};
 use logloss_io::{IgnoredLabel, Inputs, LabelWeights, ObjectiveSpec, OutputPaths, RunSpec, Selection, extension};
 
 use super::{
@@ -35,7 +35,7 @@ pub struct EvalArgs {
     pub target: Option<String>,
 
     /// What the predictions are
-    #[arg(long, value_parser = parser(FORMS), default_value = "logits", help_heading = INPUT)]
+    #[arg(long, value_parser = parser(FORMS, logloss::Form::name), default_value = "logits", help_heading = INPUT)]
     pub from: Form,
 
     /// Leave out the elements whose label is this: an integer such as 255 or -100, or nan, as which a
@@ -49,15 +49,15 @@ pub struct EvalArgs {
 
     /// What a NaN, or a label, probability or weight out of its range, does: fail and name the first one, or make its
     /// own results and the reduced ones NaN
-    #[arg(long, value_parser = parser(NON_FINITE), default_value = "error", help_heading = INPUT)]
-    pub non_finite: Invalid,
+    #[arg(long, value_parser = parser(NON_FINITE, logloss::NonFinite::name), default_value = "error", help_heading = INPUT)]
+    pub non_finite: NonFinite,
 
     /// Take over the conventions of another system: what it clips, floors and divides a mean by
-    #[arg(long, value_name = "SYSTEM", value_parser = parser(SYSTEMS), help_heading = OBJECTIVE)]
+    #[arg(long, value_name = "SYSTEM", value_parser = parser(SYSTEMS, logloss::Compat::name), help_heading = OBJECTIVE)]
     pub compat: Option<Compat>,
 
     /// What becomes of the losses, and what the gradient is of
-    #[arg(long, value_parser = parser(REDUCTIONS), default_value = "mean", help_heading = OBJECTIVE)]
+    #[arg(long, value_parser = parser(REDUCTIONS, logloss::Reduction::name), default_value = "mean", help_heading = OBJECTIVE)]
     pub reduction: Reduction,
 
     /// Smooth labels z towards 1/2: z·(1 − A) + A/2

@@ -39,7 +39,7 @@ pub struct GenerateArgs {
     pub target: String,
 
     /// Write logits or probabilities
-    #[arg(long = "as", value_name = "FORM", value_parser = parser(FORMS), default_value = "logits")]
+    #[arg(long = "as", value_name = "FORM", value_parser = parser(FORMS, logloss::Form::name), default_value = "logits")]
     pub form: Form,
 
     /// Where the random numbers start

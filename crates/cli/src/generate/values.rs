@@ -43,10 +43,8 @@ impl<'a> Values<'a> {
             let truth = self.center + self.args.spread * random.sample::<f64, _>(StandardNormal);
             let logit = truth + self.args.noise * random.sample::<f64, _>(StandardNormal);
             chunk.labels.push(random.random::<f64>() < sigmoid(truth));
-            chunk.predictions.push(match self.args.form {
-                Form::Logits => logit,
-                Form::Probabilities => sigmoid(logit),
-            });
+            let is_probability = self.args.form == Form::Probabilities;
+            chunk.predictions.push(if is_probability { sigmoid(logit) } else { logit });
         }
         Some(chunk)
     }

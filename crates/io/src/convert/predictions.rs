@@ -121,7 +121,8 @@ impl Predictions {
     /// Converts f64 values to f32.
     pub fn narrow(&mut self, values: impl Iterator<Item = f64>) {
         match self.form {
-            Form::Logits => {
+            Form::Probabilities => values.for_each(|value| self.push_probability(value, value as f32, None)),
+            _ => {
                 let overflowed = &mut self.overflowed;
                 self.f32.extend(values.map(|value| {
                     let narrow = value as f32;
@@ -129,17 +130,13 @@ impl Predictions {
                     narrow
                 }));
             }
-            Form::Probabilities => values.for_each(|value| self.push_probability(value, value as f32, None)),
         }
     }
 
     /// Converts a number that is text, rounded once.
     pub fn push_text(&mut self, text: &str, line: u64) -> Result<(), ParseFloatError> {
         let narrow: f32 = text.parse()?;
-        let ordinary = match self.form {
-            Form::Logits => narrow.is_finite(),
-            Form::Probabilities => narrow > 0.0 && narrow < 1.0,
-        };
+        let ordinary = if self.form == Form::Probabilities { narrow > 0.0 && narrow < 1.0 } else { narrow.is_finite() };
         if ordinary {
             self.f32.push(narrow);
             return Ok(());
@@ -148,8 +145,8 @@ impl Predictions {
         let value: f64 = text.parse()?;
         match self.form {
             Form::Probabilities => self.push_probability(value, narrow, Some((text, line))),
-            Form::Logits if value.is_nan() => self.push_unrepresentable(text.to_owned(), Some(line)),
-            Form::Logits => {
+            _ if value.is_nan() => self.push_unrepresentable(text.to_owned(), Some(line)),
+            _ => {
                 self.overflowed += u64::from(value.is_finite() && narrow.is_infinite());
                 self.f32.push(narrow);
             }

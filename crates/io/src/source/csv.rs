@@ -237,9 +237,9 @@ impl Source for Csv {
 
     fn place(&self, array: Array, index: u64) -> Option<Place> {
         let fields = match array {
-            Array::Predictions | Array::Probabilities => &self.prediction_fields,
             Array::Targets => &self.target_fields,
             Array::Weights => &self.weight_fields,
+            _ => &self.prediction_fields,
         };
         let columns: Vec<_> = fields.iter().map(|field| &field.column).collect();
         Place::in_columns(&columns, index, self.prediction_fields.len())

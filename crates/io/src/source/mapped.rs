@@ -126,7 +126,7 @@ impl Array {
         match self.floats(from, len)? {
             Floats::F32(values) => Some(Weights::F32(values)),
             Floats::F16(values) => Some(Weights::F16(values)),
-            Floats::Bf16(_) => None,
+            _ => None,
         }
     }
 

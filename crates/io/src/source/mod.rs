@@ -117,9 +117,9 @@ impl PartUnrepresentable<'_> {
     /// The one with this index in an array of the part.
     pub fn find(&self, array: Array, index: usize) -> Option<&Unrepresentable> {
         let values = match array {
-            Array::Predictions | Array::Probabilities => self.predictions,
             Array::Targets => self.targets,
             Array::Weights => self.weights,
+            _ => self.predictions,
         };
         values?.find(index)
     }

@@ -188,9 +188,9 @@ impl Source for Parquet {
 
     fn place(&self, array: Array, index: u64) -> Option<Place> {
         let fields = match array {
-            Array::Predictions | Array::Probabilities => &self.columns.predictions,
             Array::Targets => &self.columns.targets,
             Array::Weights => &self.columns.weights,
+            _ => &self.columns.predictions,
         };
         let columns: Vec<_> = fields.iter().map(|field| &field.column).collect();
         Place::in_columns(&columns, index, self.columns.predictions.len())
