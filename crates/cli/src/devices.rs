@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{args::DevicesArgs, terminal};
 
-/// What was measured, if that was asked for.
+/// The costs that were measured.
 struct Measured {
     cpu: Costs,
     /// Of each adapter, or why not.
@@ -68,12 +68,12 @@ fn plain(devices: &Devices, measured: Option<&Measured>) -> String {
     text
 }
 
-/// What a cost is.
+/// A cost as text.
 fn spent(cost: &Cost) -> String {
     format!("{:.1} µs and {:.3} ns a value", cost.fixed * 1e6, cost.per_value * 1e9)
 }
 
-/// Where an adapter is faster than the CPU.
+/// The number of values from which on an adapter is faster than the CPU, as text.
 fn against(cost: &Cost, cpu: &Cost) -> String {
     match cost.crossover(cpu) {
         Some(from) => format!("faster than the CPU from {} on", HumanCount(from)),

@@ -1,4 +1,4 @@
-//! How a command ends when it does not end well.
+//! The endings of commands that fail: messages and exit statuses.
 
 use std::{fmt, process::ExitCode};
 

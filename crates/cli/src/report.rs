@@ -20,7 +20,7 @@ const CLASSES_SHOWN: usize = 24;
 pub struct Report<'a> {
     pub spec: &'a RunSpec,
     pub summary: &'a Summary,
-    /// How long finding and opening the device took.
+    /// The time that finding and opening the device took.
     pub start: Duration,
 }
 
@@ -240,7 +240,7 @@ fn entropy(rate: f64) -> f64 {
     part(rate) + part(1.0 - rate)
 }
 
-/// How a mean compares with that of a constant prediction.
+/// A comparison of a mean with that of a constant prediction, as text.
 fn against(constant: f64, mean: f64) -> String {
     let share = 1.0 - mean / constant;
     if !share.is_finite() {

@@ -6,6 +6,7 @@ use logloss::half::{bf16, f16};
 
 /// The type of a number in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Number {
     /// A byte that is 0 or 1.
     Bool,

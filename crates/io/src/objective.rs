@@ -6,6 +6,7 @@ use crate::{Result, error::usage, statistics::LabelCounts};
 
 /// The weights of negative and positive labels.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum LabelWeights {
     /// These, of labels 0 and 1.
     Given([f32; 2]),

@@ -4,6 +4,7 @@ use logloss::Form;
 
 /// The label whose elements are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum IgnoredLabel {
     /// This number, in labels of any type.
     Integer(i128),

@@ -258,3 +258,13 @@ fn rows_and_classes() {
     assert_eq!(rows.all(), Some(read(&value).as_slice()));
     assert_eq!(summary.shape.dimensions(), [2, 3]);
 }
+
+#[test]
+fn runs_and_errors_may_be_sent_to_another_thread() {
+    fn check<T: Send>() {}
+    fn check_both<T: Send + Sync>() {}
+    check::<PreparedRun<'static>>();
+    check_both::<Error>();
+    check_both::<RunSpec>();
+    check_both::<Summary>();
+}

@@ -11,7 +11,7 @@ use crate::failure::{fault, usage};
 
 const DEVICE: &str = "Device";
 
-/// Where to run.
+/// The devices to run on.
 #[derive(Debug, ArgGroup)]
 pub struct DeviceArgs {
     /// auto, cpu, gpu, an index from `logloss devices`, or part of an adapter's name (which may be a software
