@@ -38,7 +38,7 @@ pub(crate) struct MaskedPart<'a> {
 
 impl<'a> MaskedPart<'a> {
     /// The same for the engine.
-    pub fn batch(&self) -> Result<Batch<'a>, EngineError> {
+    pub(crate) fn batch(&self) -> Result<Batch<'a>, EngineError> {
         let mut batch = Batch::new(self.form, self.part.predictions, self.part.targets)?;
         if let Some(classes) = self.classes {
             batch = batch.with_classes(classes)?;
@@ -56,7 +56,7 @@ impl<'a> MaskedPart<'a> {
 
     /// The value that an error is about as its file has it, if it could not be converted as it was. `first` is the index
     /// of the part's first value.
-    pub fn unrepresentable(&self, error: &EngineError, first: u64) -> Option<Unrepresentable> {
+    pub(crate) fn unrepresentable(&self, error: &EngineError, first: u64) -> Option<Unrepresentable> {
         let EngineError::InvalidValue { array, index, .. } = error else { return None };
         self.part.unrepresentable.find(*array, usize::try_from(index.checked_sub(first)?).ok()?).cloned()
     }
@@ -64,7 +64,7 @@ impl<'a> MaskedPart<'a> {
 
 impl Dataset {
     /// Opens the files, and checks that they fit together and to the objective.
-    pub fn open(
+    pub(crate) fn open(
         inputs: &Inputs,
         selection: &Selection,
         options: ReadOptions,
@@ -83,18 +83,18 @@ impl Dataset {
     }
 
     /// Remarks on how the values were read, for the reader of the result.
-    pub fn notes(&self) -> Vec<String> {
+    pub(crate) fn notes(&self) -> Vec<String> {
         let mask = self.mask.iter().flat_map(Mask::notes).cloned();
         self.source.notes().into_iter().chain(mask).collect()
     }
 
     /// Whether there is a mask.
-    pub fn has_mask(&self) -> bool {
+    pub(crate) fn has_mask(&self) -> bool {
         self.mask.is_some()
     }
 
     /// The next part. None after the last.
-    pub fn next(&mut self, observer: &mut dyn Observer) -> Result<Option<MaskedPart<'_>>> {
+    pub(crate) fn next(&mut self, observer: &mut dyn Observer) -> Result<Option<MaskedPart<'_>>> {
         observer::check(observer)?;
         let Self { options: ReadOptions { form, .. }, classes, .. } = *self;
         let weight_shape = self.source.weight_shape();
@@ -106,7 +106,7 @@ impl Dataset {
     }
 
     /// Reports to the observer that `values` values are done.
-    pub fn report(&self, observer: &mut dyn Observer, values: u64) {
+    pub(crate) fn report(&self, observer: &mut dyn Observer, values: u64) {
         let (done, total) = self.source.position();
         observer.progress(done, total, values);
     }
@@ -120,7 +120,7 @@ impl Dataset {
     }
 
     /// Counts the labels in a pass over everything. Neither is absent.
-    pub fn count_labels(&mut self, observer: &mut dyn Observer) -> Result<LabelCounts> {
+    pub(crate) fn count_labels(&mut self, observer: &mut dyn Observer) -> Result<LabelCounts> {
         let ignore = self.source.ignore();
         let any_number_is_label = self.options.any_number_is_label;
         let mut counts = LabelCounts::default();
@@ -173,7 +173,12 @@ impl Dataset {
     }
 
     /// Adds up what the gradient is divided by, in a pass over everything.
-    pub fn totals(&mut self, engine: &Engine, objective: &Objective, observer: &mut dyn Observer) -> Result<Totals> {
+    pub(crate) fn totals(
+        &mut self,
+        engine: &Engine,
+        objective: &Objective,
+        observer: &mut dyn Observer,
+    ) -> Result<Totals> {
         let mut totals = Totals::default();
         let mut first = 0;
         while let Some(read) = self.next(observer)? {

@@ -33,7 +33,7 @@ pub(crate) struct SelectedColumns<'a> {
 
 impl SelectedColumns<'_> {
     /// Whether a weight belongs to an element or to a sample, if there are weights.
-    pub fn weight_shape(&self) -> Option<WeightShape> {
+    pub(crate) fn weight_shape(&self) -> Option<WeightShape> {
         match self.weights.len() {
             0 => None,
             n if n == self.predictions.len() => Some(WeightShape::Elements),

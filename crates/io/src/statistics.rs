@@ -73,7 +73,7 @@ pub(crate) struct NoLabel {
 impl LabelCounts {
     /// Adds the labels of a part that are neither ignored nor masked. If any number is a label, it is positive above 0,
     /// else negative. Returns the first target that is no label, if there is one; it is not counted.
-    pub fn add(
+    pub(crate) fn add(
         &mut self,
         part: &Part<'_>,
         mask: Option<&[u8]>,

@@ -13,7 +13,7 @@ use crate::{
 
 /// Labels of one part, converted.
 #[derive(Debug, Default)]
-pub struct Labels {
+pub(crate) struct Labels {
     hard: Vec<u8>,
     soft: Vec<f32>,
     is_soft: bool,
@@ -34,7 +34,7 @@ const IGNORED: u8 = 255;
 const NO_SOFT_LABEL: f32 = 2.0;
 
 /// A number that may be a label.
-pub trait Label: Copy + ToString {
+pub(crate) trait Label: Copy + ToString {
     /// The value as 0 or 1, and whether it equals that.
     fn hard(self) -> (u8, bool);
     /// Its value as a probability, for a type that has any other than 0 and 1.
@@ -85,7 +85,7 @@ impl Label for f64 {
 
 impl Labels {
     /// No labels yet. `floats` says whether they are floats in any of the columns that make up a part.
-    pub fn new(options: ReadOptions, floats: bool) -> Self {
+    pub(crate) fn new(options: ReadOptions, floats: bool) -> Self {
         let ReadOptions { ignored_label, any_number_is_label, may_skip, .. } = options;
         // Where any number is a label, only NaN is invalid: it cannot stand for another label that is ignored.
         let always_soft = floats
@@ -109,12 +109,12 @@ impl Labels {
     }
 
     /// How labels that are ignored differ from the others.
-    pub fn ignore(&self) -> Option<Ignore> {
+    pub(crate) fn ignore(&self) -> Option<Ignore> {
         self.ignored_label.map(|_| if self.always_soft { Ignore::Nan } else { Ignore::Label(IGNORED) })
     }
 
     /// Forgets the values.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.hard.clear();
         self.soft.clear();
         self.is_soft = self.always_soft;
@@ -122,7 +122,7 @@ impl Labels {
     }
 
     /// Interleaves columns, row by row.
-    pub fn join(&mut self, columns: &[Self]) {
+    pub(crate) fn join(&mut self, columns: &[Self]) {
         self.clear();
         self.is_soft = columns.iter().any(|column| column.is_soft);
         if self.is_soft {
@@ -136,7 +136,7 @@ impl Labels {
     }
 
     /// Takes over the notes on others.
-    pub fn note(&mut self, others: &Self) {
+    pub(crate) fn note(&mut self, others: &Self) {
         self.narrowed |= others.narrowed;
     }
 
@@ -145,22 +145,22 @@ impl Labels {
     }
 
     /// The number of values converted so far.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.hard.len() + self.soft.len()
     }
 
     /// The values converted so far.
-    pub fn view(&self) -> Targets<'_> {
+    pub(crate) fn view(&self) -> Targets<'_> {
         if self.is_soft { Targets::F32(&self.soft) } else { Targets::U8(&self.hard) }
     }
 
     /// The values that have no counterpart in the type they were converted to.
-    pub fn unrepresentable(&self) -> &UnrepresentableValues {
+    pub(crate) fn unrepresentable(&self) -> &UnrepresentableValues {
         &self.unrepresentable
     }
 
     /// Converts values of type `number` from their bytes in a file.
-    pub fn decode(&mut self, number: Number, bytes: &[u8], big_endian: bool) {
+    pub(crate) fn decode(&mut self, number: Number, bytes: &[u8], big_endian: bool) {
         match number {
             Number::Bool | Number::U8 => self.extend(u8::read(bytes, big_endian)),
             Number::I8 => self.extend(i8::read(bytes, big_endian)),
@@ -178,7 +178,7 @@ impl Labels {
     }
 
     /// Converts values.
-    pub fn extend<T: Label>(&mut self, values: impl Iterator<Item = T> + Clone) {
+    pub(crate) fn extend<T: Label>(&mut self, values: impl Iterator<Item = T> + Clone) {
         if !self.is_soft && self.ignored_label.is_none() {
             // Nearly always enough, and without a branch: all are checked, then all are converted.
             let any_number_is_label = self.any_number_is_label;
@@ -192,7 +192,7 @@ impl Labels {
     }
 
     /// Converts one value.
-    pub fn push<T: Label>(&mut self, value: T, line: Option<u64>) {
+    pub(crate) fn push<T: Label>(&mut self, value: T, line: Option<u64>) {
         let index = self.len();
         if self.ignored_label.is_some_and(|label| value.is(label)) {
             return self.push_ignored();
@@ -222,7 +222,7 @@ impl Labels {
     }
 
     /// Adds a label that is ignored.
-    pub fn push_ignored(&mut self) {
+    pub(crate) fn push_ignored(&mut self) {
         if self.is_soft {
             self.soft.push(if self.always_soft { f32::NAN } else { IGNORED.into() });
         } else {
@@ -231,7 +231,7 @@ impl Labels {
     }
 
     /// Remarks on the conversion, for the reader of the result.
-    pub fn notes(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
         self.narrowed.then(|| "labels were rounded to f32".to_owned()).into_iter()
     }
 }

@@ -9,9 +9,9 @@ mod labels;
 mod predictions;
 mod weights;
 
-pub use labels::{Label, Labels};
-pub use predictions::Predictions;
-pub use weights::Weights;
+pub(crate) use labels::{Label, Labels};
+pub(crate) use predictions::Predictions;
+pub(crate) use weights::Weights;
 
 /// An invalid value that has no counterpart in the type it is converted to.
 #[derive(Clone, Debug, PartialEq, Eq)]

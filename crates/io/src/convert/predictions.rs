@@ -12,7 +12,7 @@ use crate::number::{Number, Stored};
 
 /// Predictions of one part, converted.
 #[derive(Debug)]
-pub struct Predictions {
+pub(crate) struct Predictions {
     form: Form,
     number: Number,
     f32: Vec<f32>,
@@ -29,20 +29,20 @@ pub struct Predictions {
 
 impl Predictions {
     /// For predictions of the given form, stored as `number`.
-    pub fn new(form: Form, number: Number, may_skip: bool) -> Self {
+    pub(crate) fn new(form: Form, number: Number, may_skip: bool) -> Self {
         let (f32, f16, bf16) = Default::default();
         let (unrepresentable, narrowed) = (UnrepresentableValues::new(may_skip), number == Number::F64);
         Self { form, number, f32, f16, bf16, unrepresentable, narrowed, overflowed: 0, saturated: 0 }
     }
 
     /// Forgets the values, and the notes that a second pass would count again.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.clear();
         (self.overflowed, self.saturated) = (0, 0);
     }
 
     /// Interleaves columns, row by row.
-    pub fn join(&mut self, columns: &mut [Self]) {
+    pub(crate) fn join(&mut self, columns: &mut [Self]) {
         self.clear();
         if columns.iter().all(|column| column.number == Number::F16) {
             self.number = Number::F16;
@@ -57,7 +57,7 @@ impl Predictions {
     }
 
     /// Takes over the notes on others, and leaves their values.
-    pub fn note(&mut self, others: &mut Self) {
+    pub(crate) fn note(&mut self, others: &mut Self) {
         self.narrowed |= others.narrowed;
         self.overflowed += mem::take(&mut others.overflowed);
         self.saturated += mem::take(&mut others.saturated);
@@ -72,7 +72,7 @@ impl Predictions {
     }
 
     /// Forgets the values.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.f32.clear();
         self.f16.clear();
         self.bf16.clear();
@@ -80,12 +80,12 @@ impl Predictions {
     }
 
     /// The number of values converted so far.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.view().len()
     }
 
     /// The values converted so far.
-    pub fn view(&self) -> Floats<'_> {
+    pub(crate) fn view(&self) -> Floats<'_> {
         match self.number {
             Number::F16 => Floats::F16(&self.f16),
             Number::Bf16 => Floats::Bf16(&self.bf16),
@@ -94,22 +94,22 @@ impl Predictions {
     }
 
     /// The values that have no counterpart in the type they were converted to.
-    pub fn unrepresentable(&self) -> &UnrepresentableValues {
+    pub(crate) fn unrepresentable(&self) -> &UnrepresentableValues {
         &self.unrepresentable
     }
 
     /// The values that are stored as f32.
-    pub fn f32(&mut self) -> &mut Vec<f32> {
+    pub(crate) fn f32(&mut self) -> &mut Vec<f32> {
         &mut self.f32
     }
 
     /// The values that are stored as f16.
-    pub fn f16(&mut self) -> &mut Vec<f16> {
+    pub(crate) fn f16(&mut self) -> &mut Vec<f16> {
         &mut self.f16
     }
 
     /// Converts values from their bytes in a file.
-    pub fn decode(&mut self, bytes: &[u8], big_endian: bool) {
+    pub(crate) fn decode(&mut self, bytes: &[u8], big_endian: bool) {
         match self.number {
             Number::F16 => self.f16.extend(f16::read(bytes, big_endian)),
             Number::Bf16 => self.bf16.extend(bf16::read(bytes, big_endian)),
@@ -119,7 +119,7 @@ impl Predictions {
     }
 
     /// Converts f64 values to f32.
-    pub fn narrow(&mut self, values: impl Iterator<Item = f64>) {
+    pub(crate) fn narrow(&mut self, values: impl Iterator<Item = f64>) {
         match self.form {
             Form::Probabilities => values.for_each(|value| self.push_probability(value, value as f32, None)),
             _ => {
@@ -134,7 +134,7 @@ impl Predictions {
     }
 
     /// Converts a number that is text, rounded once.
-    pub fn push_text(&mut self, text: &str, line: u64) -> Result<(), ParseFloatError> {
+    pub(crate) fn push_text(&mut self, text: &str, line: u64) -> Result<(), ParseFloatError> {
         let narrow: f32 = text.parse()?;
         let ordinary = if self.form == Form::Probabilities { narrow > 0.0 && narrow < 1.0 } else { narrow.is_finite() };
         if ordinary {
@@ -170,7 +170,7 @@ impl Predictions {
     }
 
     /// Remarks on the conversion, for the reader of the result.
-    pub fn notes(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
         let narrowed = self.narrowed.then(|| "f64 predictions were narrowed to f32".to_owned());
         let overflowed = (self.overflowed > 0)
             .then(|| format!("{} finite predictions are too large for f32 and became infinite", self.overflowed));

@@ -9,7 +9,7 @@ use crate::number::{Number, Stored};
 
 /// Weights of one part, converted.
 #[derive(Debug)]
-pub struct Weights {
+pub(crate) struct Weights {
     number: Number,
     f32: Vec<f32>,
     f16: Vec<f16>,
@@ -19,20 +19,20 @@ pub struct Weights {
 
 impl Weights {
     /// For weights stored as `number`.
-    pub fn new(number: Number, may_skip: bool) -> Self {
+    pub(crate) fn new(number: Number, may_skip: bool) -> Self {
         let unrepresentable = UnrepresentableValues::new(may_skip);
         Self { number, f32: Vec::new(), f16: Vec::new(), unrepresentable, narrowed: false }
     }
 
     /// Forgets the values.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.f32.clear();
         self.f16.clear();
         self.unrepresentable.clear();
     }
 
     /// Interleaves columns, row by row.
-    pub fn join(&mut self, columns: &[Self]) {
+    pub(crate) fn join(&mut self, columns: &[Self]) {
         self.clear();
         if columns.iter().all(|column| column.number == Number::F16) {
             self.number = Number::F16;
@@ -47,7 +47,7 @@ impl Weights {
     }
 
     /// Takes over the notes on others.
-    pub fn note(&mut self, others: &Self) {
+    pub(crate) fn note(&mut self, others: &Self) {
         self.narrowed |= others.narrowed;
     }
 
@@ -56,7 +56,7 @@ impl Weights {
     }
 
     /// The values converted so far.
-    pub fn view(&self) -> logloss::Weights<'_> {
+    pub(crate) fn view(&self) -> logloss::Weights<'_> {
         match self.number {
             Number::F16 => logloss::Weights::F16(&self.f16),
             _ => logloss::Weights::F32(&self.f32),
@@ -64,22 +64,22 @@ impl Weights {
     }
 
     /// The values that have no counterpart in the type they were converted to.
-    pub fn unrepresentable(&self) -> &UnrepresentableValues {
+    pub(crate) fn unrepresentable(&self) -> &UnrepresentableValues {
         &self.unrepresentable
     }
 
     /// The values that are stored as f32.
-    pub fn f32(&mut self) -> &mut Vec<f32> {
+    pub(crate) fn f32(&mut self) -> &mut Vec<f32> {
         &mut self.f32
     }
 
     /// The values that are stored as f16.
-    pub fn f16(&mut self) -> &mut Vec<f16> {
+    pub(crate) fn f16(&mut self) -> &mut Vec<f16> {
         &mut self.f16
     }
 
     /// Converts values from their bytes in a file.
-    pub fn decode(&mut self, bytes: &[u8], big_endian: bool) {
+    pub(crate) fn decode(&mut self, bytes: &[u8], big_endian: bool) {
         match self.number {
             Number::F16 => self.f16.extend(f16::read(bytes, big_endian)),
             Number::F32 => self.f32.extend(f32::read(bytes, big_endian)),
@@ -97,12 +97,12 @@ impl Weights {
     }
 
     /// Converts f64 values to f32.
-    pub fn narrow(&mut self, values: impl Iterator<Item = f64>) {
+    pub(crate) fn narrow(&mut self, values: impl Iterator<Item = f64>) {
         values.for_each(|value| self.push(value, value as f32, None));
     }
 
     /// Converts a number that is text, rounded once.
-    pub fn push_text(&mut self, text: &str, line: u64) -> Result<(), ParseFloatError> {
+    pub(crate) fn push_text(&mut self, text: &str, line: u64) -> Result<(), ParseFloatError> {
         let narrow: f32 = text.parse()?;
         if narrow > 0.0 && narrow.is_finite() {
             self.f32.push(narrow);
@@ -125,7 +125,7 @@ impl Weights {
     }
 
     /// Remarks on the conversion, for the reader of the result.
-    pub fn notes(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
         self.narrowed.then(|| "weights were rounded to f32".to_owned()).into_iter()
     }
 }

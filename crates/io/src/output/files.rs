@@ -88,7 +88,7 @@ struct ElementFile {
 
 impl OutputFiles {
     /// Begins every file that has a path; `shape` is that of the predictions.
-    pub fn create(paths: &OutputPaths, inputs: &Inputs, reduction: Reduction, shape: Shape) -> Result<Self> {
+    pub(crate) fn create(paths: &OutputPaths, inputs: &Inputs, reduction: Reduction, shape: Shape) -> Result<Self> {
         paths.check(inputs)?;
         let create = |path: &Option<PathBuf>| -> Result<Option<ElementFile>> {
             let Some(path) = path else { return Ok(None) };
@@ -106,17 +106,17 @@ impl OutputFiles {
     }
 
     /// Whether there is any file.
-    pub fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         self.loss.is_some() || self.any_derivative() || self.values.is_some()
     }
 
     /// Whether there is a gradient or hessian.
-    pub fn any_derivative(&self) -> bool {
+    pub(crate) fn any_derivative(&self) -> bool {
         self.gradient.is_some() || self.hessian.is_some()
     }
 
     /// The sinks for the outputs of a part of `len` values.
-    pub fn sinks(&mut self, len: usize) -> Outputs<'_> {
+    pub(crate) fn sinks(&mut self, len: usize) -> Outputs<'_> {
         fn sink(output: &mut Option<ElementFile>, len: usize) -> Sink<'_> {
             let Some(output) = output else { return Sink::Skip };
             output.values.resize(len, 0.0);
@@ -129,7 +129,7 @@ impl OutputFiles {
     }
 
     /// Writes what came into the sinks.
-    pub fn write(&mut self) -> Result<()> {
+    pub(crate) fn write(&mut self) -> Result<()> {
         for output in [&mut self.loss, &mut self.gradient, &mut self.hessian].into_iter().flatten() {
             // NumPy's '<f4' is little-endian.
             if cfg!(target_endian = "big") {
@@ -141,7 +141,7 @@ impl OutputFiles {
     }
 
     /// Writes values of classes or rows, if there is a file for them.
-    pub fn write_values(&mut self, values: &[f64]) -> Result<()> {
+    pub(crate) fn write_values(&mut self, values: &[f64]) -> Result<()> {
         let Some(file) = &mut self.values else { return Ok(()) };
         if cfg!(target_endian = "big") {
             return values.iter().try_for_each(|value| file.write(&value.to_le_bytes()));
@@ -150,7 +150,7 @@ impl OutputFiles {
     }
 
     /// Puts every file in its place. The predictions were `len` values.
-    pub fn finish(self, len: u64) -> Result<Vec<WrittenOutput>> {
+    pub(crate) fn finish(self, len: u64) -> Result<Vec<WrittenOutput>> {
         let elements = [("loss", self.loss), ("gradient", self.gradient), ("hessian", self.hessian)];
         let elements = elements.into_iter().filter_map(|(name, output)| Some((name, output?.file, len)));
         let values = self.values.map(|file| ("value", file, len / self.classes.max(1)));

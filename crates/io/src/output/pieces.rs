@@ -8,13 +8,13 @@ const PIECE: usize = 2 << 20;
 
 /// The bytes that were appended last, less than a piece, until there is a whole one.
 #[derive(Debug, Default)]
-pub struct Pieces {
+pub(super) struct Pieces {
     held: Vec<u8>,
 }
 
 impl Pieces {
     /// Writes the pieces that `bytes` make whole.
-    pub fn append(&mut self, file: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn append(&mut self, file: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
         let over = (self.held.len() + bytes.len()) % PIECE;
         match bytes.split_at_checked(bytes.len().wrapping_sub(over)) {
             Some((whole, rest)) => {
@@ -29,7 +29,7 @@ impl Pieces {
     }
 
     /// Writes the rest, after which nothing is appended.
-    pub fn finish(&mut self, file: &mut impl Write) -> io::Result<()> {
+    pub(super) fn finish(&mut self, file: &mut impl Write) -> io::Result<()> {
         file.write_all(&self.held)?;
         self.held.clear();
         Ok(())

@@ -63,7 +63,7 @@ struct Field {
 }
 
 /// Opens a file that holds the columns.
-pub fn open(path: &Path, selection: &Selection, options: ReadOptions) -> Result<Box<dyn Source>> {
+pub(super) fn open(path: &Path, selection: &Selection, options: ReadOptions) -> Result<Box<dyn Source>> {
     let unreadable = |error: csv::Error| trouble(path, &error, "write it as UTF-8 text");
     let file = File::open(path).map_err(|error| unreadable(error.into()))?;
     let bytes = file.metadata().map_err(|error| unreadable(error.into()))?.len();

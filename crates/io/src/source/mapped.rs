@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Maps a whole file.
-pub fn map(path: &Path, file: &File) -> Result<Mmap> {
+pub(super) fn map(path: &Path, file: &File) -> Result<Mmap> {
     // SAFETY: the mapping is read-only, and every type that is read from it is valid for any bits. Should another
     // process change the file, the values read are as unspecified as with any read; should it cut the file short,
     // the process dies of SIGBUS: there is no way to read a file through memory without that.
@@ -58,7 +58,7 @@ fn release(map: &Mmap, from: usize, to: usize) {
 fn release(_: &Mmap, _: usize, _: usize) {}
 
 /// An array in a mapped file. Its bytes were checked to be there.
-pub struct Array {
+pub(super) struct Array {
     pub column: Column,
     pub number: Number,
     pub big_endian: bool,
@@ -72,19 +72,26 @@ pub struct Array {
 
 impl Array {
     /// The array that starts `start` bytes into the map.
-    pub fn new(column: Column, map: Arc<Mmap>, start: usize, number: Number, big_endian: bool, shape: Shape) -> Self {
+    pub(super) fn new(
+        column: Column,
+        map: Arc<Mmap>,
+        start: usize,
+        number: Number,
+        big_endian: bool,
+        shape: Shape,
+    ) -> Self {
         Self { column, number, big_endian, shape, map, start, released: start - start % RELEASED }
     }
 
     /// The bytes of some values.
-    pub fn bytes(&self, from: usize, len: usize) -> &[u8] {
+    pub(super) fn bytes(&self, from: usize, len: usize) -> &[u8] {
         let size = self.number.size();
         &self.map[self.start + from * size..][..len * size]
     }
 
     /// Releases the memory before a value, which would otherwise count as this process's until the whole file is closed.
     /// A rest of less than [`RELEASED`] waits for the next time.
-    pub fn release_before(&mut self, index: usize) {
+    pub(super) fn release_before(&mut self, index: usize) {
         let end = self.start + index * self.number.size();
         let end = end - end % RELEASED;
         if self.released < end {
@@ -137,7 +144,7 @@ impl Array {
 }
 
 /// Predictions and targets of the same shape, and perhaps weights.
-pub struct Pair {
+pub(super) struct Pair {
     predictions: Array,
     targets: Array,
     weights: Option<(Array, WeightShape)>,
@@ -158,7 +165,12 @@ pub struct Pair {
 
 impl Pair {
     /// Checks that they go together.
-    pub fn new(predictions: Array, targets: Array, weights: Option<Array>, options: ReadOptions) -> Result<Self> {
+    pub(super) fn new(
+        predictions: Array,
+        targets: Array,
+        weights: Option<Array>,
+        options: ReadOptions,
+    ) -> Result<Self> {
         if !predictions.number.is_float() {
             let help = if targets.number.is_float() {
                 format!("{} holds {}: are the two swapped?", targets.column, targets.number)
@@ -216,7 +228,7 @@ impl Pair {
     }
 
     /// Adds to what a reader of the result should know.
-    pub fn note(&mut self, note: String) {
+    pub(super) fn note(&mut self, note: String) {
         self.notes.push(note);
     }
 
@@ -268,7 +280,7 @@ fn ignored(targets: &Array, label: Option<IgnoredLabel>, converted: &Labels) -> 
 }
 
 /// The error for NaN to be ignored in labels that cannot hold it.
-pub fn never_nan<T>(targets: &Column, number: Number) -> Result<T> {
+pub(super) fn never_nan<T>(targets: &Column, number: Number) -> Result<T> {
     Err(usage(
         format_args!("{targets}: holds {number}, which is never nan"),
         "pass --ignore-label L with the number that marks what to leave out, or --mask M.npy",
@@ -378,7 +390,7 @@ impl Source for Pair {
 }
 
 /// The error for an array whose bytes are not all there.
-pub fn truncated(column: &Column, dimensions: &[u64], number: Number, there: u64) -> Error {
+pub(super) fn truncated(column: &Column, dimensions: &[u64], number: Number, there: u64) -> Error {
     let needed = dimensions.iter().fold(number.size() as u128, |bytes, &n| bytes.saturating_mul(n.into()));
     Error::Truncated {
         column: column.clone(),

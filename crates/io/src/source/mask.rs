@@ -6,7 +6,7 @@ use super::{mapped::Array, npy};
 use crate::{Error, Result, Shape, number::Number};
 
 /// A mask in a `.npy` file.
-pub struct Mask {
+pub(crate) struct Mask {
     array: Array,
     /// The number of values handed out.
     at: usize,
@@ -16,7 +16,7 @@ pub struct Mask {
 
 impl Mask {
     /// Opens a file of bool or u8.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let mut notes = Vec::new();
         let array = npy::array(path, &mut notes)?;
         if !matches!(array.number, Number::Bool | Number::U8) {
@@ -31,7 +31,7 @@ impl Mask {
     }
 
     /// Checks that it goes with predictions of that shape.
-    pub fn check(&self, predictions: Shape) -> Result<()> {
+    pub(crate) fn check(&self, predictions: Shape) -> Result<()> {
         let shape = self.array.shape;
         let rows_fit = predictions.rows().is_none() || predictions.rows() == shape.rows();
         if rows_fit && predictions.classes() == shape.classes() {
@@ -51,7 +51,7 @@ impl Mask {
     }
 
     /// A bit for each of the next `len` values, 1 where the element counts.
-    pub fn next(&mut self, len: usize) -> Result<&[u8]> {
+    pub(crate) fn next(&mut self, len: usize) -> Result<&[u8]> {
         if len > self.len() - self.at {
             return Err(self.mismatch("the predictions have more rows".to_owned()));
         }
@@ -64,7 +64,7 @@ impl Mask {
     }
 
     /// Checks that there is no more of it than there were values.
-    pub fn end(&self) -> Result<()> {
+    pub(crate) fn end(&self) -> Result<()> {
         if self.at == self.len() {
             return Ok(());
         }
@@ -73,13 +73,13 @@ impl Mask {
     }
 
     /// Goes back to the first value.
-    pub fn rewind(&mut self) {
+    pub(crate) fn rewind(&mut self) {
         self.at = 0;
         self.array.release_before(0);
     }
 
     /// Remarks on the file, for the reader of the result.
-    pub fn notes(&self) -> &[String] {
+    pub(crate) fn notes(&self) -> &[String] {
         &self.notes
     }
 

@@ -22,7 +22,7 @@ use crate::{
 const REWRITE: &str = "write it with numpy.save";
 
 /// Opens a file of predictions, one of targets, and one of weights if there is one.
-pub fn open(
+pub(super) fn open(
     predictions: &Path,
     targets: &Path,
     weights: Option<&Path>,
@@ -38,7 +38,7 @@ pub fn open(
 }
 
 /// Maps the array in a file.
-pub fn array(path: &Path, notes: &mut Vec<String>) -> Result<Array> {
+pub(super) fn array(path: &Path, notes: &mut Vec<String>) -> Result<Array> {
     let trouble = |error: std::io::Error| match error.kind() {
         ErrorKind::UnexpectedEof => Error::Truncated {
             column: Column::whole(path),

@@ -22,7 +22,7 @@ use crate::{
 const PREFIX: usize = 8;
 
 /// Opens a file that holds the tensors.
-pub fn open(path: &Path, selection: &Selection, options: ReadOptions) -> Result<Box<dyn Source>> {
+pub(super) fn open(path: &Path, selection: &Selection, options: ReadOptions) -> Result<Box<dyn Source>> {
     let file = File::open(path).map_err(|error| unreadable(path, &error, "check its permissions"))?;
     let map = Arc::new(mapped::map(path, &file)?);
     let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|error| invalid_header(path, error))?;

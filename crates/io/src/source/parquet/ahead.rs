@@ -18,7 +18,7 @@ const WAITING: usize = 1;
 const IDLE: Duration = Duration::from_micros(50);
 
 /// The thread that reads ahead. It ends by itself when this is dropped.
-pub struct Ahead {
+pub(super) struct Ahead {
     parts: Receiver<Result<DecodedPart>>,
     /// Takes back parts, to be filled again.
     used: Sender<DecodedPart>,
@@ -27,7 +27,7 @@ pub struct Ahead {
 
 impl Ahead {
     /// Begins with the first row, to read `most` of them a part.
-    pub fn start(columns: Columns, most: usize) -> io::Result<Self> {
+    pub(super) fn start(columns: Columns, most: usize) -> io::Result<Self> {
         let (sender, parts) = mpsc::sync_channel(WAITING);
         let (used, returned) = mpsc::channel::<DecodedPart>();
         let read = move || {
@@ -50,7 +50,7 @@ impl Ahead {
     }
 
     /// The next part, in exchange for one that is no longer needed. None after the last.
-    pub fn exchange(&mut self, used: Option<DecodedPart>) -> Result<Option<DecodedPart>> {
+    pub(super) fn exchange(&mut self, used: Option<DecodedPart>) -> Result<Option<DecodedPart>> {
         if let Some(used) = used {
             // A thread that has come to its end takes none back.
             let _ = self.used.send(used);

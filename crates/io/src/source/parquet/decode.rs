@@ -18,7 +18,7 @@ use crate::{
 /// The number of values decoded at a time: they stay in the cache until they are where they belong.
 const SLICE: usize = 1 << 14;
 
-pub fn read_predictions(
+pub(super) fn read_predictions(
     reader: &mut ColumnReader,
     rows: usize,
     first: u64,
@@ -37,7 +37,7 @@ pub fn read_predictions(
     }
 }
 
-pub fn read_labels(
+pub(super) fn read_labels(
     reader: &mut ColumnReader,
     rows: usize,
     first: u64,
@@ -92,7 +92,7 @@ fn labels<T: DataType, L: Label>(
     Ok(())
 }
 
-pub fn read_weights(
+pub(super) fn read_weights(
     reader: &mut ColumnReader,
     rows: usize,
     first: u64,
@@ -185,7 +185,7 @@ fn read_slice<T: DataType>(
 }
 
 /// The error for a column whose pages cannot be decoded from value `first` on.
-pub fn damaged(field: &Field, first: u64, error: ParquetError) -> Error {
+pub(super) fn damaged(field: &Field, first: u64, error: ParquetError) -> Error {
     malformed(
         &field.column,
         format_args!("cannot be read from index {first} on: {}", reason(error)),
@@ -203,7 +203,7 @@ fn half(value: &FixedLenByteArray) -> f16 {
 }
 
 /// The message of an error, without its class.
-pub fn reason(error: ParquetError) -> String {
+pub(super) fn reason(error: ParquetError) -> String {
     match error {
         ParquetError::General(message) | ParquetError::EOF(message) => message,
         error => error.to_string(),

@@ -46,7 +46,7 @@ struct Parquet {
 }
 
 /// Opens a file that holds the columns.
-pub fn open(path: &Path, selection: &Selection, options: ReadOptions) -> Result<Box<dyn Source>> {
+pub(super) fn open(path: &Path, selection: &Selection, options: ReadOptions) -> Result<Box<dyn Source>> {
     let file = File::open(path).map_err(|error| unreadable(path, &error, "check its permissions"))?;
     // Mapped, for threads read columns side by side: the handles of a file have one position together.
     let file = SerializedFileReader::new(Bytes::from_owner(mapped::map(path, &file)?)).map_err(|error| {

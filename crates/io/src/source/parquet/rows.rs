@@ -19,7 +19,7 @@ use crate::{
 
 /// A column, and what is needed to read it.
 #[derive(Clone)]
-pub struct Field {
+pub(super) struct Field {
     pub column: Column,
     pub number: Number,
     /// Its position among the file's columns.
@@ -34,7 +34,7 @@ pub struct Field {
 
 /// The columns of a file that are read. As many of predictions as of targets, one for each class.
 #[derive(Clone)]
-pub struct Columns {
+pub(super) struct Columns {
     pub file: Arc<SerializedFileReader<Bytes>>,
     pub predictions: Vec<Field>,
     pub targets: Vec<Field>,
@@ -43,7 +43,7 @@ pub struct Columns {
 }
 
 /// Values decoded from each column.
-pub struct DecodedPart {
+pub(super) struct DecodedPart {
     pub rows: usize,
     pub predictions: Vec<Predictions>,
     pub labels: Vec<Labels>,
@@ -52,7 +52,7 @@ pub struct DecodedPart {
 
 impl Columns {
     /// A part without values.
-    pub fn empty_part(&self) -> DecodedPart {
+    pub(super) fn empty_part(&self) -> DecodedPart {
         let ReadOptions { form, may_skip, .. } = self.options;
         let predictions = |field: &Field| Predictions::new(form, field.number, may_skip);
         DecodedPart {
@@ -64,14 +64,14 @@ impl Columns {
     }
 
     /// No labels, of any of the columns.
-    pub fn empty_labels(&self) -> Labels {
+    pub(super) fn empty_labels(&self) -> Labels {
         let floats = self.targets.iter().any(|target| target.number.is_float());
         Labels::new(self.options, floats)
     }
 }
 
 /// A reader of all rows.
-pub struct RowReader {
+pub(super) struct RowReader {
     columns: Columns,
     /// The number of rows read.
     at: u64,
@@ -91,17 +91,17 @@ struct Group {
 
 impl RowReader {
     /// At the first row.
-    pub fn new(columns: Columns) -> Self {
+    pub(super) fn new(columns: Columns) -> Self {
         Self { columns, at: 0, next_group: 0, group: None }
     }
 
     /// The columns that it reads.
-    pub fn columns(&self) -> &Columns {
+    pub(super) fn columns(&self) -> &Columns {
         &self.columns
     }
 
     /// Reads at most `most` rows into `part`, in place of what it held. After the last there are none.
-    pub fn read(&mut self, most: usize, part: &mut DecodedPart) -> Result<()> {
+    pub(super) fn read(&mut self, most: usize, part: &mut DecodedPart) -> Result<()> {
         part.rows = 0;
         part.predictions.iter_mut().for_each(Predictions::clear);
         part.labels.iter_mut().for_each(Labels::clear);

@@ -8,7 +8,7 @@ use parquet::{
 use crate::number::Number;
 
 /// The type of a column's values, if they are numbers.
-pub fn number(column: &ColumnDescriptor) -> Option<Number> {
+pub(super) fn number(column: &ColumnDescriptor) -> Option<Number> {
     if column.max_rep_level() > 0 {
         return None;
     }
@@ -46,7 +46,7 @@ pub fn number(column: &ColumnDescriptor) -> Option<Number> {
 }
 
 /// The type of a column, as text.
-pub fn describe(column: &ColumnDescriptor) -> String {
+pub(super) fn describe(column: &ColumnDescriptor) -> String {
     if column.max_rep_level() > 0 {
         return "list".to_owned();
     }
