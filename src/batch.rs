@@ -1,4 +1,4 @@
-//! What is evaluated: borrowed predictions and targets, their lengths checked once.
+//! The input of an evaluation: a view of predictions, targets, weights and a mask, whose lengths are checked once.
 
 use std::{fmt, ops::Range};
 
@@ -6,7 +6,15 @@ use half::{bf16, f16};
 
 use crate::{Error, LengthUnit, Result};
 
-/// What the predictions are.
+/// The form of the predictions: logits or probabilities.
+///
+/// ```
+/// use logloss::Form;
+///
+/// assert_eq!("logits".parse::<Form>()?, Form::Logits);
+/// assert_eq!(Form::Probabilities.to_string(), "probabilities");
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Form {
@@ -18,8 +26,16 @@ pub enum Form {
 
 crate::names::names!("form of predictions", Form { Logits = "logits", Probabilities = "probabilities" });
 
-/// Borrowed predictions, in the type they are stored in. They are widened to f32 where they are
-/// computed on, never before.
+/// Borrowed predictions in their storage type. Each value is widened to f32 when it is read for computation; no widened
+/// copy of the array is made.
+///
+/// ```
+/// use logloss::{Floats, half::f16};
+///
+/// let halves = [f16::from_f32(0.5), f16::from_f32(-2.0)];
+/// let predictions = Floats::from(&halves);
+/// assert_eq!((predictions.len(), predictions.get(1)), (2, -2.0));
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Floats<'a> {
@@ -31,7 +47,18 @@ pub enum Floats<'a> {
     Bf16(&'a [bf16]),
 }
 
-/// Borrowed targets, in the type they are stored in.
+/// Borrowed targets in their storage type.
+///
+/// ```
+/// use logloss::{Batch, Targets};
+///
+/// // Three targets in one byte: 1, 0 and 1.
+/// let targets = Targets::Bits(&[0b101]);
+/// assert_eq!([0, 1, 2].map(|index| targets.get(index)), [1.0, 0.0, 1.0]);
+/// let batch = Batch::logits(&[2.0f32, -1.0, 0.5], targets)?;
+/// # assert_eq!(batch.len(), 3);
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Targets<'a> {
@@ -41,11 +68,21 @@ pub enum Targets<'a> {
     U8(&'a [u8]),
     /// Hard targets.
     Bool(&'a [bool]),
-    /// Hard targets, eight a byte, least significant bit first: target i is bit i % 8 of byte i / 8.
+    /// Hard targets, eight per byte, least significant bit first: target i is bit i % 8 of byte i / 8.
     Bits(&'a [u8]),
 }
 
-/// Borrowed weights, in the type they are stored in: ≥ 0 and finite.
+/// Borrowed weights in their storage type. Valid weights are finite and at least 0.
+///
+/// ```
+/// use logloss::{Batch, Weights};
+///
+/// let weights = Weights::F32(&[1.0, 0.5]);
+/// assert_eq!(weights.len(), 2);
+/// let batch = Batch::logits(&[2.0f32, -1.0], &[1u8, 0])?.with_weights(weights)?;
+/// # assert!(batch.weights().is_some());
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Weights<'a> {
@@ -55,17 +92,35 @@ pub enum Weights<'a> {
     F16(&'a [f16]),
 }
 
-/// What a weight belongs to.
+/// What each weight applies to: one element, or one sample.
+///
+/// ```
+/// use logloss::{Batch, WeightShape};
+///
+/// let batch = Batch::logits(&[2.0f32, -1.0, 0.5, 3.0], &[1u8, 0, 1, 0])?.with_classes(2)?;
+/// let batch = batch.with_sample_weights(&[1.0f32, 0.25])?;
+/// assert!(matches!(batch.weights(), Some((_, WeightShape::Samples))));
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WeightShape {
-    /// An element: `[N, C]`.
+    /// One weight per element: `[N, C]`.
     Elements,
-    /// A sample, that is a row: `[N]`.
+    /// One weight per sample, that is, per row: `[N]`.
     Samples,
 }
 
-/// Which array of a batch an error speaks of.
+/// The array of a batch that an error refers to.
+///
+/// ```
+/// use logloss::{Array, Batch, Engine, Error, Objective, Outputs};
+///
+/// let batch = Batch::logits(&[2.0f32, f32::NAN], &[1u8, 0])?;
+/// let error = Engine::cpu().evaluate(&batch, &Objective::mean(), Outputs::none()).unwrap_err();
+/// assert!(matches!(error, Error::InvalidValue { array: Array::Predictions, index: 1, .. }));
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Array {
@@ -75,7 +130,7 @@ pub enum Array {
     Probabilities,
     /// The targets.
     Targets,
-    /// The weights. Their index is that of the element, also where a sample's weight serves a whole row.
+    /// The weights. The index is that of the element, even if a sample's weight applies to a whole row.
     Weights,
 }
 
@@ -89,10 +144,21 @@ impl fmt::Display for Array {
     }
 }
 
-/// A view of predictions and their targets, of shape `[N]`, or `[N, C]` row-major with C independent labels.
+/// A view of predictions and their targets, of shape `[N]`, or of shape `[N, C]`, row-major, with C independent labels.
 ///
-/// Making one checks the lengths; the values are checked where they are read, in the one pass of an
-/// evaluation.
+/// The constructors check the lengths. The values are checked during the evaluation, in the same pass that computes the
+/// losses.
+///
+/// ```
+/// use logloss::Batch;
+///
+/// let batch = Batch::probabilities(&[0.9f32, 0.2, 0.6, 0.4], &[true, false, true, false])?
+///     .with_classes(2)?
+///     .with_sample_weights(&[1.0f32, 0.5])?
+///     .with_mask(&[0b1110])?; // element 0 is masked
+/// assert_eq!((batch.len(), batch.classes()), (4, 2));
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
     form: Form,
@@ -101,8 +167,8 @@ pub struct Batch<'a> {
     classes: usize,
     weights: Option<(Weights<'a>, WeightShape)>,
     mask: Option<&'a [u8]>,
-    /// The class of the first value: not 0 in a part that starts inside a row.
-    phase: usize,
+    /// The class of the first value. It is not 0 if the batch is a part that starts inside a row.
+    class_offset: usize,
 }
 
 impl<'a> Batch<'a> {
@@ -131,9 +197,9 @@ impl<'a> Batch<'a> {
         let len = predictions.len();
         match targets {
             Targets::Bits(bytes) => check_bits("targets", bytes, len)?,
-            _ => check("targets", targets.stored(), len, LengthUnit::Values)?,
+            _ => check_len("targets", targets.stored(), len, LengthUnit::Values)?,
         }
-        Ok(Self { form, predictions, targets, classes: 1, weights: None, mask: None, phase: 0 })
+        Ok(Self { form, predictions, targets, classes: 1, weights: None, mask: None, class_offset: 0 })
     }
 
     /// The same values as shape `[N, classes]`, row-major.
@@ -148,51 +214,53 @@ impl<'a> Batch<'a> {
         Ok(self)
     }
 
-    /// A weight for each element: `[N, C]`.
+    /// Adds a weight for each element, `[N, C]`.
     ///
     /// # Errors
-    /// [`Error::Length`] if there are not as many weights as predictions.
+    /// [`Error::Length`] if the number of weights differs from the number of predictions.
     pub fn with_weights(mut self, weights: impl Into<Weights<'a>>) -> Result<Self> {
         let weights = weights.into();
-        check("weights", weights.len(), self.len(), LengthUnit::Values)?;
+        check_len("weights", weights.len(), self.len(), LengthUnit::Values)?;
         self.weights = Some((weights, WeightShape::Elements));
         Ok(self)
     }
 
-    /// A weight for each sample: `[N]` of shape `[N, C]`, so [`with_classes`](Self::with_classes) comes first.
+    /// Adds a weight for each sample: `[N]`, for a batch of shape `[N, C]`. Call [`with_classes`](Self::with_classes)
+    /// first.
     ///
     /// # Errors
-    /// [`Error::Length`] if there are not as many weights as rows.
+    /// [`Error::Length`] if the number of weights differs from the number of rows.
     pub fn with_sample_weights(mut self, weights: impl Into<Weights<'a>>) -> Result<Self> {
         let weights = weights.into();
-        check("sample weights", weights.len(), self.len() / self.classes, LengthUnit::Samples)?;
-        // In a single column a sample is an element.
+        check_len("sample weights", weights.len(), self.len() / self.classes, LengthUnit::Samples)?;
+        // With one class, a sample is an element.
         let shape = if self.classes == 1 { WeightShape::Elements } else { WeightShape::Samples };
         self.weights = Some((weights, shape));
         Ok(self)
     }
 
-    /// A bit for each element, least significant first: 0 ignores it.
+    /// Adds a mask, one bit per element, least significant bit first: an element whose bit is 0 is masked. It
+    /// contributes to no sum, and its outputs are 0.
     ///
     /// # Errors
-    /// [`Error::Length`] if the bytes are not as many as hold the elements' bits.
+    /// [`Error::Length`] if `bits` does not have ⌈N·C / 8⌉ bytes.
     pub fn with_mask(mut self, bits: &'a [u8]) -> Result<Self> {
         check_bits("mask", bits, self.len())?;
         self.mask = Some(bits);
         Ok(self)
     }
 
-    /// Number of values, N·C.
+    /// The number of values, N·C.
     pub fn len(&self) -> usize {
         self.predictions.len()
     }
 
-    /// Whether there is no value at all.
+    /// Whether the batch has no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// C of shape `[N, C]`; 1 for shape `[N]`.
+    /// The number of classes: C for shape `[N, C]`, 1 for shape `[N]`.
     pub fn classes(&self) -> usize {
         self.classes
     }
@@ -212,26 +280,26 @@ impl<'a> Batch<'a> {
         self.targets
     }
 
-    /// The weights, and what each belongs to.
+    /// The weights, and what each applies to.
     pub fn weights(&self) -> Option<(Weights<'a>, WeightShape)> {
         self.weights
     }
 
-    /// The mask.
+    /// The mask, one bit per element.
     pub fn mask(&self) -> Option<&'a [u8]> {
         self.mask
     }
 
-    /// Bytes that an evaluation has to read.
+    /// The number of bytes that an evaluation reads.
     pub fn bytes(&self) -> u64 {
         let weights = self.weights.map_or(0, |(weights, _)| weights.bytes().len());
         let mask = self.mask.map_or(0, <[u8]>::len);
         (self.predictions.bytes().len() + self.targets.bytes().len() + weights + mask) as u64
     }
 
-    /// The class of the first value: not 0 in a part that starts inside a row.
-    pub(crate) fn phase(&self) -> usize {
-        self.phase
+    /// The class of the first value. It is not 0 if the batch is a part that starts inside a row.
+    pub(crate) fn class_offset(&self) -> usize {
+        self.class_offset
     }
 
     /// The values of `range` as a batch of their own. Where targets are bits or there is a mask, the range starts at a
@@ -240,7 +308,7 @@ impl<'a> Batch<'a> {
     /// # Panics
     /// If the range ends past the last value, or before its start.
     pub fn part(&self, range: Range<usize>) -> Self {
-        let row = |index: usize| (self.phase + index) / self.classes;
+        let row = |index: usize| (self.class_offset + index) / self.classes;
         let weights = self.weights.map(|(weights, shape)| match shape {
             WeightShape::Elements => (weights.part(range.clone()), shape),
             WeightShape::Samples => (weights.part(row(range.start)..row(range.end + self.classes - 1)), shape),
@@ -252,27 +320,27 @@ impl<'a> Batch<'a> {
             classes: self.classes,
             weights,
             mask: self.mask.map(|bits| &bits[range.start / 8..range.end.div_ceil(8)]),
-            phase: (self.phase + range.start) % self.classes,
+            class_offset: (self.class_offset + range.start) % self.classes,
         }
     }
 
     /// The class of value `index`.
     pub(crate) fn class(&self, index: usize) -> usize {
-        (self.phase + index) % self.classes
+        (self.class_offset + index) % self.classes
     }
 
-    /// The weight of value `index`, 1 where there are none.
+    /// The weight of value `index`; 1 if the batch has no weights.
     pub(crate) fn weight(&self, index: usize) -> f64 {
         match self.weights {
             None => 1.0,
             Some((weights, WeightShape::Elements)) => weights.get(index),
-            Some((weights, WeightShape::Samples)) => weights.get((self.phase + index) / self.classes),
+            Some((weights, WeightShape::Samples)) => weights.get((self.class_offset + index) / self.classes),
         }
     }
 
-    /// Which array makes value `index` invalid, and its value there. For a message: the kernels find the index.
-    /// `any_number`: whether any target is valid that is a number.
-    pub(crate) fn offence(&self, index: usize, any_number: bool) -> Option<(Array, f64)> {
+    /// The array in which value `index` is invalid, and the value in that array. This is for error messages: the
+    /// kernels report only the index. If `any_number` is true, every target except NaN is valid.
+    pub(crate) fn invalid_input(&self, index: usize, any_number: bool) -> Option<(Array, f64)> {
         let (target, weight) = (self.targets.get(index), self.weight(index));
         invalid_prediction(self.form, self.predictions.get(index))
             .or((!is_target(target, any_number)).then_some((Array::Targets, target)))
@@ -280,7 +348,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-fn check(name: &'static str, actual: usize, expected: usize, unit: LengthUnit) -> Result<()> {
+fn check_len(name: &'static str, actual: usize, expected: usize, unit: LengthUnit) -> Result<()> {
     if actual != expected {
         return Err(Error::Length { name, actual: actual as u64, expected: expected as u64, unit });
     }
@@ -289,10 +357,10 @@ fn check(name: &'static str, actual: usize, expected: usize, unit: LengthUnit) -
 
 /// Checks that `bits` hold one bit for each of `len` values. The last byte may be partly used.
 fn check_bits(name: &'static str, bits: &[u8], len: usize) -> Result<()> {
-    check(name, bits.len(), len.div_ceil(8), LengthUnit::PackedBytes)
+    check_len(name, bits.len(), len.div_ceil(8), LengthUnit::PackedBytes)
 }
 
-/// The array and value for which a prediction and its target cannot be evaluated, if there is one.
+/// The array and value that make a prediction or its target invalid; none if both are valid.
 pub(crate) fn invalid(form: Form, prediction: f64, target: f64) -> Option<(Array, f64)> {
     invalid_prediction(form, prediction).or((!is_target(target, false)).then_some((Array::Targets, target)))
 }
@@ -304,7 +372,7 @@ fn invalid_prediction(form: Form, prediction: f64) -> Option<(Array, f64)> {
     }
 }
 
-/// Whether a target can be evaluated, where it need lie in [0, 1] or may be any number.
+/// Whether a target is valid: any value except NaN if `any_number` is true, otherwise a value in [0, 1].
 pub(crate) fn is_target(target: f64, any_number: bool) -> bool {
     if any_number { !target.is_nan() } else { (0.0..=1.0).contains(&target) }
 }
@@ -315,7 +383,7 @@ pub(crate) fn is_weight(weight: f64) -> bool {
 }
 
 impl<'a> Floats<'a> {
-    /// Number of values.
+    /// The number of values.
     pub fn len(&self) -> usize {
         match self {
             Floats::F32(v) => v.len(),
@@ -324,7 +392,7 @@ impl<'a> Floats<'a> {
         }
     }
 
-    /// Whether there is no value.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -360,7 +428,7 @@ impl<'a> Floats<'a> {
 }
 
 impl<'a> Targets<'a> {
-    /// Number of values stored; for bits, of bytes.
+    /// The number of values stored; for bits, the number of bytes.
     fn stored(&self) -> usize {
         match self {
             Targets::F32(v) => v.len(),
@@ -372,7 +440,7 @@ impl<'a> Targets<'a> {
     /// Target `index`, widened exactly.
     ///
     /// # Panics
-    /// If `index` is past the end.
+    /// If `index` is not less than the length (for bits, 8 times the number of bytes).
     pub fn get(&self, index: usize) -> f64 {
         match self {
             Targets::F32(v) => v[index].into(),
@@ -402,7 +470,7 @@ impl<'a> Targets<'a> {
 }
 
 impl<'a> Weights<'a> {
-    /// Number of weights.
+    /// The number of weights.
     pub fn len(&self) -> usize {
         match self {
             Weights::F32(v) => v.len(),
@@ -410,7 +478,7 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// Whether there is no weight.
+    /// Whether there are no weights.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -442,7 +510,7 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// Slices, vectors and arrays become the view they hold.
+/// Implements the conversion of slices, vectors and arrays of each value type into the view of that type.
 macro_rules! from_slices {
     ($($view:ident::$variant:ident($value:ty)),* $(,)?) => {$(
         impl<'a> From<&'a [$value]> for $view<'a> {

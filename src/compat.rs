@@ -1,75 +1,89 @@
-//! The conventions of the systems whose numbers people come with.
+//! The conventions of other systems: what they clip, how they weigh labels, and their mean of an empty batch.
 
 use crate::Form;
 
-/// A system whose conventions an [`Objective`](crate::Objective) takes over: what it clips, floors and divides by,
-/// and what it says of nothing at all. Its rounding is not taken over: where it loses digits in the tails, the
-/// result here keeps them.
+/// A system whose conventions an [`Objective`](crate::Objective) adopts: which values it clips, which it bounds from
+/// below, what its mean divides by, and its mean of an empty batch. Its rounding is not adopted: where the system loses
+/// digits in the tails, the result here keeps them.
+///
+/// ```
+/// use logloss::{Batch, Compat, Engine, Objective, Outputs};
+///
+/// // PyTorch's `BCELoss` limits −log p to 100.
+/// let batch = Batch::probabilities(&[0.0f32], &[1u8])?;
+/// let objective = Objective::mean().with_compat(Compat::Torch);
+/// assert_eq!(Engine::cpu().evaluate(&batch, &objective, Outputs::none())?.mean, 100.0);
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Compat {
-    /// PyTorch. `BCEWithLogitsLoss` is the plain definition. Of probabilities, `BCELoss`: −log is at most 100, and
-    /// p·(1 − p) in the gradient at least 1e-12.
+    /// PyTorch. For logits, `BCEWithLogitsLoss`, which is the plain definition. For probabilities, `BCELoss`: −log p
+    /// and −log(1 − p) are at most 100, and p·(1 − p) in the gradient is at least 1e-12.
     Torch,
-    /// Keras: probabilities are clipped to [1e-7, 1 − 1e-7], outside of which the gradient is 0; the mean of nothing
-    /// is 0.
+    /// Keras. Probabilities are clipped to [1e-7, 1 − 1e-7], outside of which the gradient is 0; the mean of an empty
+    /// batch is 0.
     ///
-    /// Of shape `[N, C]` Keras takes the mean of a row before anything else: its losses are the N of
-    /// [`Reduction::PerRow`](crate::Reduction::PerRow), and its `sum` is 1/C of
-    /// [`Reduction::Sum`](crate::Reduction::Sum), as are its gradients ([`with_scale`](crate::Objective::with_scale)
+    /// For shape `[N, C]`, Keras first takes the mean of each row: its losses are the N values of
+    /// [`Reduction::PerRow`](crate::Reduction::PerRow), and its `sum` is 1/C times that of
+    /// [`Reduction::Sum`](crate::Reduction::Sum), as are its gradients (a [`with_scale`](crate::Objective::with_scale)
     /// of 1/C gives those). Means are the same.
     Keras,
-    /// TensorFlow: `weighted_cross_entropy_with_logits`, which is the plain definition. The losses of TensorFlow 1
-    /// (`tf.compat.v1.losses.sigmoid_cross_entropy`) have a mean of nothing of 0, as [`Compat::Keras`] has; their
-    /// `SUM_BY_NONZERO_WEIGHTS` is the mean with a mask of the weights that are not 0, their `MEAN` the weighted one.
+    /// TensorFlow. `weighted_cross_entropy_with_logits`, which is the plain definition. For the losses of TensorFlow 1
+    /// (`tf.compat.v1.losses.sigmoid_cross_entropy`), the mean of an empty batch is 0, as with [`Compat::Keras`]; their
+    /// `SUM_BY_NONZERO_WEIGHTS` is the mean with the elements of weight 0 masked, and their `MEAN` is the weighted
+    /// mean.
     TensorFlow,
-    /// scikit-learn: `log_loss`: probabilities are clipped to [ε, 1 − ε]. The ε is that of f32, 2⁻²³, which is what
-    /// `log_loss` takes for f32 predictions; for those of f64 it has 2⁻⁵², and a probability that is nearer to 0 or 1
-    /// than 2⁻²³ may cost more there. Its mean is [`Reduction::WeightedMean`](crate::Reduction::WeightedMean), which a
-    /// mean becomes.
+    /// scikit-learn. For `log_loss`, probabilities are clipped to [ε, 1 − ε]. ε is that of f32, 2⁻²³, which `log_loss`
+    /// uses for f32 predictions; for f64 predictions it uses 2⁻⁵², so a probability nearer to 0 or 1 than 2⁻²³ may have
+    /// a larger loss there. [`Reduction::Mean`](crate::Reduction::Mean) becomes
+    /// [`Reduction::WeightedMean`](crate::Reduction::WeightedMean), as in `log_loss`.
     ///
-    /// What `log_loss` refuses is an error ([`Unsupported`](crate::Unsupported)): no sample, one label alone, soft labels (but
-    /// of logits: `HalfBinomialLoss` takes them), weights that are all 0. It takes a look at the targets in host
-    /// memory, so a batch that lies on a device is not refused. A part of a batch may well hold one label alone:
-    /// [`NonFinite::Propagate`](crate::NonFinite::Propagate) refuses nothing, as does `log_loss(…, labels=[0, 1])` that.
+    /// Batches that `log_loss` rejects are errors ([`Unsupported`](crate::Unsupported)): those without samples, with
+    /// only one label, with soft labels (except for logits: `HalfBinomialLoss` accepts them), and with weights that are
+    /// all 0. The check reads the targets in host memory, so it does not apply to batches on a device. A part of a
+    /// batch may contain only one label: [`NonFinite::Propagate`](crate::NonFinite::Propagate) disables the check, as
+    /// `log_loss(…, labels=[0, 1])` does for the labels.
     Sklearn,
-    /// XGBoost: `binary:logistic`: σ(x)·σ(−x) in the hessian is at least 1e-16, and `pos_weight` (`scale_pos_weight`)
-    /// weighs gradient and hessian of elements whose target is exactly 1. The loss is that of its metric, which knows
-    /// nothing of `pos_weight`: clipped at 1e-16, and a mean is weighted; that of nothing is 0.
+    /// XGBoost. For `binary:logistic`, σ(x)·σ(−x) in the hessian is at least 1e-16, and `pos_weight`
+    /// (`scale_pos_weight`) multiplies the gradient and hessian of elements whose target is exactly 1. The loss is that
+    /// of XGBoost's metric, which does not use `pos_weight`: it is clipped at 1e-16, and its mean is weighted; the mean
+    /// of an empty batch is 0.
     Xgboost,
-    /// LightGBM: `binary`: a target above 0 is positive, any other negative, be it −1, 0 or −∞: only NaN is invalid.
-    /// Label weights (`is_unbalance`, see [`with_balanced_labels`](crate::Objective::with_balanced_labels)) and
-    /// `pos_weight` (`scale_pos_weight`, of the positive) weigh gradient and hessian; both at once are an error. The
-    /// loss is that of its metric, which knows nothing of either: clipped at 1e-15, and a mean is weighted.
+    /// LightGBM. For `binary`, a target above 0 is positive and any other is negative, including −1 and −∞; only NaN is
+    /// invalid. Label weights (`is_unbalance`, see
+    /// [`with_balanced_labels`](crate::Objective::with_balanced_labels)) and `pos_weight` (`scale_pos_weight`, for
+    /// positives) multiply gradient and hessian; using both is an error. The loss is that of LightGBM's metric, which
+    /// uses neither: it is clipped at 1e-15, and its mean is weighted.
     Lightgbm,
 }
 
 crate::names::names!("system", Compat { Torch = "torch", Keras = "keras", TensorFlow = "tensorflow", Sklearn = "sklearn", Xgboost = "xgboost", Lightgbm = "lightgbm" });
 
-/// What a [`Compat`] does to an element, as numbers that every backend takes.
+/// The effect of a [`Compat`] on an element, as the numbers that every backend uses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Conventions {
-    /// −log(1 − p) is kept between these.
+    /// The bounds of −log(1 − p).
     pub negative_term: [f32; 2],
-    /// −log p is kept between these.
+    /// The bounds of −log p.
     pub positive_term: [f32; 2],
     /// Whether the derivatives are 0 where a term is clipped.
     pub clipped_is_flat: bool,
-    /// p·(1 − p) in the derivatives with respect to a probability is at least this.
+    /// The lower bound of p·(1 − p) in the derivatives with respect to a probability.
     pub denominator: f32,
-    /// σ(x)·σ(−x) in the hessian is at least this.
+    /// The lower bound of σ(x)·σ(−x) in the hessian.
     pub hessian: f32,
     /// Whether targets above 0 become 1, and all others 0.
     pub binarize: bool,
-    /// Whether `pos_weight` weighs the derivatives of elements whose target is exactly 1, rather than the positive
+    /// Whether `pos_weight` multiplies the derivatives of elements whose target is exactly 1, instead of the positive
     /// term.
     pub weigh_positives: bool,
-    /// Whether the weights of labels, too, are those of the derivatives alone.
+    /// Whether the label weights, too, apply only to the derivatives and not to the loss.
     pub unlabelled_loss: bool,
 }
 
 impl Conventions {
-    /// Nothing clipped, nothing floored.
+    /// The plain definition: no value is clipped or bounded from below.
     pub const PLAIN: Self = Self {
         negative_term: [0.0, f32::INFINITY],
         positive_term: [0.0, f32::INFINITY],
@@ -81,14 +95,14 @@ impl Conventions {
         unlabelled_loss: false,
     };
 
-    /// Terms of probabilities clipped to [low, 1 − rest].
+    /// These conventions with the terms of probabilities clipped to [low, 1 − rest].
     fn clipped(self, low: f64, rest: f64) -> Self {
         let negative_term = [-(-low).ln_1p(), -rest.ln()].map(|term| term as f32);
         let positive_term = [-(-rest).ln_1p(), -low.ln()].map(|term| term as f32);
         Self { negative_term, positive_term, ..self }
     }
 
-    /// The conventions, or none where they are the plain definition.
+    /// The conventions of a system for predictions of this form; none if they are the plain definition.
     pub fn of(compat: Option<Compat>, form: Form) -> Option<Self> {
         let plain = Self::PLAIN;
         match (compat?, form) {
@@ -111,7 +125,7 @@ impl Conventions {
             }
             (Compat::Lightgbm, _) => {
                 let Self { positive_term: [_, most], .. } = plain.clipped(1e-15, 1e-15);
-                // Only what is too large is clipped: a prediction that is right costs nothing.
+                // Only the upper bound is clipped: the loss of a correct prediction can be 0.
                 let term = [0.0, most];
                 Some(Self {
                     negative_term: term,
@@ -127,7 +141,7 @@ impl Conventions {
 }
 
 impl Compat {
-    /// What the mean of nothing is.
+    /// The mean of an empty batch.
     pub(crate) fn empty_mean(self) -> f64 {
         match self {
             Compat::Keras | Compat::Xgboost => 0.0,
@@ -135,12 +149,12 @@ impl Compat {
         }
     }
 
-    /// Whether any target that is a number is a label: positive above 0, else negative.
+    /// Whether every target except NaN is a label: positive if it is above 0, otherwise negative.
     pub(crate) fn binarizes(self) -> bool {
         self == Compat::Lightgbm
     }
 
-    /// Whether its mean divides by the sum of the weights.
+    /// Whether the system's mean divides by the sum of the weights.
     pub(crate) fn weighs_mean(self) -> bool {
         matches!(self, Compat::Sklearn | Compat::Xgboost | Compat::Lightgbm)
     }

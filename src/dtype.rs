@@ -1,49 +1,55 @@
-//! How values are stored: the types that arrays have on a device.
+//! The storage types of arrays on a device.
 
 use crate::{Floats, Targets, Weights};
 
-/// How predictions are stored on a device.
+/// The storage type of predictions on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PredictionType {
-    /// IEEE binary32, 4 bytes a value.
+    /// IEEE binary32, 4 bytes per value.
     F32,
-    /// IEEE binary16, 2 bytes a value.
+    /// IEEE binary16, 2 bytes per value.
     F16,
-    /// bfloat16, 2 bytes a value.
+    /// bfloat16, 2 bytes per value.
     Bf16,
 }
 
 crate::names::names!("type of predictions", PredictionType { F32 = "f32", F16 = "f16", Bf16 = "bf16" });
 
-/// How outputs are stored on a device.
+/// The storage type of outputs on a device.
 ///
-/// Narrower ones are rounded once from what f32 would hold, as [`FloatsMut`](crate::FloatsMut) says: alike on every
-/// device and in host memory. They take two bytes a value, and whole words of 4 bytes in all: behind an odd number of
-/// values a region has room for two more bytes, which are kept as they were.
+/// Values of the narrower types are the f32 results rounded once, as described at [`FloatsMut`](crate::FloatsMut), with
+/// the same bits on every device and in host memory. They take two bytes per value, and a region is a whole number of
+/// 4-byte words: after an odd number of values, the last two bytes of the region keep their content.
+///
+/// ```
+/// use logloss::OutputType;
+///
+/// assert_eq!([OutputType::F32.bytes(3), OutputType::F16.bytes(3)], [12, 8]);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OutputType {
-    /// IEEE binary32, 4 bytes a value.
+    /// IEEE binary32, 4 bytes per value.
     #[default]
     F32,
-    /// IEEE binary16, 2 bytes a value.
+    /// IEEE binary16, 2 bytes per value.
     F16,
-    /// bfloat16, 2 bytes a value.
+    /// bfloat16, 2 bytes per value.
     Bf16,
 }
 
 crate::names::names!("type of outputs", OutputType { F32 = "f32", F16 = "f16", Bf16 = "bf16" });
 
-/// How targets are stored on a device.
+/// The storage type of targets on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TargetType {
-    /// Soft targets in [0, 1], 4 bytes a value.
+    /// Soft targets in [0, 1], IEEE binary32, 4 bytes per value.
     F32,
-    /// Hard targets, one byte a value, 0 or 1. A `bool` of Rust is one.
+    /// Hard targets, 0 or 1, one byte per value. Rust's `bool` has this layout.
     U8,
-    /// Hard targets, 32 a word, least significant bit first.
+    /// Hard targets, 32 per 4-byte word, least significant bit first.
     Bits,
 }
 
@@ -58,7 +64,7 @@ impl PredictionType {
         }
     }
 
-    /// Bytes that `len` values take, whole words.
+    /// The number of bytes that `len` values take, rounded up to a multiple of 4.
     pub fn bytes(self, len: u64) -> u64 {
         match self {
             PredictionType::F32 => len * 4,
@@ -68,7 +74,7 @@ impl PredictionType {
 }
 
 impl OutputType {
-    /// Bytes that `len` values take, whole words.
+    /// The number of bytes that `len` values take, rounded up to a multiple of 4.
     pub fn bytes(self, len: u64) -> u64 {
         match self {
             OutputType::F32 => len * 4,
@@ -76,7 +82,7 @@ impl OutputType {
         }
     }
 
-    /// Whether two values share a word.
+    /// Whether two values share a 4-byte word.
     pub(crate) fn is_narrow(self) -> bool {
         self != OutputType::F32
     }
@@ -92,7 +98,7 @@ impl TargetType {
         }
     }
 
-    /// Bytes that `len` values take, whole words.
+    /// The number of bytes that `len` values take, rounded up to a multiple of 4.
     pub fn bytes(self, len: u64) -> u64 {
         match self {
             TargetType::F32 => len * 4,
@@ -102,20 +108,20 @@ impl TargetType {
     }
 }
 
-/// How weights are stored on a device.
+/// The storage type of weights on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WeightType {
-    /// IEEE binary32, 4 bytes a weight.
+    /// IEEE binary32, 4 bytes per weight.
     F32,
-    /// IEEE binary16, 2 bytes a weight.
+    /// IEEE binary16, 2 bytes per weight.
     F16,
 }
 
 crate::names::names!("type of weights", WeightType { F32 = "f32", F16 = "f16" });
 
 impl WeightType {
-    /// Bytes that `len` weights take, whole words.
+    /// The number of bytes that `len` weights take, rounded up to a multiple of 4.
     pub fn bytes(self, len: u64) -> u64 {
         match self {
             WeightType::F32 => len * 4,

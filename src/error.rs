@@ -1,78 +1,86 @@
-//! Everything that can go wrong, with the numbers that say where.
+//! The errors of the library, with the values and positions that caused them.
 
 use crate::{Array, Ignore};
 
 /// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a batch could not be made or evaluated.
+/// The reason why an engine could not be created, or a batch could not be created or evaluated.
+///
+/// ```
+/// use logloss::{Batch, Error};
+///
+/// let error = Batch::logits(&[2.0f32, -1.0], &[1u8]).unwrap_err();
+/// assert!(matches!(error, Error::Length { name: "targets", actual: 1, expected: 2 }));
+/// assert_eq!(error.to_string(), "targets has 1 values, predictions has 2");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Two arrays of one batch, or a batch and an output, differ in length.
+    /// The lengths of two arrays of one batch, or of a batch and an output, differ.
     #[error("{}", length_message(.name, *.actual, *.expected, *.unit))]
     Length {
-        /// The array that does not fit.
+        /// The array whose length is wrong.
         name: &'static str,
-        /// Its length, in units.
+        /// The length of that array, in units.
         actual: u64,
         /// The length that fits, in units.
         expected: u64,
         /// The unit that both are counted in.
         unit: LengthUnit,
     },
-    /// A shape [N, C] whose C is zero or does not divide the number of values.
+    /// A shape `[N, C]` in which C is zero or does not divide the number of values.
     #[error("{len} values cannot have shape [N, {classes}]: {len} is not a multiple of {classes}")]
     Shape {
-        /// Number of values.
+        /// The number of values.
         len: u64,
-        /// Number of classes asked for.
+        /// The requested number of classes, C.
         classes: u64,
     },
-    /// A value that the objective is not defined on.
+    /// A value for which the objective is not defined.
     #[error("{}", invalid_message(*.array, *.index, *.value))]
     InvalidValue {
-        /// The array that holds it.
+        /// The array that contains the value.
         array: Array,
-        /// Its index, counted from the start of the whole batch.
+        /// The index of the value, counted from the start of the whole batch.
         index: u64,
         /// The value, widened to f64 (NaN for NaN).
         value: f64,
     },
-    /// A parameter, of the objective or an engine, is outside its range.
+    /// A parameter of the objective or of an engine is outside its range.
     #[error("{name} is {value}, it must be {must}")]
     Parameter {
-        /// The parameter.
+        /// The name of the parameter.
         name: &'static str,
-        /// The value given.
+        /// The value of the parameter.
         value: f64,
-        /// The range allowed.
+        /// The allowed range.
         must: &'static str,
     },
-    /// A word that names none of the values of an enum.
+    /// A string that is not the name of any value of an enum.
     #[error("there is no {what} '{given}'; there are: {}", .expected.join(", "))]
     UnknownName {
-        /// What was to be named.
+        /// What the enum describes, for example "reduction".
         what: &'static str,
-        /// The word given.
+        /// The string.
         given: String,
-        /// The names there are.
+        /// The valid names.
         expected: &'static [&'static str],
     },
-    /// A part pushed to an accumulator is not a whole number of blocks, and is not the last.
+    /// A part was pushed to an accumulator after a part that is not a whole number of blocks.
     #[error(
         "a part of {len} values was pushed after one that ended inside a block: every part but the last needs a multiple of {block} values"
     )]
     Unaligned {
-        /// Length of the part pushed too late.
+        /// The number of values of the part that was pushed.
         len: u64,
-        /// Values a block.
+        /// The number of values that every part but the last must be a multiple of.
         block: u64,
     },
-    /// Targets of this type cannot say to be ignored that way.
+    /// Targets of this type cannot represent the value that marks ignored elements.
     #[error("{ignore:?} needs {}", match .ignore { Ignore::Label(_) => "targets that are bytes (u8) or floats (f32)", Ignore::Nan => "targets that are floats (f32)" })]
     IgnoreType {
-        /// What was to be ignored.
+        /// The targets that were to be ignored.
         ignore: Ignore,
     },
     /// The system in [`Compat`](crate::Compat) does not compute this.
@@ -90,56 +98,56 @@ pub enum Error {
         /// Whether the length is not enough: with an ignored label, a mask or a weighted mean.
         needs_totals: bool,
     },
-    /// A part pushed to an accumulator asked for a new vector, which an accumulator cannot hand out.
+    /// A part was pushed to an accumulator with an output in a new vector, which an accumulator cannot return.
     #[error("an accumulator writes into memory of the caller: pass a slice for each output")]
     NewInAccumulator,
-    /// An accumulator was given another number of values than was announced.
+    /// The number of values pushed to an accumulator differs from the length it was created with.
     #[error("the accumulator was begun for {expected} values and was given {actual}")]
     AccumulatedLength {
-        /// The number announced.
+        /// The length that the accumulator was created with.
         expected: u64,
-        /// The number pushed.
+        /// The number of values pushed.
         actual: u64,
     },
-    /// No adapter of the kind asked for.
+    /// There is no adapter of the requested kind.
     #[error("no GPU: {reason}")]
     NoGpu {
         /// What was found, and what would help.
         reason: String,
     },
-    /// No adapter has the index or name asked for.
+    /// No adapter has the requested index or name.
     #[error("no device '{wanted}'; there are: {found}")]
     NoSuchDevice {
-        /// The index or part of a name asked for.
+        /// The requested index or part of a name.
         wanted: String,
-        /// The devices there are.
+        /// The available devices.
         found: String,
     },
     /// A call that needs a GPU was made on an engine that runs on the CPU, or on several devices.
     #[error("this engine does not run on one GPU; {call} needs one that does (`Engine::gpu`, `Engine::from_wgpu`)")]
     NotOnGpu {
-        /// The call.
+        /// The name of the method that was called.
         call: &'static str,
     },
-    /// A caller's buffer cannot be used as asked.
+    /// A caller's buffer cannot be used as requested.
     #[error("{name}: {problem}")]
     Buffer {
-        /// The buffer's part in the call.
+        /// The array that the buffer holds.
         name: &'static str,
-        /// What is wrong with it, and what is needed.
+        /// What is wrong with the buffer, and what is needed.
         problem: String,
     },
-    /// More than one dispatch can address; cut the batch, or evaluate it from host memory.
+    /// An array is larger than the device can bind in one dispatch. Split the batch, or evaluate it from host memory.
     #[error("{name} needs {needed} bytes, the device binds at most {limit}")]
     Limit {
-        /// What is too large.
+        /// The array that is too large.
         name: &'static str,
-        /// Bytes needed.
+        /// The number of bytes needed.
         needed: u64,
-        /// Bytes the device allows.
+        /// The number of bytes that the device allows.
         limit: u64,
     },
-    /// The device could not be made, ran out of memory, or was lost.
+    /// The device could not be opened, ran out of memory, or was lost.
     #[error("the device failed: {0}")]
     Device(String),
     /// The thread pool could not be started.
@@ -147,30 +155,40 @@ pub enum Error {
     Threads(String),
 }
 
-/// What a system whose conventions are in use does not compute. scikit-learn's are those of `log_loss`, of a
-/// whole batch in host memory: ignored elements do not count, and
-/// [`NonFinite::Propagate`](crate::NonFinite::Propagate) computes all of it.
+/// An evaluation that the system in [`Compat`](crate::Compat) does not support. The cases of scikit-learn are those of
+/// `log_loss`, and apply to a whole batch in host memory without its ignored and masked elements; with
+/// [`NonFinite::Propagate`](crate::NonFinite::Propagate) these batches are evaluated.
+///
+/// ```
+/// use logloss::{Batch, Compat, Engine, Error, Objective, Outputs, Unsupported};
+///
+/// let batch = Batch::probabilities(&[0.9f32, 0.8], &[1u8, 1])?;
+/// let objective = Objective::mean().with_compat(Compat::Sklearn);
+/// let error = Engine::cpu().evaluate(&batch, &objective, Outputs::none()).unwrap_err();
+/// assert!(matches!(error, Error::Unsupported(Unsupported::OneLabel { label: 1 })));
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unsupported {
-    /// LightGBM: label weights (`is_unbalance`) and `pos_weight` (`scale_pos_weight`) at the same time.
+    /// LightGBM: both label weights (`is_unbalance`) and `pos_weight` (`scale_pos_weight`) are set.
     #[error("label weights (is_unbalance) and pos_weight (scale_pos_weight) at the same time, which LightGBM refuses")]
     BalancedTwice,
-    /// scikit-learn: nothing is counted.
+    /// scikit-learn: no element is counted.
     #[error("there are no samples, and scikit-learn's log_loss needs one at least")]
     NoSamples,
-    /// scikit-learn: every label is the same.
+    /// scikit-learn: all labels are equal.
     #[error("every label is {label}, and scikit-learn's log_loss needs both 0 and 1 to be there")]
     OneLabel {
-        /// The label.
+        /// The label, 0 or 1.
         label: u8,
     },
-    /// scikit-learn: a target between 0 and 1, where the predictions are probabilities.
+    /// scikit-learn: a target is neither 0 nor 1, and the predictions are probabilities.
     #[error("targets[{index}] is {value}, and scikit-learn's log_loss takes labels of 0 and 1")]
     SoftLabel {
-        /// The index of the first.
+        /// The index of the first such target.
         index: u64,
-        /// The target.
+        /// The value of that target.
         value: f64,
     },
     /// scikit-learn: no weight is above 0.
@@ -210,7 +228,7 @@ fn invalid_message(array: Array, index: u64, value: f64) -> String {
     let must = match array {
         Array::Predictions => "logits must not be NaN",
         Array::Probabilities => "probabilities must lie in [0, 1]",
-        // Where any number is a label this is what is left, and where not it is true as well.
+        // NaN is invalid also where every other number is a valid target.
         Array::Targets if value.is_nan() => "targets must not be NaN",
         Array::Targets => "targets must lie in [0, 1]",
         Array::Weights => "weights must be finite and at least 0",

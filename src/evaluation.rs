@@ -1,44 +1,67 @@
-//! What an evaluation hands out.
+//! The result of an evaluation: the reduced value, the sums, new output vectors, and timings.
 
 use std::{sync::Arc, time::Duration};
 
 use crate::{DeviceInfo, Objective, Partials, Reduction};
 
 /// The result of an evaluation.
+///
+/// ```
+/// use logloss::{Batch, Engine, Objective, Outputs};
+///
+/// let batch = Batch::logits(&[0.0f32, 0.0], &[1u8, 0])?;
+/// let evaluation = Engine::cpu().evaluate(&batch, &Objective::mean(), Outputs::gradient())?;
+/// assert_eq!(evaluation.count, 2);
+/// assert!((evaluation.mean - 2f64.ln()).abs() < 1e-7);
+/// assert_eq!(evaluation.gradient, Some(vec![-0.25, 0.25]));
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Evaluation {
-    /// What the reduction asked for.
+    /// The value of the requested reduction.
     pub value: Value,
     /// The sum of the losses, in nats.
     pub sum: f64,
-    /// Their mean: over the sum of the weights for [`Reduction::WeightedMean`], else over the count; NaN where that is 0,
-    /// unless [`Compat`](crate::Compat) says otherwise.
+    /// The mean of the losses, in nats: the sum divided by the sum of the weights for [`Reduction::WeightedMean`],
+    /// otherwise by the count. If the divisor is 0, it is NaN, or the value that the system in
+    /// [`Compat`](crate::Compat) defines.
     pub mean: f64,
-    /// How many values were counted.
+    /// The number of values counted, that is, neither ignored nor masked.
     pub count: u64,
-    /// The loss of each element, if it was asked for in a new vector.
+    /// The loss of each element, in nats, if [`Sink::New`](crate::Sink::New) was requested for it.
     pub loss: Option<Vec<f32>>,
-    /// The gradient, if it was asked for in a new vector.
+    /// The gradient, if [`Sink::New`](crate::Sink::New) was requested for it.
     pub gradient: Option<Vec<f32>>,
-    /// The diagonal of the hessian, if it was asked for in a new vector.
+    /// The diagonal of the hessian, if [`Sink::New`](crate::Sink::New) was requested for it.
     pub hessian: Option<Vec<f32>>,
-    /// The sums as they merge with those of other parts.
+    /// The sums in the form that merges with those of other parts.
     pub partials: Partials,
-    /// What ran where, and how long it took.
+    /// The device that ran the evaluation, and the time it took.
     pub run: Run,
 }
 
-/// The reduced value.
+/// The reduced value, in nats.
+///
+/// ```
+/// use logloss::{Batch, Engine, Objective, Outputs, Reduction, Value};
+///
+/// let batch = Batch::logits(&[0.0f32, 0.0, 0.0, 0.0], &[1u8, 0, 1, 0])?.with_classes(2)?;
+/// let objective = Objective::mean().with_reduction(Reduction::PerClass);
+/// let value = Engine::cpu().evaluate(&batch, &objective, Outputs::none())?.value;
+/// assert_eq!(value.vector().map(<[f64]>::len), Some(2));
+/// assert!(matches!(value, Value::Vector(_)));
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Value {
-    /// Nothing was reduced: the value is the loss output.
+    /// No reduction: the value is the loss of each element, which is an output.
     Elements,
     /// One number.
     Scalar(f64),
-    /// One number for each class, or each row.
+    /// One number for each class, or one for each row.
     Vector(Vec<f64>),
 }
 
@@ -55,7 +78,7 @@ impl Value {
                     .iter()
                     .map(|class| match (class.count, partials.first_invalid) {
                         (0, _) => objective.empty_mean(),
-                        // Which class an invalid value belongs to is not told.
+                        // The class of an invalid value is not known here, so all classes are NaN.
                         (_, Some(_)) => f64::NAN,
                         (count, None) => class.sum.value() / count as f64,
                     })
@@ -64,7 +87,7 @@ impl Value {
         }
     }
 
-    /// The number, where the reduction gives one.
+    /// The number, if the reduction gives a single one.
     pub fn scalar(&self) -> Option<f64> {
         match self {
             Value::Scalar(value) => Some(*value),
@@ -72,7 +95,7 @@ impl Value {
         }
     }
 
-    /// The numbers, where the reduction gives several.
+    /// The numbers, if the reduction gives one per class or row.
     pub fn vector(&self) -> Option<&[f64]> {
         match self {
             Value::Vector(values) => Some(values),
@@ -81,43 +104,63 @@ impl Value {
     }
 }
 
-/// What ran, and how long it took.
+/// The device that ran an evaluation, and the time and data volume of the evaluation.
+///
+/// ```
+/// use logloss::{Batch, DeviceKind, Engine, Objective, Outputs};
+///
+/// let batch = Batch::logits(&[0.0f32, 1.0], &[1u8, 0])?;
+/// let run = Engine::cpu().evaluate(&batch, &Objective::mean(), Outputs::none())?.run;
+/// assert_eq!(run.device.kind, DeviceKind::Cpu);
+/// assert_eq!(run.bytes, 2 * 4 + 2);
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Run {
-    /// The device: the one chosen, where the engine had a choice.
+    /// The device; the one chosen, if the engine chooses between two.
     pub device: Arc<DeviceInfo>,
-    /// How long each phase took.
+    /// The time of each phase.
     pub phases: Phases,
-    /// Parts that the batch was cut into.
+    /// The number of chunks that the batch was split into.
     pub chunks: u64,
-    /// Bytes of predictions and targets read and of outputs written: what any device has to move at least.
+    /// The number of bytes of inputs read and outputs written, which is the minimum that any device has to move.
     pub bytes: u64,
 }
 
-/// How long each phase took. On a GPU chunks are in flight together, and several devices run at once, so the phases
-/// may add up to more than the whole.
+/// The time of each phase of an evaluation. Chunks on a GPU overlap, and several devices run at the same time, so the
+/// sum of the phases may exceed the elapsed time.
+///
+/// ```
+/// use logloss::{Batch, Engine, Objective, Outputs};
+///
+/// let batch = Batch::logits(&[0.0f32, 1.0], &[1u8, 0])?;
+/// let phases = Engine::cpu().evaluate(&batch, &Objective::mean(), Outputs::none())?.run.phases;
+/// assert!(phases.upload.is_zero() && phases.kernel <= phases.elapsed);
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Phases {
-    /// Compiling, and making buffers, for what no call before was of. Zero on a CPU, and next to it on a warm call.
+    /// The time for compiling pipelines and creating buffers that no earlier call needed. Zero on a CPU, close to zero
+    /// on a warm GPU.
     pub prepare: Duration,
-    /// Copying inputs into memory that the device reads. Zero on a CPU and for resident data.
+    /// The time for copying inputs into memory that the device reads. Zero on a CPU and for resident data.
     pub upload: Duration,
-    /// Computing: by the device's own clock where [`timestamps`](Self::timestamps) says so, else from submission
-    /// to completion.
+    /// The time for computing: by the device's own clock if [`timestamps`](Self::timestamps) is true, otherwise from
+    /// submission to completion.
     pub kernel: Duration,
-    /// Copying outputs and sums back. Zero on a CPU.
+    /// The time for copying outputs and sums back. Zero on a CPU.
     pub readback: Duration,
-    /// The whole call.
+    /// The time of the whole call.
     pub elapsed: Duration,
-    /// Whether `kernel` was taken with timestamp queries; of several devices, on one at least.
+    /// Whether `kernel` was measured with timestamp queries; for several devices, on at least one of them.
     pub timestamps: bool,
 }
 
 impl Phases {
-    /// Adds those of another part; the whole call is not theirs.
+    /// Adds the times of another part, except `elapsed`, which is measured for the whole call.
     pub(crate) fn add(&mut self, other: &Self) {
         self.prepare += other.prepare;
         self.upload += other.upload;

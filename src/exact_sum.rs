@@ -1,4 +1,4 @@
-//! A sum of f64 values that no order of adding or merging can change.
+//! A sum of f64 values whose bits do not depend on the order of adding or merging.
 
 use std::cell::Cell;
 
@@ -7,13 +7,21 @@ use xsum::{Xsum, XsumSmall};
 
 /// The exact sum of any number of f64 values.
 ///
-/// Held as the shortest list of f64 values whose exact sum it is, largest first, each the rest that the ones
-/// before it leave, rounded to nearest. The same sum always gives the same list, so equal sums are equal to the
-/// bit, and merging is associative and commutative. (Neal, "Fast exact summation using small and large
-/// superaccumulators", 2015, does the adding.)
+/// The sum is represented as the shortest list of f64 values whose exact sum it is, largest first: each value is the
+/// remainder after the values before it, rounded to nearest. Equal sums have the same list, so they are equal to the
+/// bit, and merging is associative and commutative. The addition is that of Neal, "Fast exact summation using small and
+/// large superaccumulators", 2015.
+///
+/// ```
+/// use logloss::ExactSum;
+///
+/// let mut sum = ExactSum::of([1e300, 1.0]);
+/// sum.merge(&ExactSum::of([-1e300]));
+/// assert_eq!(sum.value(), 1.0);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExactSum {
-    /// (Four reach over 212 bits: sums of f32 rarely need more.)
+    /// The list of values. Four values cover 212 bits; sums of f32 rarely need more.
     terms: SmallVec<[f64; 4]>,
 }
 
@@ -25,17 +33,18 @@ impl ExactSum {
         adder.finish()
     }
 
-    /// The sum, rounded to nearest once. NaN if a NaN is in it, +inf if +inf is; 0 for no value.
+    /// The sum, rounded to nearest once. It is NaN if a value is NaN or if infinities of both signs were added, ±inf if
+    /// values of one infinity were added, and 0 for no values.
     pub fn value(&self) -> f64 {
         self.terms.first().copied().unwrap_or(0.0)
     }
 
-    /// The list that is the sum.
+    /// The list of values whose exact sum this is.
     pub fn terms(&self) -> &[f64] {
         &self.terms
     }
 
-    /// Adds everything `other` holds.
+    /// Adds the values of `other`.
     pub fn merge(&mut self, other: &Self) {
         if self.terms.is_empty() {
             self.terms.clone_from(&other.terms);
@@ -45,7 +54,8 @@ impl ExactSum {
     }
 }
 
-/// The terms, as the bits of each: formats that write floats as text, or have no infinity, carry them as they are.
+/// Serialises the bits of each term as an integer, which is exact also in formats that write floats as text or cannot
+/// represent infinity.
 #[cfg(feature = "serde")]
 impl serde::Serialize for ExactSum {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -57,21 +67,22 @@ impl serde::Serialize for ExactSum {
 impl<'de> serde::Deserialize<'de> for ExactSum {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let terms = Vec::<u64>::deserialize(deserializer)?;
-        // Added up anew, so that the terms are the shortest list whatever was sent.
+        // The terms are added again so that the list is the shortest one, whatever was deserialised.
         Ok(Self::of(terms.into_iter().map(f64::from_bits)))
     }
 }
 
 thread_local! {
-    /// An accumulator, empty, so that a call which adds up does not have to allocate one.
+    /// An empty accumulator that is reused, so that a call need not allocate one.
     static SPARE: Cell<Option<XsumSmall>> = const { Cell::new(None) };
 }
 
-/// A sum in the making.
+/// An accumulator of f64 values, which becomes an [`ExactSum`].
 #[derive(Default)]
 pub(crate) struct Adder {
-    /// The first value: all there is of a small batch, whose sum should cost nothing.
+    /// The first value. A small batch has only one, and needs no accumulator.
     first: Option<f64>,
+    /// The accumulator, from the second value on.
     sum: Option<XsumSmall>,
 }
 
@@ -89,7 +100,7 @@ impl Adder {
     }
 
     pub fn finish(self) -> ExactSum {
-        // One quiet NaN for every NaN: which one came first must not show.
+        // Every NaN becomes the same quiet NaN, so that the bits do not depend on the order.
         let quiet = |term: f64| if term.is_nan() { f64::NAN } else { term };
         let Some(mut sum) = self.sum else {
             return ExactSum { terms: self.first.filter(|first| *first != 0.0).map(quiet).into_iter().collect() };
@@ -98,7 +109,7 @@ impl Adder {
         loop {
             let mut term = sum.sum();
             if term == 0.0 {
-                // Nothing is left in it.
+                // The accumulator is empty again.
                 let _ = SPARE.try_with(|spare| spare.set(Some(sum)));
                 return ExactSum { terms };
             }
@@ -108,16 +119,16 @@ impl Adder {
             }
             sum.add(-term);
             if term < 0.0 {
-                // xsum 0.1 rounds a negative sum away from 0 also where it is a number of 53 bits.
-                let rest = sum.sum();
-                let whole = term + rest;
-                if whole - term == rest {
-                    sum.add(-rest);
+                // xsum 0.1 rounds a negative sum away from 0 even if the sum has at most 53 significant bits.
+                let remainder = sum.sum();
+                let corrected = term + remainder;
+                if corrected - term == remainder {
+                    sum.add(-remainder);
                     let exact = sum.sum() == 0.0;
                     if exact {
-                        term = whole;
+                        term = corrected;
                     } else {
-                        sum.add(rest);
+                        sum.add(remainder);
                     }
                 }
             }
@@ -151,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn ties_are_told_by_what_is_far_below() {
+    fn ties_are_decided_by_much_smaller_terms() {
         let above = 1.0 + f64::EPSILON;
         assert_eq!(ExactSum::of([above, f64::EPSILON / 2.0, -1e-60]).value(), above);
         assert_eq!(ExactSum::of([f64::MAX, 2f64.powi(970), -1.0]).value(), f64::MAX);

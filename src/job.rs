@@ -1,44 +1,44 @@
-//! What the backends are asked to compute, wherever they run.
+//! The description of a computation that every backend receives.
 
 use crate::{Form, NonFinite, Objective, Reduction, loss_parameters::LossParameters};
 
-/// What losses are summed over, beside the whole batch.
+/// The groups of elements that losses are summed over, in addition to the whole batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Sums {
-    /// Nothing else.
+    /// No groups: only the sum of the whole batch.
     #[default]
     All,
-    /// Each class.
+    /// One sum per class.
     PerClass,
-    /// Each row.
+    /// One sum per row.
     PerRow,
 }
 
-/// What is computed from a part of a batch.
+/// The computation on a part of a batch.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
-    /// The factor on every gradient and hessian.
+    /// The factor of every gradient and hessian.
     pub coefficient: f32,
-    /// The parameters of the loss. Absent for the plain loss, unless something else needs elements to be counted or
-    /// weighed one by one: sums per class or row, and a weighted mean.
+    /// The parameters of the loss. Absent for the plain loss, unless elements have to be counted or weighted one by
+    /// one: for sums per class or row, and for a weighted mean.
     pub parameters: Option<LossParameters>,
-    /// What losses are summed over.
+    /// The groups that losses are summed over.
     pub sums: Sums,
-    /// The mean over no elements.
+    /// The mean of zero elements.
     pub empty_mean: f64,
     /// Whether the mean divides by the sum of the weights.
     pub weighted_mean: bool,
-    /// The scale that a counting pass on the device divides by what it counts or weighs, to make the coefficient.
-    /// Absent if the coefficient is known.
+    /// The scale that a counting pass on the device divides by the count or the sum of the weights, which gives the
+    /// coefficient. Absent if the coefficient is known.
     pub divide: Option<f32>,
-    /// The prediction from which on elements are counted as above the threshold, if those are counted.
+    /// The threshold of [`ThresholdCounts`](crate::ThresholdCounts), if those are requested.
     pub threshold: Option<f32>,
-    /// Whether results after an invalid value are of no use, so that the evaluation may end there.
+    /// Whether the evaluation may stop at an invalid value because later results are not used.
     pub stop_at_invalid: bool,
 }
 
 impl Job {
-    /// The job that `objective` describes, for a batch of predictions of that form, with or without weights and mask.
+    /// The job of `objective` for predictions of this form, with or without weights and a mask.
     pub fn new(objective: &Objective, form: Form, weights: bool, mask: bool, coefficient: f32) -> Self {
         let sums = match objective.reduction() {
             Reduction::PerClass => Sums::PerClass,

@@ -1,10 +1,10 @@
 //! Binary cross-entropy over very large batches: the loss, gradient and hessian of every element and an exact mean, in
-//! one pass over the data, on SIMD CPUs and on any GPU that [wgpu](https://wgpu.rs) reaches.
+//! one pass over the data, on SIMD CPUs and on any GPU that [wgpu](https://wgpu.rs) supports.
 //!
 //! ```
 //! use logloss::{Batch, Engine, Objective, Outputs};
 //!
-//! let engine = Engine::auto(); // make it once and keep it
+//! let engine = Engine::auto(); // create it once and reuse it
 //! let (logits, targets) = ([2.0f32, -1.0, 0.5, -30.0], [1u8, 0, 1, 0]);
 //! let mut gradient = [0.0f32; 4];
 //!
@@ -14,35 +14,37 @@
 //! # Ok::<(), logloss::Error>(())
 //! ```
 //!
-//! # What to use
+//! # Main types
 //!
-//! - [`Batch`] is a view of predictions (logits or probabilities) and targets, with weights and a mask if there are any.
-//! - [`Objective`] says what is computed: the reduction, weights, smoothing, focal loss, what invalid values do, another
-//!   system's conventions ([`Compat`]), and statistics of the predictions ([`Metrics`]).
-//! - [`Outputs`] says which per-element results are wanted, and where they go.
-//! - [`Engine`] evaluates on a device; [`Evaluation`] has the results and the time of each phase.
-//! - [`Accumulator`] takes a batch in parts. [`Partials`] are the sums of a part: they merge exactly, in any order, also
-//!   across machines.
+//! - [`Batch`] is a view of predictions (logits or probabilities) and targets, with optional weights and mask.
+//! - [`Objective`] describes the computation: the reduction, weights, smoothing, focal loss, the treatment of invalid
+//!   values, the conventions of another system ([`Compat`]), and statistics of the predictions ([`Metrics`]).
+//! - [`Outputs`] selects the per-element results and their destinations.
+//! - [`Engine`] evaluates on a device; [`Evaluation`] contains the results and the time of each phase.
+//! - [`Accumulator`] evaluates a batch in parts. [`Partials`] are the sums of a part, which merge exactly and in any
+//!   order, also across machines.
 #![cfg_attr(
     feature = "gpu",
-    doc = "- [`DeviceBatch`] and [`Prepared`] are batches and evaluations on a GPU, also in a caller's buffers and encoder."
+    doc = "- [`DeviceBatch`] and [`Prepared`] are batches and evaluations on a GPU, optionally in the caller's buffers and command encoder."
 )]
 //!
 //! # Accuracy and determinism
 //!
-//! Results are held to a contract in ULP, which the crate `logloss-verify` states as a table and measures on a device.
-//! Sums are right to 1e-7 at any length. The same values on the same device give the same bits, for any number of threads
-//! and any cut at multiples of [`BLOCK`].
+//! The error of results is bounded in ULP by a contract: the crate `logloss-verify` contains its table and measures a
+//! device against it. The relative error of sums is at most 1e-7 at any length. The same values on the same device give
+//! the same bits, for any number of threads and any split at multiples of [`BLOCK`].
 //!
 //! # Features
 //!
-//! - `gpu` (default): adapters that wgpu reaches. Without it the CPU is the only device, and wgpu is not built.
-//! - `threads` (default): the CPU engine uses several threads (rayon). Without it the calling thread does all the work.
+//! - `gpu` (default): support for the adapters of wgpu. Without it the CPU is the only device, and wgpu is not
+//!   compiled.
+//! - `threads` (default): the CPU engine uses several threads (rayon). Without it, the calling thread does all the
+//!   work.
 //! - `serde`: `Serialize` and `Deserialize` for partial sums, results, devices and the enums of the API.
 //!
 //! # Environment
 //!
-//! The library never panics on input, never prints and never sets a global handler. It runs in browsers
+//! The library does not panic on any input, does not print, and does not install global handlers. It runs in browsers
 //! (`wasm32-unknown-unknown`) on WebGPU and on the CPU.
 
 mod batch;
@@ -88,7 +90,7 @@ pub use partials::{BLOCK, ClassPartials, Partials, Totals};
 #[cfg(feature = "gpu")]
 pub use wgpu;
 
-/// The examples of the documents, as tests.
+/// The examples of the documents, compiled and run as tests.
 #[cfg(all(doctest, feature = "gpu"))]
 mod documents {
     #[doc = include_str!("../README.md")]
@@ -99,39 +101,39 @@ mod documents {
     mod gpu {}
 }
 
-/// Types that several threads may use.
+/// Checks that the types of the API may be shared between threads.
 #[cfg(test)]
 mod thread_safety {
     use super::*;
 
-    fn shared<T: Send + Sync>() {}
+    fn assert_send_and_sync<T: Send + Sync>() {}
 
     #[test]
     fn types_are_send_and_sync() {
-        shared::<Engine>();
-        shared::<Accumulator<'_>>();
-        shared::<Batch<'_>>();
-        shared::<Objective>();
-        shared::<Outputs<'_>>();
-        shared::<Evaluation>();
-        shared::<Partials>();
-        shared::<Error>();
+        assert_send_and_sync::<Engine>();
+        assert_send_and_sync::<Accumulator<'_>>();
+        assert_send_and_sync::<Batch<'_>>();
+        assert_send_and_sync::<Objective>();
+        assert_send_and_sync::<Outputs<'_>>();
+        assert_send_and_sync::<Evaluation>();
+        assert_send_and_sync::<Partials>();
+        assert_send_and_sync::<Error>();
         #[cfg(feature = "gpu")]
         {
-            shared::<DeviceBatch>();
-            shared::<DeviceOutputs>();
-            shared::<Prepared>();
+            assert_send_and_sync::<DeviceBatch>();
+            assert_send_and_sync::<DeviceOutputs>();
+            assert_send_and_sync::<Prepared>();
         }
     }
 
-    /// The future of an evaluation moves between threads, as executors need it.
+    /// Executors move the futures of an evaluation between threads.
     #[test]
     fn futures_are_send() {
-        fn sent<T: Send>(_: &T) {}
+        fn assert_send<T: Send>(_: &T) {}
         let engine = Engine::cpu();
         let batch = Batch::logits(&[0.0f32], &[true]).unwrap();
         let objective = Objective::mean();
-        sent(&engine.evaluate_async(&batch, &objective, Outputs::none()));
-        sent(&Engine::new_async(EngineOptions::default()));
+        assert_send(&engine.evaluate_async(&batch, &objective, Outputs::none()));
+        assert_send(&Engine::new_async(EngineOptions::default()));
     }
 }

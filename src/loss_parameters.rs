@@ -1,5 +1,5 @@
-//! The parameters of the loss beyond the plain one: weights, smoothing, the focal factor and other systems' conventions,
-//! as the numbers that both backends take.
+//! The parameters of the weighted loss: weights, label smoothing, the focal factor and the conventions of other
+//! systems, as the numbers that both backends use.
 
 use std::sync::Arc;
 
@@ -19,37 +19,38 @@ use crate::{Focal, Form, Ignore, NonFinite, Objective, compat::Conventions};
 /// ℓ = w·(A·t₀ + B·t₁)·(focal factor)                     t₀ = −log(1 − p), t₁ = −log p, clipped
 /// ```
 ///
-/// in this order of operations, each rounded to f32. The derivative weight d takes the place of w in gradient and
-/// hessian: the metric of a booster does not know of the weights with which its objective balances the labels.
+/// in this order of operations, each rounded to f32. The derivative weight d replaces w in gradient and hessian,
+/// because the metric of a booster does not use the weights with which its objective balances the labels.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LossParameters {
-    /// Class weight and pos_weight of each class; one entry where they are the same for all.
+    /// The class weight and pos_weight of each class; one entry if they are the same for all classes.
     pub classes: Arc<[[f32; 2]]>,
     /// w₀ and w₁.
     pub label_weights: [f32; 2],
     /// a.
     pub smoothing: f32,
-    /// Which targets leave an element out.
+    /// The targets whose elements are ignored.
     pub ignore: Option<Ignore>,
-    /// γ and, for a negative and a positive, α_t; (0, [1, 1]) for none.
+    /// γ of the focal factor; 0 for none.
     pub gamma: f32,
+    /// α_t of the focal factor, for a negative and a positive; [1, 1] for none.
     pub alpha: [f32; 2],
-    /// What is clipped and floored.
+    /// The bounds and label rules of another system.
     pub conventions: Conventions,
-    /// Whether invalid values are let through: then one with an invalid target is counted, and weighs nothing.
+    /// Whether invalid values propagate as NaN. An element with an invalid target is then counted with weight 0.
     pub propagate: bool,
-    /// Which parts of the above are not at their neutral value: what code is specialised by.
+    /// The parameters that are not at their neutral value, by which code is specialised.
     pub uses: Uses,
 }
 
-/// Which parts of a [`LossParameters`] are in use.
+/// The groups of a [`LossParameters`] that are not at their neutral value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Uses {
-    /// Class weights or pos_weights, by class.
+    /// Whether class weights or pos_weights differ by class.
     pub classes: bool,
-    /// The focal factor.
+    /// Whether there is a focal factor.
     pub focal: bool,
-    /// Clips and floors.
+    /// Whether the conventions differ from the plain definition.
     pub conventions: bool,
 }
 
@@ -69,13 +70,13 @@ impl LossParameters {
         }
     }
 
-    /// What `objective` asks of a batch of predictions of that form, the plain loss too.
+    /// The parameters of `objective` for predictions of this form, including those of the plain loss.
     pub fn of(form: Form, weights: bool, mask: bool, objective: &Objective) -> Self {
         let propagate = objective.non_finite() == NonFinite::Propagate;
         Self::new(form, weights, mask, objective).unwrap_or_else(|| Self { propagate, ..Self::plain() })
     }
 
-    /// What `objective` asks of a batch of predictions of that form, or none if that is the plain loss.
+    /// The parameters of `objective` for predictions of this form; none if it is the plain loss.
     pub fn new(form: Form, weights: bool, mask: bool, objective: &Objective) -> Option<Self> {
         if objective.is_plain(form, weights, mask) {
             return None;

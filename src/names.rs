@@ -1,14 +1,14 @@
-//! The names of the enums of the API: how they are printed, parsed and serialised.
+//! The macro that gives the enums of the API their names, by which they are printed, parsed and serialised.
 
-/// Implements `Display`, `FromStr` and, with the feature `serde`, `Serialize` and `Deserialize` for an enum by one table of
-/// names, and lists the values in that order as `ALL`.
+/// Implements `Display`, `FromStr` and, with the feature `serde`, `Serialize` and `Deserialize` for an enum from a
+/// table of names. Also defines `ALL`, the values in the order of the table, and `name`.
 macro_rules! names {
     ($what:literal, $type:ident { $($variant:ident = $name:literal),* $(,)? }) => {
         impl $type {
-            /// Every value.
+            /// All values.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// The name, as it is printed, parsed and serialised.
+            /// The name by which the value is printed, parsed and serialised.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name),*
@@ -26,6 +26,9 @@ macro_rules! names {
             type Err = crate::Error;
 
             /// Parses a name.
+            ///
+            /// # Errors
+            /// [`Error::UnknownName`](crate::Error::UnknownName) if no value has this name.
             fn from_str(name: &str) -> Result<Self, crate::Error> {
                 match name {
                     $($name => Ok(Self::$variant),)*

@@ -1,4 +1,4 @@
-//! What is computed from a batch.
+//! The objective: the loss, its parameters, its reduction, and the treatment of invalid and ignored values.
 
 use std::sync::Arc;
 
@@ -6,57 +6,89 @@ use crate::{
     Compat, Error, Form, LengthUnit, Metrics, Partials, Result, Targets, Totals, Unsupported, compat::Conventions,
 };
 
-/// How the losses become one value, or several.
+/// The reduction of the losses to one value, or to several.
+///
+/// ```
+/// use logloss::{Objective, Reduction};
+///
+/// let objective = Objective::mean().with_reduction("weighted-mean".parse()?);
+/// assert_eq!(objective.reduction(), Reduction::WeightedMean);
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reduction {
-    /// Not at all: the value is the loss of each element, the gradient that of each element's own loss.
+    /// No reduction: the value is the loss of each element, and the gradient is that of each element's own loss.
     None,
-    /// Their sum.
+    /// The sum of the losses.
     Sum,
-    /// Their sum over the number of elements counted, whatever their weights.
+    /// The sum of the losses divided by the number of elements counted, whatever their weights.
     #[default]
     Mean,
-    /// Their sum over the sum of the elements' weights.
+    /// The sum of the losses divided by the sum of the weights of the elements counted.
     WeightedMean,
-    /// For each class of shape `[N, C]`, the mean over the elements of it that are counted: C values. The gradient is
-    /// that of each element's own loss.
+    /// For shape `[N, C]`, the mean over the counted elements of each class: C values. The gradient is that of each
+    /// element's own loss.
     PerClass,
-    /// For each row of shape `[N, C]`, the mean over the elements of it that are counted: N values. The gradient is
-    /// that of each element's own loss.
+    /// For shape `[N, C]`, the mean over the counted elements of each row: N values. The gradient is that of each
+    /// element's own loss.
     PerRow,
 }
 
 crate::names::names!("reduction", Reduction { None = "none", Sum = "sum", Mean = "mean", WeightedMean = "weighted-mean", PerClass = "per-class", PerRow = "per-row" });
 
-/// What an invalid value does: NaN in predictions, targets or weights, a probability or a target outside [0, 1], a
-/// weight that is negative or infinite.
+/// The treatment of invalid values. Invalid are NaN in predictions, targets or weights, a probability or a target
+/// outside [0, 1], and a weight that is negative or infinite.
+///
+/// ```
+/// use logloss::{Batch, Engine, NonFinite, Objective, Outputs};
+///
+/// let batch = Batch::logits(&[2.0f32, f32::NAN], &[1u8, 0])?;
+/// let engine = Engine::cpu();
+/// assert!(engine.evaluate(&batch, &Objective::mean(), Outputs::none()).is_err());
+///
+/// let objective = Objective::mean().with_non_finite(NonFinite::Propagate);
+/// let evaluation = engine.evaluate(&batch, &objective, Outputs::none())?;
+/// assert!(evaluation.mean.is_nan());
+/// assert_eq!(evaluation.partials.first_invalid, Some(1));
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NonFinite {
-    /// The evaluation fails and names the first one. What the system in [`Compat`] refuses is an error too.
+    /// The evaluation fails with an error that names the first invalid value. An evaluation that the system in
+    /// [`Compat`] does not support is an error, too.
     #[default]
     Error,
-    /// Its loss, gradient and hessian are NaN, and so are the sum and the mean.
+    /// The loss, gradient and hessian of an element with an invalid value are NaN, and so are the sum and the mean.
     Propagate,
 }
 
 crate::names::names!("treatment of invalid values", NonFinite { Error = "error", Propagate = "propagate" });
 
-/// Which targets say that an element is to be left out: it adds to nothing, its loss, gradient and hessian are 0,
-/// and its prediction and weight are not looked at. (In files, that the command line reads, a prediction or weight that
-/// is missing altogether, a null, is an error all the same: there is no value to leave out.)
+/// The targets that mark an element as ignored. An ignored element contributes to no sum, its loss, gradient and
+/// hessian are 0, and its prediction and weight are not validated. (In the files that the command line reads, a null
+/// prediction or weight is an error even if the element is ignored.)
+///
+/// ```
+/// use logloss::{Batch, Engine, Ignore, Objective, Outputs};
+///
+/// let batch = Batch::logits(&[2.0f32, -1.0, 0.5], &[1u8, 255, 1])?;
+/// let objective = Objective::mean().with_ignore(Ignore::Label(255));
+/// assert_eq!(Engine::cpu().evaluate(&batch, &objective, Outputs::none())?.count, 2);
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ignore {
-    /// This value, of targets that are bytes or floats.
+    /// Targets equal to this value. The targets must be stored as bytes (u8) or floats (f32).
     Label(u8),
-    /// NaN, of targets that are floats.
+    /// Targets that are NaN. The targets must be stored as floats (f32).
     Nan,
 }
 
 impl Ignore {
-    /// Whether an element with this target is left out.
+    /// Whether an element with this target is ignored.
     pub fn ignores(self, target: f64) -> bool {
         match self {
             Ignore::Label(label) => target == f64::from(label),
@@ -68,6 +100,14 @@ impl Ignore {
 /// Focal loss: α_t·(1 − p_t)^γ times the cross-entropy, with p_t = z·p + (1 − z)·(1 − p) and
 /// α_t = z·α + (1 − z)·(1 − α) (Lin, Goyal, Girshick, He, Dollár, "Focal Loss for Dense Object Detection", 2017; for
 /// soft targets as torchvision's `sigmoid_focal_loss`).
+///
+/// ```
+/// use logloss::{Focal, Objective};
+///
+/// let objective = Objective::mean().with_focal(Focal::new(2.0)?.with_alpha(0.25)?);
+/// assert_eq!(objective.focal().map(|focal| focal.gamma()), Some(2.0));
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Focal {
     gamma: f32,
@@ -75,31 +115,31 @@ pub struct Focal {
 }
 
 impl Focal {
-    /// Focusing strength γ ≥ 0.
+    /// Focal loss with the focusing strength γ ≥ 0, without α.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if it is negative, NaN or infinite.
+    /// [`Error::Parameter`] if γ is negative, NaN or infinite.
     pub fn new(gamma: f32) -> Result<Self> {
         parameter("focal gamma", gamma, gamma >= 0.0 && gamma.is_finite(), "finite and at least 0")?;
         Ok(Self { gamma, alpha: None })
     }
 
-    /// Balance α in [0, 1]: weighs positives by α, negatives by 1 − α.
+    /// Sets the balance α in [0, 1]: the weight of positives is α, that of negatives 1 − α.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if it lies outside.
+    /// [`Error::Parameter`] if α is outside [0, 1].
     pub fn with_alpha(mut self, alpha: f32) -> Result<Self> {
         parameter("focal alpha", alpha, (0.0..=1.0).contains(&alpha), "in [0, 1]")?;
         self.alpha = Some(alpha);
         Ok(self)
     }
 
-    /// γ.
+    /// The focusing strength γ.
     pub fn gamma(&self) -> f32 {
         self.gamma
     }
 
-    /// α.
+    /// The balance α, if it is set.
     pub fn alpha(&self) -> Option<f32> {
         self.alpha
     }
@@ -111,21 +151,33 @@ impl Focal {
 ///
 /// ```text
 /// z ← z·(1 − a) + a/2                        label smoothing a
-/// A = 1 − z        B = q·z                   pos_weight q, one or one a class
+/// A = 1 − z        B = q·z                   pos_weight q, one value or one per class
 /// ℓ = w·(A·softplus(x) + B·softplus(−x))
 /// ```
 ///
-/// where w is the product of the element's or sample's weight, its class's weight, and the weight of its label,
-/// w₀·(1 − z) + w₁·z before smoothing. Gradient and hessian are the first and second derivative with respect to x.
-/// With a probability p in place of x the loss is −w·(A·log(1 − p) + B·log p), exact to the ends of [0, 1] (+inf where
-/// the truth is), and the derivatives are those with respect to p. [`Focal`] multiplies it; [`Compat`] bends what
-/// other systems define otherwise.
+/// where w is the product of the weight of the element or sample, the weight of its class, and the weight of its label,
+/// w₀·(1 − z) + w₁·z with the target before smoothing. Losses are in nats. Gradient and hessian are the first and
+/// second derivative with respect to x. For a probability p in place of x, the loss is −w·(A·log(1 − p) + B·log p),
+/// accurate up to the ends of [0, 1] (+inf where the exact value is), and the derivatives are those with respect to p.
+/// [`Focal`] multiplies the loss by the focal factor; [`Compat`] changes what other systems define differently.
 ///
 /// Gradient and hessian are those of the reduced value, times [`scale`](Self::with_scale).
 ///
-/// Each weight is checked, their product is not: where it leaves f32 it is infinite, and so may loss, derivatives and
-/// sums be, or NaN where 0 meets it. That is no invalid value, and nothing is reported as the
-/// [first](crate::Partials::first_invalid) one.
+/// Each weight is validated, but the product of weights is not: if it exceeds the range of f32 it is infinite, and the
+/// loss, derivatives and sums may then be infinite, or NaN where the product is multiplied by 0. This does not count as
+/// an invalid value, and is not reported as the [first](crate::Partials::first_invalid) one.
+///
+/// ```
+/// use logloss::{Ignore, Objective, Reduction};
+///
+/// let objective = Objective::mean()
+///     .with_reduction(Reduction::WeightedMean)
+///     .with_pos_weight([3.0])?
+///     .with_label_smoothing(0.1)?
+///     .with_ignore(Ignore::Label(255));
+/// assert_eq!(objective.pos_weight(), Some(&[3.0][..]));
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objective {
     reduction: Reduction,
@@ -187,10 +239,13 @@ impl From<Arc<[f32]>> for ClassValues {
     }
 }
 
-/// What labels weigh. How many there are becomes weights only once the system in [`Compat`] is known.
+/// The weights of the labels 0 and 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum LabelWeights {
+    /// The weights themselves.
     Given([f32; 2]),
+    /// The numbers of both labels. The weights computed from them depend on the system in [`Compat`], which may be set
+    /// later.
     Balanced([u64; 2]),
 }
 
@@ -213,12 +268,12 @@ impl Default for Objective {
 }
 
 impl Objective {
-    /// The mean of plain binary cross-entropy, unscaled; invalid values are errors.
+    /// The mean of plain binary cross-entropy, with scale 1; invalid values are errors.
     pub fn mean() -> Self {
         Self::default()
     }
 
-    /// The sum of plain binary cross-entropy, unscaled; invalid values are errors.
+    /// The sum of plain binary cross-entropy, with scale 1; invalid values are errors.
     pub fn sum() -> Self {
         Self::default().with_reduction(Reduction::Sum)
     }
@@ -229,27 +284,28 @@ impl Objective {
         self
     }
 
-    /// Multiplies gradient and hessian (and neither loss, sum nor mean): an upstream gradient, a loss scale.
+    /// Sets the factor of gradient and hessian, for example an upstream gradient or a loss scale. It does not change
+    /// loss, sum and mean.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if it is NaN or infinite.
+    /// [`Error::Parameter`] if `scale` is NaN or infinite.
     pub fn with_scale(mut self, scale: f32) -> Result<Self> {
         parameter("scale", scale, scale.is_finite(), "finite")?;
         self.scale = scale;
         Ok(self)
     }
 
-    /// Sets what an invalid value does.
+    /// Sets the treatment of invalid values.
     pub fn with_non_finite(mut self, invalid: NonFinite) -> Self {
         self.invalid = invalid;
         self
     }
 
-    /// A weight for each class, `[C]`.
+    /// Sets the weight of each class, `[C]`.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if one is negative, NaN or infinite. That they are as many as the batch has classes is
-    /// checked with the batch.
+    /// [`Error::Parameter`] if a weight is negative, NaN or infinite. The number of weights is checked when a batch is
+    /// evaluated, and must be the number of its classes.
     pub fn with_class_weights(mut self, weights: impl Into<ClassValues>) -> Result<Self> {
         let ClassValues(weights) = weights.into();
         all_weights("class weight", &weights)?;
@@ -257,11 +313,11 @@ impl Objective {
         Ok(self)
     }
 
-    /// The weight q of the positive term: one, or one for each class, `[C]`.
+    /// Sets the weight q of the positive term: one value, or one for each class, `[C]`.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if one is negative, NaN or infinite. That they are one or as many as the batch has
-    /// classes is checked with the batch.
+    /// [`Error::Parameter`] if a weight is negative, NaN or infinite. The number of weights is checked when a batch is
+    /// evaluated, and must be 1 or the number of its classes.
     pub fn with_pos_weight(mut self, weights: impl Into<ClassValues>) -> Result<Self> {
         let ClassValues(weights) = weights.into();
         all_weights("pos_weight", &weights)?;
@@ -269,22 +325,22 @@ impl Objective {
         Ok(self)
     }
 
-    /// The weights (w₀, w₁) of elements with label 0 and 1; a soft target lies between.
+    /// Sets the weights (w₀, w₁) of elements with label 0 and 1. The weight of a soft target is interpolated linearly.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if one is negative, NaN or infinite.
+    /// [`Error::Parameter`] if a weight is negative, NaN or infinite.
     pub fn with_label_weights(mut self, negative: f32, positive: f32) -> Result<Self> {
         all_weights("label weight", &[negative, positive])?;
         self.label_weights = Some(LabelWeights::Given([negative, positive]));
         Ok(self)
     }
 
-    /// The label weights that make both labels weigh the same: n/(2·n₀) and n/(2·n₁), as scikit-learn's `balanced`.
-    /// With [`Compat::Lightgbm`] they are those of its `is_unbalance`: 1 for the label that there is more of, and for
-    /// the other how many times more.
+    /// Sets the label weights so that both labels have the same total weight: n/(2·n₀) and n/(2·n₁) for n₀ negatives
+    /// and n₁ positives, n = n₀ + n₁, as scikit-learn's `balanced`. With [`Compat::Lightgbm`] they are those of its
+    /// `is_unbalance`: 1 for the more frequent label, and the ratio of the larger to the smaller number for the other.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if a label is absent.
+    /// [`Error::Parameter`] if a number is 0.
     pub fn with_balanced_labels(mut self, negatives: u64, positives: u64) -> Result<Self> {
         for (name, count) in [("number of negatives", negatives), ("number of positives", positives)] {
             if count == 0 {
@@ -298,39 +354,40 @@ impl Objective {
     /// Smooths targets towards ½: z·(1 − a) + a/2, a in [0, 1).
     ///
     /// # Errors
-    /// [`Error::Parameter`] if `a` lies outside.
+    /// [`Error::Parameter`] if `a` is outside [0, 1).
     pub fn with_label_smoothing(mut self, a: f32) -> Result<Self> {
         parameter("label smoothing", a, (0.0..1.0).contains(&a), "in [0, 1)")?;
         self.label_smoothing = a;
         Ok(self)
     }
 
-    /// Leaves out the elements whose target says so.
+    /// Ignores the elements with these targets.
     pub fn with_ignore(mut self, ignore: Ignore) -> Self {
         self.ignore = Some(ignore);
         self
     }
 
-    /// Multiplies by the focal factor.
+    /// Multiplies the loss by the focal factor.
     pub fn with_focal(mut self, focal: Focal) -> Self {
         self.focal = Some(focal);
         self
     }
 
-    /// Takes over another system's conventions.
+    /// Adopts the conventions of another system.
     pub fn with_compat(mut self, compat: Compat) -> Self {
         self.compat = Some(compat);
         self
     }
 
-    /// Requests statistics of the predictions, taken in the same pass. They are part of the
+    /// Requests statistics of the predictions, computed in the same pass. They are part of the
     /// [`Partials`](crate::Partials).
     pub fn with_metrics(mut self, metrics: Metrics) -> Self {
         self.metrics = metrics;
         self
     }
 
-    /// The reduction: what was set, or what the system in [`Compat`] calls a mean.
+    /// The reduction: the one that was set, or [`Reduction::WeightedMean`] for a mean if that is the mean of the system
+    /// in [`Compat`].
     pub fn reduction(&self) -> Reduction {
         match (self.reduction, self.compat) {
             (Reduction::Mean, Some(compat)) if compat.weighs_mean() => Reduction::WeightedMean,
@@ -338,32 +395,32 @@ impl Objective {
         }
     }
 
-    /// What an invalid value does.
+    /// The treatment of invalid values.
     pub fn non_finite(&self) -> NonFinite {
         self.invalid
     }
 
-    /// Which targets leave an element out.
+    /// The targets that mark an element as ignored.
     pub fn ignore(&self) -> Option<Ignore> {
         self.ignore
     }
 
-    /// The conventions of another system, if any.
+    /// The system whose conventions are adopted, if any.
     pub fn compat(&self) -> Option<Compat> {
         self.compat
     }
 
-    /// The statistics of the predictions that are requested.
+    /// The requested statistics of the predictions.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// The weight of each class.
+    /// The weight of each class, `[C]`.
     pub fn class_weights(&self) -> Option<&[f32]> {
         self.class_weights.as_deref()
     }
 
-    /// The weight of the positive term, one or one for each class.
+    /// The weight of the positive term: one value, or one for each class.
     pub fn pos_weight(&self) -> Option<&[f32]> {
         self.pos_weight.as_deref()
     }
@@ -374,30 +431,30 @@ impl Objective {
             LabelWeights::Given(weights) => weights,
             LabelWeights::Balanced(counts) => {
                 let counts = counts.map(|count| count as f64);
-                // LightGBM leaves the larger class as it is, scikit-learn the sum of all weights.
-                let whole = match self.compat {
+                // LightGBM gives the more frequent label weight 1; scikit-learn keeps the sum of all weights.
+                let weight_per_label = match self.compat {
                     Some(Compat::Lightgbm) => counts[0].max(counts[1]),
                     _ => 0.5 * (counts[0] + counts[1]),
                 };
-                counts.map(|count| (whole / count) as f32)
+                counts.map(|count| (weight_per_label / count) as f32)
             }
         })
     }
 
-    /// Label smoothing; 0 for none.
+    /// The label smoothing a; 0 for none.
     pub fn label_smoothing(&self) -> f32 {
         self.label_smoothing
     }
 
-    /// The focal factor, where it is not 1: γ = 0 without α is plain cross-entropy, to the bit.
+    /// The focal factor; none if it is 1. With γ = 0 and without α, the result is plain cross-entropy, bit for bit.
     pub fn focal(&self) -> Option<Focal> {
         self.focal.filter(|focal| focal.gamma != 0.0 || focal.alpha.is_some())
     }
 
-    /// Checks what only all together tell: the number of classes, the type that an ignored target needs, what the
-    /// system in [`Compat`] does not take together.
+    /// Checks what depends on several settings or on the batch: the number of weights per class, the type of targets
+    /// that an ignored target needs, and combinations that the system in [`Compat`] does not support.
     pub(crate) fn check(&self, classes: usize, targets: &Targets<'_>) -> Result<()> {
-        let fits = |name, values: Option<&[f32]>, one: bool| match values {
+        let check_len = |name, values: Option<&[f32]>, one: bool| match values {
             Some(values) if values.len() != classes && !(one && values.len() == 1) => Err(Error::Length {
                 name,
                 actual: values.len() as u64,
@@ -406,8 +463,8 @@ impl Objective {
             }),
             _ => Ok(()),
         };
-        fits("class weights", self.class_weights(), false)?;
-        fits("pos_weight", self.pos_weight(), true)?;
+        check_len("class weights", self.class_weights(), false)?;
+        check_len("pos_weight", self.pos_weight(), true)?;
         match (self.ignore, targets) {
             (Some(Ignore::Label(_)), Targets::U8(_) | Targets::F32(_)) => {}
             (Some(Ignore::Nan), Targets::F32(_)) | (None, _) => {}
@@ -420,7 +477,7 @@ impl Objective {
         Ok(())
     }
 
-    /// Whether nothing but the plain loss is asked for: each element counts, with weight 1.
+    /// Whether this is the plain loss, in which each element is counted with weight 1.
     pub(crate) fn is_plain(&self, form: Form, weights: bool, mask: bool) -> bool {
         !weights
             && !mask
@@ -433,10 +490,10 @@ impl Objective {
             && Conventions::of(self.compat, form).is_none()
     }
 
-    /// Whether what gradient and hessian are divided by is known only after a look at targets, mask and weights, of
-    /// batches with or without a mask: for a stream then, take [`Engine::totals`](crate::Engine::totals) of every part
-    /// first and open it with [`Engine::accumulator_with_totals`](crate::Engine::accumulator_with_totals).
-    /// [`Engine::evaluate`](crate::Engine::evaluate) and resident batches see to it themselves.
+    /// Whether the divisor of gradient and hessian depends on targets, mask or weights, for batches with or without a
+    /// mask. If so, an accumulator needs the [`Engine::totals`](crate::Engine::totals) of all parts first, merged and
+    /// passed to [`Engine::accumulator_with_totals`](crate::Engine::accumulator_with_totals).
+    /// [`Engine::evaluate`](crate::Engine::evaluate) and resident batches compute them automatically.
     pub fn needs_totals(&self, mask: bool) -> bool {
         match self.reduction() {
             Reduction::Mean => self.ignore.is_some() || mask,
@@ -445,31 +502,33 @@ impl Objective {
         }
     }
 
-    /// What every element's gradient and hessian is multiplied by: rounded to f32 once, here, so that every part of a
-    /// batch and every device multiplies by the same number.
+    /// The factor of the gradient and hessian of every element. It is rounded to f32 once, here, so that every part of
+    /// a batch and every device multiplies by the same number.
     pub(crate) fn coefficient(&self, totals: &Totals) -> f32 {
         let denominator = match self.reduction() {
             Reduction::None | Reduction::Sum | Reduction::PerClass | Reduction::PerRow => return self.scale,
             Reduction::Mean => totals.count as f64,
             Reduction::WeightedMean => totals.weight.value(),
         };
-        // What nothing is counted of, or weighs nothing, has no gradient, and 0 times infinity is none.
+        // If the count or the sum of the weights is 0, every gradient is 0. Dividing by 1 keeps it so: an infinite
+        // coefficient would turn it into NaN.
         let denominator = if denominator == 0.0 { 1.0 } else { denominator };
         (f64::from(self.scale) / denominator) as f32
     }
 
-    /// The mean of nothing.
+    /// The mean of zero elements.
     pub(crate) fn empty_mean(&self) -> f64 {
         self.compat.map_or(f64::NAN, Compat::empty_mean)
     }
 
-    /// The mean of what `partials` hold, as the reduction defines it.
+    /// The mean of `partials` as the reduction defines it.
     pub(crate) fn mean_of(&self, partials: &Partials) -> f64 {
         let weighted = self.reduction() == Reduction::WeightedMean;
         let divisor = if weighted { partials.weight.value() } else { partials.count as f64 };
         if divisor == 0.0 { self.empty_mean() } else { partials.sum.value() / divisor }
     }
 
+    /// The factor of gradient and hessian that was set.
     pub(crate) fn scale(&self) -> f32 {
         self.scale
     }

@@ -1,28 +1,42 @@
-//! Where per-element results go.
+//! The per-element outputs of an evaluation and their destinations.
 
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 
 use crate::{Error, LengthUnit, Result};
 
-/// Where one output goes.
+/// The destination of one output.
+///
+/// ```
+/// use logloss::{Outputs, Sink, half::f16};
+///
+/// let mut gradient = vec![f16::ZERO; 2];
+/// let outputs = Outputs::none().with_loss(Sink::New).with_gradient(&mut gradient);
+/// assert!(matches!((outputs.loss, outputs.gradient, outputs.hessian), (Sink::New, Sink::Into(_), Sink::Skip)));
+/// ```
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub enum Sink<'a> {
-    /// Nowhere: it is not computed, moved or written.
+    /// None: the output is not computed, moved or written.
     #[default]
     Skip,
-    /// Into a new vector, handed out in the [`Evaluation`](crate::Evaluation).
+    /// A new vector, returned in the [`Evaluation`](crate::Evaluation).
     New,
-    /// Into the caller's memory, as many values as the batch has. After an error its content is unspecified.
+    /// The caller's memory, which must have the length of the batch. Its content is unspecified after an error.
     Into(FloatsMut<'a>),
 }
 
-/// Memory of the caller's for one output, in the type it is to be stored in. Slices, arrays and vectors of the types
-/// turn into it.
+/// The caller's memory for one output, in its storage type. Slices, arrays and vectors of these types convert into it.
 ///
-/// An f32 result is converted to a narrower type once, to nearest, ties to even. What rounds past the largest f16,
-/// 65504, becomes ±inf (bfloat16 has f32's range); what is under half of the smallest subnormal, 2⁻²⁵, becomes 0: a
-/// mean's gradient needs a [scale](crate::Objective::with_scale) to keep its digits in f16.
+/// The f32 result is rounded to a narrower type once, to nearest, ties to even. A value that rounds beyond the largest
+/// f16, 65504, becomes ±inf (bfloat16 has the range of f32); a value of at most half the smallest subnormal f16, 2⁻²⁵,
+/// becomes 0. The gradient of a mean therefore needs a [scale](crate::Objective::with_scale) to keep its digits in f16.
+///
+/// ```
+/// use logloss::{FloatsMut, half::bf16};
+///
+/// let mut values = [bf16::ZERO; 4];
+/// assert_eq!(FloatsMut::from(&mut values).len(), 4);
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FloatsMut<'a> {
@@ -35,7 +49,7 @@ pub enum FloatsMut<'a> {
 }
 
 impl<'a> FloatsMut<'a> {
-    /// Number of values.
+    /// The number of values.
     pub fn len(&self) -> usize {
         match self {
             FloatsMut::F32(v) => v.len(),
@@ -44,7 +58,7 @@ impl<'a> FloatsMut<'a> {
         }
     }
 
-    /// Whether there is no value.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -58,7 +72,7 @@ impl<'a> FloatsMut<'a> {
         }
     }
 
-    /// Splits off the first `len` values.
+    /// Splits off the first `len` values. `self` keeps the rest.
     pub(crate) fn split_off(&mut self, len: usize) -> Self {
         match self {
             FloatsMut::F32(v) => FloatsMut::F32(v.split_off_mut(..len).unwrap_or_default()),
@@ -67,7 +81,7 @@ impl<'a> FloatsMut<'a> {
         }
     }
 
-    /// Bytes a value.
+    /// The number of bytes per value.
     pub(crate) fn width(&self) -> u64 {
         match self {
             FloatsMut::F32(_) => 4,
@@ -76,14 +90,26 @@ impl<'a> FloatsMut<'a> {
     }
 }
 
-/// The per-element outputs wanted, in the order of the batch.
+/// The requested per-element outputs, in the order of the batch.
 ///
-/// For speed: new vectors cost the time of their memory's first use, often more than what is computed, so keep your own
+/// The first use of newly allocated memory often takes longer than the computation. For speed, reuse your own memory
 /// for many batches.
+///
+/// ```
+/// use logloss::{Batch, Engine, Objective, Outputs};
+///
+/// let batch = Batch::logits(&[0.0f32, 0.0], &[1u8, 0])?;
+/// let mut hessian = [0.0f32; 2];
+/// let outputs = Outputs::gradient().with_hessian(&mut hessian[..]);
+/// let evaluation = Engine::cpu().evaluate(&batch, &Objective::sum(), outputs)?;
+/// assert_eq!(evaluation.gradient, Some(vec![-0.5, 0.5]));
+/// assert_eq!(hessian, [0.25, 0.25]);
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Outputs<'a> {
-    /// The loss of each element.
+    /// The loss of each element, in nats.
     pub loss: Sink<'a>,
     /// The gradient of the reduced value with respect to each prediction, times the objective's scale.
     pub gradient: Sink<'a>,
@@ -92,34 +118,34 @@ pub struct Outputs<'a> {
 }
 
 impl<'a> Outputs<'a> {
-    /// None: only the sum, the mean and the count.
+    /// No outputs: only the sum, the mean and the count are computed.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// The gradient, in a new vector.
+    /// The gradient in a new vector.
     pub fn gradient() -> Self {
         Self::none().with_gradient(Sink::New)
     }
 
-    /// All three, in new vectors.
+    /// Loss, gradient and hessian in new vectors.
     pub fn all() -> Self {
         Self { loss: Sink::New, gradient: Sink::New, hessian: Sink::New }
     }
 
-    /// Sends the loss to `sink`.
+    /// Sets the destination of the loss.
     pub fn with_loss(mut self, sink: impl Into<Sink<'a>>) -> Self {
         self.loss = sink.into();
         self
     }
 
-    /// Sends the gradient to `sink`.
+    /// Sets the destination of the gradient.
     pub fn with_gradient(mut self, sink: impl Into<Sink<'a>>) -> Self {
         self.gradient = sink.into();
         self
     }
 
-    /// Sends the hessian to `sink`.
+    /// Sets the destination of the hessian.
     pub fn with_hessian(mut self, sink: impl Into<Sink<'a>>) -> Self {
         self.hessian = sink.into();
         self
@@ -162,19 +188,19 @@ macro_rules! into_memory {
 }
 into_memory!(F32(f32), F16(f16), Bf16(bf16));
 
-/// The memory of the outputs wanted, each as long as the batch.
+/// The memory of the requested outputs, each with the length of the batch.
 #[derive(Debug, Default)]
 pub(crate) struct Slices<'a> {
     pub loss: Option<&'a mut [f32]>,
     pub gradient: Option<&'a mut [f32]>,
     pub hessian: Option<&'a mut [f32]>,
-    /// The mean of each row, where the reduction asks for it.
+    /// The mean of each row, if the reduction is per row.
     pub rows: Option<&'a mut [f64]>,
-    /// Values a row.
+    /// The number of values per row.
     pub classes: usize,
 }
 
-/// The vectors made for the sinks that wanted new ones.
+/// The vectors created for [`Sink::New`].
 #[derive(Debug, Default)]
 pub(crate) struct Made {
     pub loss: Option<Vec<f32>>,
@@ -183,22 +209,22 @@ pub(crate) struct Made {
 }
 
 impl<'a> Outputs<'a> {
-    /// Whether any output wants a new vector.
+    /// Whether any output is requested in a new vector.
     pub(crate) fn want_new(&self) -> bool {
         [&self.loss, &self.gradient, &self.hessian].into_iter().any(|sink| matches!(sink, Sink::New))
     }
 
-    /// Whether any is wanted.
+    /// Whether any output is requested.
     pub(crate) fn want_any(&self) -> bool {
         self.want_derivatives() || !matches!(self.loss, Sink::Skip)
     }
 
-    /// Whether a gradient or hessian is wanted.
+    /// Whether the gradient or the hessian is requested.
     pub(crate) fn want_derivatives(&self) -> bool {
         [&self.gradient, &self.hessian].into_iter().any(|sink| !matches!(sink, Sink::Skip))
     }
 
-    /// Makes the vectors wanted and checks the caller's memory.
+    /// Creates the requested vectors and checks the length of the caller's memory.
     pub(crate) fn open(self, made: &'a mut Made, len: usize) -> Result<Views<'a>> {
         Ok(Views([
             open("loss", self.loss, &mut made.loss, len)?,
@@ -224,27 +250,28 @@ fn open<'a>(
     }
 }
 
-/// Loss, gradient, hessian: the memory of those wanted, each as long as the batch.
+/// The memory of the requested outputs in their storage types, in the order loss, gradient, hessian. Each has the
+/// length of the batch.
 #[derive(Debug, Default)]
 pub(crate) struct Views<'a>(pub [Option<FloatsMut<'a>>; 3]);
 
 impl<'a> Views<'a> {
-    /// Whether any is narrower than what is computed.
+    /// Whether any output is narrower than f32.
     pub fn any_narrow(&self) -> bool {
         self.0.iter().flatten().any(|view| view.width() < 4)
     }
 
-    /// Bytes a value takes in all of them.
+    /// The number of bytes that one value takes in all outputs together.
     pub fn width(&self) -> u64 {
         self.0.iter().flatten().map(FloatsMut::width).sum()
     }
 
-    /// Whether a gradient or hessian is wanted.
+    /// Whether the gradient or the hessian is requested.
     pub fn derivatives(&self) -> bool {
         self.0[1].is_some() || self.0[2].is_some()
     }
 
-    /// The first `len` values of each, as f32: the memory itself, or `scratch` where that is narrower.
+    /// The first `len` values of each output as f32: the memory itself, or `scratch` if its type is narrower.
     pub fn slices<'s>(&'s mut self, scratch: &'s mut [Vec<f32>; 3], len: usize) -> Slices<'s> {
         let mut slices = [const { None }; 3];
         for ((slice, view), scratch) in slices.iter_mut().zip(&mut self.0).zip(scratch) {
@@ -261,40 +288,41 @@ impl<'a> Views<'a> {
         Slices { loss, gradient, hessian, rows: None, classes: 1 }
     }
 
-    /// Narrows what was computed into `scratch`, and goes on behind the first `len` values.
+    /// Converts the first `len` values of `scratch` to the narrower outputs, and splits off the first `len` values of
+    /// every output.
     pub fn advance(&mut self, scratch: &[Vec<f32>; 3], len: usize) {
         for (view, scratch) in self.0.iter_mut().zip(scratch) {
             match view.as_mut().map(|view| view.split_off(len)) {
                 None | Some(FloatsMut::F32(_)) => {}
-                Some(FloatsMut::F16(done)) => done.convert_from_f32_slice(&scratch[..len]),
-                Some(FloatsMut::Bf16(done)) => done.convert_from_f32_slice(&scratch[..len]),
+                Some(FloatsMut::F16(values)) => values.convert_from_f32_slice(&scratch[..len]),
+                Some(FloatsMut::Bf16(values)) => values.convert_from_f32_slice(&scratch[..len]),
             }
         }
     }
 
-    /// Splits off the first `len` values of each.
+    /// Splits off the first `len` values of each output. `self` keeps the rest.
     pub fn split_off(&mut self, len: usize) -> Self {
         Self(self.0.each_mut().map(|view| view.as_mut().map(|view| view.split_off(len))))
     }
 }
 
 impl<'a> Slices<'a> {
-    /// Loss, gradient and hessian; and the rows.
+    /// Loss, gradient and hessian as an array, and the means of the rows.
     pub fn into_each(self) -> ([Option<&'a mut [f32]>; 3], Option<&'a mut [f64]>) {
         ([self.loss, self.gradient, self.hessian], self.rows)
     }
 
-    /// Loss, gradient, hessian.
+    /// Loss, gradient and hessian as an array.
     pub fn each_mut(&mut self) -> [&mut Option<&'a mut [f32]>; 3] {
         [&mut self.loss, &mut self.gradient, &mut self.hessian]
     }
 
-    /// Loss, gradient, hessian: whether each is wanted.
+    /// Whether loss, gradient and hessian are requested, in this order.
     pub fn wanted(&self) -> [bool; 3] {
         [self.loss.is_some(), self.gradient.is_some(), self.hessian.is_some()]
     }
 
-    /// Splits off the first `len` values of each.
+    /// Splits off the first `len` values of each output, and the means of their rows. `self` keeps the rest.
     pub fn split_off(&mut self, len: usize) -> Slices<'a> {
         Slices {
             loss: split_off(&mut self.loss, len),
@@ -306,7 +334,7 @@ impl<'a> Slices<'a> {
     }
 }
 
-/// Splits off the first `len` values, where there are any.
+/// Splits off the first `len` values of a slice, if there is one. `slice` keeps the rest.
 pub(crate) fn split_off<'a, T>(slice: &mut Option<&'a mut [T]>, len: usize) -> Option<&'a mut [T]> {
     slice.as_mut()?.split_off_mut(..len)
 }

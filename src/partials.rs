@@ -1,64 +1,101 @@
-//! What is known of a part of a batch, and how parts become the whole.
+//! The sums of a part of a batch, which merge to those of the whole batch, and the block size of sums.
 
 use crate::{ThresholdCounts, exact_sum::ExactSum};
 
-/// Values a block: sums are taken over blocks of this many consecutive values, cut from the start of the batch,
-/// whatever the device, the chunks and the threads, and only then added up, exactly. This is what makes the bits
-/// of a result a function of the device and the values alone.
+/// The number of values in a block. Losses are summed over blocks of consecutive values, counted from the start of the
+/// batch, and the sums of blocks are then added exactly. Blocks do not depend on the device, the chunks or the number
+/// of threads, so the bits of a result are a function of the device and the values alone.
 pub const BLOCK: usize = 2048;
 
 /// The sums of a part of a batch. Parts merge to the same bits in any order.
+///
+/// ```
+/// use logloss::{BLOCK, Batch, Engine, Objective, Outputs};
+///
+/// let (logits, targets) = (vec![0.5f32; 2 * BLOCK], vec![1u8; 2 * BLOCK]);
+/// let (engine, objective) = (Engine::cpu(), Objective::sum());
+/// let partials = |range: std::ops::Range<usize>| {
+///     let batch = Batch::logits(&logits[range.clone()], &targets[range])?;
+///     Ok(engine.evaluate(&batch, &objective, Outputs::none())?.partials)
+/// };
+/// let mut merged = partials(BLOCK..2 * BLOCK)?;
+/// merged.merge(&partials(0..BLOCK)?);
+/// assert_eq!(merged, partials(0..2 * BLOCK)?);
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Partials {
-    /// The sum of the losses. Exact sums are taken of f32 sums of up to 64 losses: it is +inf also if one exceeds
-    /// 2^122, 5e36.
+    /// The sum of the losses, in nats. It is the exact sum of f32 sums of up to 64 losses, so it may be +inf also if a
+    /// loss exceeds 2^122 (5e36).
     pub sum: ExactSum,
-    /// The sum of the weights of the values counted; their number where there are no weights.
+    /// The sum of the weights of the values counted; the count if there are no weights.
     pub weight: ExactSum,
-    /// How many values were counted.
+    /// The number of values counted, that is, neither ignored nor masked.
     pub count: u64,
-    /// For [`Reduction::PerClass`](crate::Reduction::PerClass), the sums of each class, `[C]`; empty otherwise.
+    /// The sums of each class, `[C]`, for [`Reduction::PerClass`](crate::Reduction::PerClass); otherwise empty.
     pub classes: Vec<ClassPartials>,
-    /// The smallest index, in the whole batch, of an invalid value.
+    /// The smallest index of an invalid value, counted from the start of the whole batch; none if all values are valid.
     pub first_invalid: Option<u64>,
-    /// The number of predictions on each side of the threshold that [`Metrics`](crate::Metrics) name, if they name one.
+    /// The number of predictions on each side of the threshold of [`Metrics`](crate::Metrics), if one is set.
     #[cfg_attr(feature = "serde", serde(default))]
     pub threshold: Option<ThresholdCounts>,
 }
 
 /// The sums of one class.
+///
+/// ```
+/// use logloss::{Batch, Engine, Objective, Outputs, Reduction};
+///
+/// let batch = Batch::logits(&[0.0f32, 8.0, 0.0, 8.0], &[1u8, 1, 0, 1])?.with_classes(2)?;
+/// let objective = Objective::mean().with_reduction(Reduction::PerClass);
+/// let classes = Engine::cpu().evaluate(&batch, &objective, Outputs::none())?.partials.classes;
+/// assert_eq!(classes[0].count, 2);
+/// assert!(classes[0].sum.value() > classes[1].sum.value());
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ClassPartials {
-    /// The sum of the losses.
+    /// The sum of the losses, in nats.
     pub sum: ExactSum,
-    /// How many values were counted.
+    /// The number of values counted, that is, neither ignored nor masked.
     pub count: u64,
 }
 
-/// What a mean divides by, known before anything is evaluated: see [`Engine::totals`](crate::Engine::totals).
+/// The divisors of a mean, computed before the evaluation: see [`Engine::totals`](crate::Engine::totals).
 ///
-/// Those of the parts of a batch, cut at multiples of [`BLOCK`] values, merge to the bits of the whole, in any order.
+/// The totals of the parts of a batch, split at multiples of [`BLOCK`] values, merge to the bits of the whole in any
+/// order.
+///
+/// ```
+/// use logloss::{Batch, Engine, Ignore, Objective};
+///
+/// let batch = Batch::logits(&[2.0f32, -1.0, 0.5], &[1u8, 255, 1])?;
+/// let objective = Objective::mean().with_ignore(Ignore::Label(255));
+/// let totals = Engine::cpu().totals(&batch, &objective)?;
+/// assert_eq!((totals.count, totals.weight.value()), (2, 2.0));
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Totals {
-    /// Elements counted.
+    /// The number of elements counted.
     pub count: u64,
-    /// The sum of their weights.
+    /// The sum of the weights of the elements counted.
     pub weight: ExactSum,
 }
 
 impl Totals {
-    /// Of that many elements, each of weight 1.
+    /// The totals of `count` elements of weight 1.
     pub(crate) fn of_ones(count: u64) -> Self {
         Self { count, weight: ExactSum::of([count as f64]) }
     }
 
-    /// Adds those of another part.
+    /// Adds the totals of another part.
     pub fn merge(&mut self, other: &Self) {
         self.count += other.count;
         self.weight.merge(&other.weight);
@@ -66,10 +103,10 @@ impl Totals {
 }
 
 impl Partials {
-    /// Adds what `other` knows.
+    /// Adds the sums of another part.
     ///
     /// # Panics
-    /// If both have classes, and not as many.
+    /// If both parts have classes and their numbers of classes differ.
     pub fn merge(&mut self, other: &Self) {
         self.sum.merge(&other.sum);
         self.weight.merge(&other.weight);
@@ -92,12 +129,12 @@ impl Partials {
         }
     }
 
-    /// The sum over the count; NaN for a count of 0.
+    /// The sum divided by the count, in nats; NaN if the count is 0.
     pub fn mean(&self) -> f64 {
         self.sum.value() / self.count as f64
     }
 
-    /// The sum over the sum of the weights; NaN where that is 0.
+    /// The sum divided by the sum of the weights, in nats; NaN if the sum of the weights is 0.
     pub fn weighted_mean(&self) -> f64 {
         self.sum.value() / self.weight.value()
     }

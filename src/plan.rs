@@ -1,25 +1,25 @@
-//! How a batch is cut under the limits of a device: arithmetic alone, no device in sight.
+//! The division of a batch into windows that fit the limits of a device. This is arithmetic only; no device is needed.
 
 use std::ops::Range;
 
 use crate::{BLOCK, job::Sums};
 
-/// Values of one window must be a multiple of this: the start of every window is then a whole number of blocks,
-/// and aligned to 256 bytes and more in every array, down to one bit a value.
+/// The number of values in a window is a multiple of this. The start of every window is then the start of a block, and
+/// is aligned to at least 256 bytes in every array, even at one bit per value.
 pub(crate) const WINDOW_STEP: u64 = 16 * BLOCK as u64;
 
-/// Values one dispatch may take: some tenths of a second on a slow adapter, well below any watchdog; and no more
-/// blocks than a limb of the accumulator can add up.
+/// The maximum number of values per dispatch. A dispatch then takes some tenths of a second on a slow adapter, well
+/// below any watchdog timeout, and has no more blocks than a limb of the accumulator can add.
 pub(crate) const WINDOW_MAX: u64 = 1 << 26;
 
-/// The limits of a device that a plan depends on.
+/// The limits of a device that windows depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Bytes that one storage binding may span.
+    /// The maximum number of bytes of one storage binding.
     pub binding: u64,
-    /// Bytes that one buffer may hold.
+    /// The maximum number of bytes of one buffer.
     pub buffer: u64,
-    /// Workgroups of one dispatch, in one dimension.
+    /// The maximum number of workgroups of one dispatch in one dimension.
     pub workgroups: u32,
 }
 
@@ -35,17 +35,17 @@ impl From<&wgpu::Limits> for Limits {
 }
 
 impl Limits {
-    /// The most values that one dispatch can take when the widest array has `bytes` bytes a value.
+    /// The maximum number of values per dispatch if the widest array has `bytes` bytes per value.
     pub fn window(&self, bytes: u64) -> u64 {
         let fits =
             (self.binding.min(self.buffer) / bytes).min(u64::from(self.workgroups) * BLOCK as u64).min(WINDOW_MAX);
-        // An adapter that cannot bind 128 KiB does not exist: WebGPU promises 128 MiB.
+        // No adapter binds less than 128 KiB: WebGPU guarantees 128 MiB.
         (fits - fits % WINDOW_STEP).max(WINDOW_STEP)
     }
 }
 
-/// The number of values that every part of a batch but the last is a multiple of: whole blocks, and of whole rows where
-/// sums are taken per class or row.
+/// The number of values that every part of a batch except the last is a multiple of: a whole number of blocks, and of
+/// rows if sums are taken per class or row.
 pub(crate) fn unit(sums: Sums, classes: usize) -> u64 {
     match sums {
         Sums::All => BLOCK as u64,
@@ -54,14 +54,14 @@ pub(crate) fn unit(sums: Sums, classes: usize) -> u64 {
 }
 
 impl Limits {
-    /// The most values that one dispatch can take, a multiple of `unit` if they are not all `len` there are; none if
-    /// that does not fit.
+    /// The maximum number of values per dispatch for a batch of `len` values, which is a multiple of `unit` if the
+    /// batch needs more than one dispatch; none if no such number is within the limits.
     pub fn window_of(&self, bytes: u64, unit: u64, len: u64) -> Option<u64> {
         let window = self.window(bytes);
         if len <= window {
             return Some(window);
         }
-        // Windows after the first must also start where any device can bind.
+        // Windows after the first must also start at an offset that every device can bind.
         let step = lcm(unit, WINDOW_STEP)?;
         (step <= window).then(|| window - window % step)
     }
@@ -75,16 +75,16 @@ fn lcm(a: u64, b: u64) -> Option<u64> {
     (a / x).checked_mul(b)
 }
 
-/// Cuts `len` values into consecutive windows of `window` values, the last one shorter.
+/// Divides `len` values into consecutive windows of `window` values; the last one may be shorter.
 pub(crate) fn windows(len: u64, window: u64) -> impl ExactSizeIterator<Item = Range<u64>> {
-    // A range of u32 knows its length; 2^32 windows of at least 2^15 values are past any memory.
+    // A range of u32 is an `ExactSizeIterator`; 2^32 windows of at least 2^15 values exceed any memory.
     (0..len.div_ceil(window) as u32).map(move |w| {
         let start = u64::from(w) * window;
         start..len.min(start + window)
     })
 }
 
-/// Workgroups that `len` values need, at `blocks` blocks each.
+/// The number of workgroups for `len` values, at `blocks` blocks per workgroup.
 pub(crate) fn workgroups(len: u64, blocks: u32) -> u32 {
     len.div_ceil(u64::from(blocks) * BLOCK as u64) as u32
 }

@@ -457,7 +457,7 @@ fn poison(
     results: &mut Results<'_>,
 ) -> Option<usize> {
     let any_number = parameters.conventions.binarize;
-    let invalid = |i: &usize| !ignored.at(*i) && part.offence(start + i, any_number).is_some();
+    let invalid = |i: &usize| !ignored.at(*i) && part.invalid_input(start + i, any_number).is_some();
     let mut first = None;
     for i in (0..len).filter(invalid) {
         first = first.or(Some(start + i));

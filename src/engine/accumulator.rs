@@ -1,4 +1,4 @@
-//! A batch that comes in parts.
+//! The accumulator, which evaluates a batch in parts.
 
 use std::{mem, sync::Arc};
 
@@ -17,30 +17,48 @@ use crate::{
     plan,
 };
 
-/// A batch that comes in parts, in order. On one device the parts have the same bits as one call on the whole; of
-/// several, each takes its share of every part. Where a device is chosen for each batch, that is done when the stream
-/// is opened, by the length announced (for a large batch, if there is none) and as if outputs were wanted.
+/// The evaluation of a batch in parts, which are pushed in order. On one device, the results have the same bits as
+/// those of one call on the whole batch. With several devices, each device evaluates its share of every part. An engine
+/// that chooses the device for each batch does so when the accumulator is created: by the length given, or as for a
+/// large batch without one, and as if outputs were requested.
+///
+/// ```
+/// use logloss::{BLOCK, Batch, Engine, Objective, Outputs};
+///
+/// let (logits, targets) = (vec![0.5f32; 2 * BLOCK], vec![1u8; 2 * BLOCK]);
+/// let engine = Engine::cpu();
+/// let mut accumulator = engine.accumulator(&Objective::mean(), Some(2 * BLOCK as u64));
+/// let mut gradient = vec![0.0f32; BLOCK];
+/// for (logits, targets) in logits.chunks(BLOCK).zip(targets.chunks(BLOCK)) {
+///     accumulator.push(&Batch::logits(logits, targets)?, Outputs::none().with_gradient(&mut gradient))?;
+/// }
+/// assert_eq!(accumulator.finish()?.count, 2 * BLOCK as u64);
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Accumulator<'e> {
     backend: &'e Backend,
     objective: Objective,
+    /// The number of values of the whole batch, if it is known.
     len: Option<u64>,
-    /// What the mean divides by; none if nobody has said.
+    /// The divisors of the mean, if they are known.
     totals: Option<Totals>,
-    /// Whether the totals were counted, rather than taken from the length.
+    /// Whether the totals were counted, instead of taken from the length.
     exact_totals: bool,
+    /// The number of values pushed.
     pushed: u64,
-    done: PartResult,
-    /// The mean of each row, where the reduction asks for it.
+    /// The merged result of the parts pushed.
+    result: PartResult,
+    /// The means of the rows that were not taken yet, if the reduction is per row.
     rows: Vec<f64>,
     labels: Labels,
+    /// The number of bytes read and written.
     bytes: u64,
     started: Instant,
 }
 
 impl<'e> Accumulator<'e> {
-    /// An accumulator on this backend. A batch of `len` values, if that is known, of which a mean divides by `totals`, if
-    /// those are known.
+    /// An accumulator on this backend for a batch of `len` values whose mean divides by `totals`, each if it is known.
     pub(super) fn new(backend: &'e Backend, objective: &Objective, len: Option<u64>, totals: Option<Totals>) -> Self {
         Self {
             backend,
@@ -49,7 +67,7 @@ impl<'e> Accumulator<'e> {
             totals,
             exact_totals: false,
             pushed: 0,
-            done: PartResult::default(),
+            result: PartResult::default(),
             rows: Vec::new(),
             labels: Labels::default(),
             bytes: 0,
@@ -57,20 +75,21 @@ impl<'e> Accumulator<'e> {
         }
     }
 
-    /// An accumulator whose mean divides by counted totals.
+    /// An accumulator on this backend whose mean divides by counted totals.
     pub(super) fn with_totals(backend: &'e Backend, objective: &Objective, totals: Totals) -> Self {
         Self { exact_totals: true, ..Self::new(backend, objective, None, Some(totals)) }
     }
 
-    /// Evaluates the next part: a multiple of [`BLOCK`](crate::BLOCK) values, unless it is the last. `outputs` are
-    /// those of this part, and are written in the caller's memory: [`Sink::New`](crate::Sink::New) has none to
-    /// hand out here, and is an error.
+    /// Evaluates the next part. Its number of values must be a multiple of [`BLOCK`](crate::BLOCK) unless it is the
+    /// last part; with sums per class or row, its number of rows must be one. `outputs` are those of this part, in the
+    /// caller's memory.
     ///
     /// # Errors
+    /// [`Error::NewInAccumulator`] for an output in a new vector ([`Sink::New`](crate::Sink::New)),
     /// [`Error::Unaligned`] if an earlier part ended inside a block, [`Error::UnknownTotal`] if the gradient or
-    /// hessian of a mean is wanted and the stream was not told its length; otherwise as
-    /// [`Engine::evaluate_async`], an invalid value's index counted from the start of the stream. After an error
-    /// the stream is of no more use.
+    /// hessian of a mean is requested and its divisor is not known; otherwise as [`Engine::evaluate_async`], with the
+    /// index of an invalid value counted from the start of the whole batch. After an error the accumulator cannot be
+    /// used further.
     pub async fn push_async(&mut self, part: &Batch<'_>, outputs: Outputs<'_>) -> Result<()> {
         if outputs.want_new() {
             return Err(Error::NewInAccumulator);
@@ -93,7 +112,7 @@ impl<'e> Accumulator<'e> {
         if part.is_empty() {
             return Ok(());
         }
-        self.labels.look_at(part, objective, self.pushed);
+        self.labels.add(part, objective, self.pushed);
         let mask = part.mask().is_some();
         let weights = part.weights().is_some();
         let known = self.exact_totals || !objective.needs_totals(mask) || self.len == Some(len);
@@ -119,43 +138,43 @@ impl<'e> Accumulator<'e> {
             &mut self.rows[before..]
         });
         let any_number = objective.compat().is_some_and(Compat::binarizes);
-        let done = self.backend.evaluate(part, &job, first, outputs, rows).await?;
-        if let (true, Some(index)) = (job.stop_at_invalid, done.partials.first_invalid)
-            && let Some((array, value)) = part.offence((index - first) as usize, any_number)
+        let result = self.backend.evaluate(part, &job, first, outputs, rows).await?;
+        if let (true, Some(index)) = (job.stop_at_invalid, result.partials.first_invalid)
+            && let Some((array, value)) = part.invalid_input((index - first) as usize, any_number)
         {
             return Err(Error::InvalidValue { array, index, value });
         }
-        self.done.merge(&done);
+        self.result.merge(&result);
         self.pushed += len;
         Ok(())
     }
 
-    /// How many values were pushed.
+    /// The number of values pushed.
     pub fn pushed(&self) -> u64 {
         self.pushed
     }
 
-    /// The means of the rows pushed since the last call, with [`Reduction::PerRow`]: a stream holds those that are not
-    /// taken until it [ends](Self::finish), which then hands out the rest.
+    /// Takes the means of the rows pushed since the last call, in nats, for [`Reduction::PerRow`]; otherwise empty.
+    /// Means that are not taken are part of the value that [`finish`](Self::finish) returns.
     pub fn take_rows(&mut self) -> Vec<f64> {
         mem::take(&mut self.rows)
     }
 
-    /// Ends the stream.
+    /// Ends the evaluation and returns its result.
     ///
     /// # Errors
-    /// [`Error::AccumulatedLength`] if another total was announced, [`Error::Unsupported`] for what the system in [`Compat`]
-    /// refuses.
+    /// [`Error::AccumulatedLength`] if the number of values pushed differs from the length given at creation,
+    /// [`Error::Unsupported`] for what the system in [`Compat`] does not support.
     pub fn finish(self) -> Result<Evaluation> {
         if let Some(expected) = self.len
             && expected != self.pushed
         {
             return Err(Error::AccumulatedLength { expected, actual: self.pushed });
         }
-        if let Some(refusal) = self.labels.refusal(&self.objective, &self.done.partials) {
-            return Err(refusal.into());
+        if let Some(unsupported) = self.labels.unsupported(&self.objective, &self.result.partials) {
+            return Err(unsupported.into());
         }
-        let PartResult { partials, mut phases, chunks } = self.done;
+        let PartResult { partials, mut phases, chunks } = self.result;
         phases.elapsed = self.started.elapsed();
         Ok(Evaluation {
             value: Value::new(&self.objective, &partials, self.rows),

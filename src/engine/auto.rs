@@ -1,4 +1,4 @@
-//! Two devices, of which each batch takes the cheaper one.
+//! The choice between a GPU and the CPU: each batch runs on the device with the lower estimated time.
 
 use super::{cost::Costs, part::EvaluatePart};
 
@@ -10,7 +10,7 @@ pub(crate) struct Auto<D> {
 }
 
 impl<D: EvaluatePart> Auto<D> {
-    /// The device on which `len` values cost less, with or without per-element outputs.
+    /// The device with the lower estimated time for `len` values, with or without per-element outputs.
     pub fn cheaper(&self, len: u64, outputs: bool) -> &D {
         let seconds = |costs: &Costs| if outputs { costs.gradient } else { costs.mean }.of(len);
         if seconds(&self.gpu.1) < seconds(&self.cpu.1) { &self.gpu.0 } else { &self.cpu.0 }
@@ -25,13 +25,13 @@ mod tests {
     };
     use crate::cpu::Cpu;
 
-    /// A device with a high fixed cost and a low cost per value.
+    /// The GPU has a high fixed cost, and with outputs a low cost per value.
     #[test]
-    fn the_cheaper() {
+    fn chooses_the_lower_cost() {
         let cost = |fixed, per_value| Cost { fixed, per_value };
         let gpu = Costs { mean: cost(1e-3, 2e-9), gradient: cost(1e-3, 1e-9) };
         let cpu = Costs { mean: cost(0.0, 1e-9), gradient: cost(0.0, 2e-9) };
-        // Nothing is evaluated on either.
+        // Neither device evaluates anything, so both can be the CPU.
         let device = || Processor::from(Cpu::global());
         let auto = Auto { gpu: (device(), gpu), cpu: (device(), cpu) };
         let on_gpu = |len, outputs| std::ptr::eq(auto.cheaper(len, outputs), &auto.gpu.0);

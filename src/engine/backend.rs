@@ -1,4 +1,4 @@
-//! What an engine runs on: one device, several at the same time, or one of two for each batch.
+//! The backend of an engine: one device, several devices at the same time, or one of two devices for each batch.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use super::{
 use crate::gpu::Gpu;
 use crate::{Batch, DeviceInfo, Result, cpu::Cpu, job::Job, outputs::Views};
 
-/// What an engine runs on.
+/// The device or devices that an engine runs on.
 #[derive(Debug)]
 pub(crate) enum Backend {
     /// One device.
     One(Processor),
     /// Several devices at the same time.
     Multi(Multi<Backend>),
-    /// One of two devices, for each batch.
+    /// Two devices, one of which is chosen for each batch.
     Auto(Box<Auto<Backend>>),
 }
 
@@ -38,7 +38,7 @@ impl From<Gpu> for Backend {
 }
 
 impl Backend {
-    /// The GPU that resident batches are on.
+    /// The GPU that holds resident batches.
     #[cfg(feature = "gpu")]
     pub fn gpu(&self) -> Option<&Arc<Gpu>> {
         match self {
@@ -48,7 +48,7 @@ impl Backend {
         }
     }
 
-    /// The devices whose costs were measured, and those costs.
+    /// The devices whose costs were measured, with these costs.
     pub fn measured(&self) -> Vec<&(Backend, Costs)> {
         match self {
             Backend::Multi(multi) if multi.is_measured() => multi.parts().iter().collect(),
@@ -57,7 +57,7 @@ impl Backend {
         }
     }
 
-    /// The same, to be measured again.
+    /// The devices whose costs were measured, with mutable costs.
     pub fn measured_mut(&mut self) -> Vec<&mut (Backend, Costs)> {
         match self {
             Backend::Multi(multi) if multi.is_measured() => multi.parts_mut().iter_mut().collect(),
@@ -79,7 +79,8 @@ impl EvaluatePart for Backend {
         match self {
             Backend::One(processor) => processor.evaluate(part, job, first, outputs, rows).await,
             Backend::Multi(multi) => multi.evaluate(part, job, first, outputs, rows).await,
-            // A share of a batch that several devices evaluate. A batch of its own has picked one of the two before.
+            // This part is a share of a batch that several devices evaluate. For a whole batch, `pick` has chosen one
+            // of the two devices before.
             Backend::Auto(auto) => {
                 Box::pin(auto.cheaper(part.len() as u64, true).evaluate(part, job, first, outputs, rows)).await
             }
@@ -93,7 +94,7 @@ impl EvaluatePart for Backend {
         }
     }
 
-    /// Of a choice between two, the GPU: resident batches are on it.
+    /// The description of the device. For a choice between two devices, it is the GPU, which holds resident batches.
     fn info(&self) -> &Arc<DeviceInfo> {
         match self {
             Backend::One(processor) => processor.info(),

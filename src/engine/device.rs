@@ -1,34 +1,41 @@
-//! The devices there are, and which one is meant.
+//! The descriptions of the available devices, and the selection of one of them.
 
 use crate::{Device, Error, Result};
 
-/// Why there is no adapter.
+/// The reason why there is no adapter.
 #[cfg(feature = "gpu")]
 const NO_ADAPTER: &str = "wgpu finds no adapter; install a Vulkan driver, or run on the CPU";
 #[cfg(not(feature = "gpu"))]
 const NO_ADAPTER: &str = "this program was built without the feature `gpu` of logloss; run on the CPU";
 
-/// A device that evaluations run on.
+/// The description of a device.
+///
+/// ```
+/// use logloss::{DeviceKind, Engine};
+///
+/// let device = Engine::cpu().device();
+/// assert_eq!((device.backend.as_str(), device.kind), ("cpu", DeviceKind::Cpu));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct DeviceInfo {
-    /// Its name, as the driver gives it; for a CPU the instruction set in use. Serialised as `device`.
+    /// The name of the device as reported by the driver; for a CPU, the instruction set in use. Serialised as `device`.
     #[cfg_attr(feature = "serde", serde(rename = "device"))]
     pub name: String,
     /// `cpu`, or the graphics API: `vulkan`, `metal`, `dx12`, `webgpu`.
     pub backend: String,
-    /// What kind of device it is.
+    /// The kind of device.
     pub kind: DeviceKind,
-    /// The driver and its version; for a CPU the number of threads.
+    /// The driver and its version; for a CPU, the number of threads.
     pub driver: String,
 }
 
-/// Kinds of device.
+/// The kind of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeviceKind {
-    /// This crate's SIMD backend.
+    /// The SIMD backend of this crate.
     Cpu,
     /// A GPU with memory of its own.
     DiscreteGpu,
@@ -38,7 +45,7 @@ pub enum DeviceKind {
     VirtualGpu,
     /// A graphics driver that computes on the CPU, such as llvmpipe or SwiftShader.
     Software,
-    /// Not said by the driver.
+    /// A device whose kind the driver does not report.
     Other,
     /// Several devices of different kinds, see [`Engine::multi`](crate::Engine::multi).
     Several,
@@ -47,66 +54,74 @@ pub enum DeviceKind {
 crate::names::names!("kind of device", DeviceKind { Cpu = "CPU", DiscreteGpu = "discrete GPU", IntegratedGpu = "integrated GPU", VirtualGpu = "virtual GPU", Software = "software adapter", Other = "unknown kind", Several = "several kinds" });
 
 impl DeviceKind {
-    /// Whether what it computes on may be memory that the host maps. (A card with memory of its own would compute
-    /// across the bus.)
+    /// Whether the device may compute in memory that the host maps. A device with memory of its own would access it
+    /// across the bus.
     #[cfg(feature = "gpu")]
     pub(crate) fn shares_memory(self) -> bool {
         matches!(self, DeviceKind::IntegratedGpu | DeviceKind::Software)
     }
 }
 
-/// Every device that an engine can run on, in the order of their indices.
+/// All devices that an engine can run on.
+///
+/// ```
+/// let devices = logloss::devices();
+/// println!("{}", devices.cpu.name);
+/// for adapter in &devices.adapters {
+///     println!("{}: {}", adapter.index, adapter.info.name);
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Devices {
     /// The SIMD backend.
     pub cpu: DeviceInfo,
-    /// The adapters that wgpu reaches.
+    /// The adapters that wgpu supports, in the order of their indices.
     pub adapters: Vec<Adapter>,
     /// The choice of [`Device::Auto`](crate::Device::Auto).
     pub auto: AutoChoice,
 }
 
-/// An adapter, and what of it matters here.
+/// An adapter, with the limits and features that evaluations depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Adapter {
-    /// Its index in [`Devices::adapters`], which [`Device::Index`](crate::Device::Index) names.
+    /// The index of the adapter in [`Devices::adapters`], for [`Device::Index`](crate::Device::Index).
     pub index: usize,
-    /// Name, driver, kind. Its fields are serialised in place of it.
+    /// The name, driver and kind of the adapter. Its fields are serialised in place of it.
     #[cfg_attr(feature = "serde", serde(flatten))]
     pub info: DeviceInfo,
-    /// Bytes that one storage binding may span: larger batches are cut into windows.
+    /// The maximum number of bytes of one storage binding. Larger batches are divided into windows.
     pub max_binding_bytes: u64,
-    /// Bytes that one buffer may hold.
+    /// The maximum number of bytes of one buffer.
     pub max_buffer_bytes: u64,
-    /// Workgroups of one dispatch, in one dimension.
+    /// The maximum number of workgroups of one dispatch in one dimension.
     pub max_workgroups: u32,
-    /// Whether kernels are timed by the device's own clock.
+    /// Whether the adapter supports timestamp queries, which measure kernels with the device's own clock.
     pub timestamps: bool,
-    /// Whether lanes of a subgroup can talk to each other.
+    /// Whether shaders support subgroup operations.
     pub subgroups: bool,
-    /// Whether shaders compute in f16.
+    /// Whether shaders can compute in f16.
     pub shader_f16: bool,
-    /// Whether the host can map what shaders bind: no copy on devices that share the host's memory.
+    /// Whether the host can map buffers that shaders bind, which avoids copies on devices that share the host's memory.
     pub mappable_primary_buffers: bool,
 }
 
-/// The device that [`Device::Auto`](crate::Device::Auto) takes beside the CPU, and why.
+/// The device that [`Device::Auto`](crate::Device::Auto) chooses, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct AutoChoice {
-    /// The device.
+    /// The GPU that is used in addition to the CPU; the CPU if no GPU is used.
     pub info: DeviceInfo,
-    /// The reason, a sentence for people.
+    /// The reason, as text for people.
     pub why: String,
 }
 
 impl Devices {
-    /// The CPU and these adapters, in the order of their indices.
+    /// The CPU and these adapters, which are in the order of their indices.
     pub(crate) fn new(cpu: DeviceInfo, adapters: Vec<Adapter>) -> Self {
         let infos: Vec<_> = adapters.iter().map(|adapter| adapter.info.clone()).collect();
         let auto = match best(&infos, false) {
@@ -131,7 +146,7 @@ impl Devices {
     }
 }
 
-/// The adapter that `device` means; none where it means the CPU.
+/// The index of the adapter that `device` specifies; none if it specifies the CPU.
 pub(crate) fn choose(device: &Device, allow_software: bool, infos: &[DeviceInfo]) -> Result<Option<usize>> {
     let missing = |wanted: &str| Error::NoSuchDevice { wanted: wanted.to_owned(), found: list(infos) };
     match device {
@@ -162,7 +177,8 @@ pub(crate) fn choose(device: &Device, allow_software: bool, infos: &[DeviceInfo]
     }
 }
 
-/// The best adapter: discrete before integrated before virtual before unknown, and software last if at all.
+/// The index of the best adapter: discrete before integrated before virtual before unknown, and software adapters last,
+/// if they are allowed.
 fn best(infos: &[DeviceInfo], allow_software: bool) -> Option<usize> {
     let rank = |kind| match kind {
         DeviceKind::DiscreteGpu => Some(0),
@@ -176,6 +192,7 @@ fn best(infos: &[DeviceInfo], allow_software: bool) -> Option<usize> {
     ranked.min().map(|(_, index)| index)
 }
 
+/// The CPU and these adapters as text.
 fn list(infos: &[DeviceInfo]) -> String {
     let cpu = std::iter::once("cpu".to_owned());
     let adapters = infos.iter().enumerate().map(|(index, info)| format!("{index} ({}, {})", info.name, info.backend));

@@ -1,4 +1,4 @@
-//! What an engine on a GPU does beside evaluating batches in host memory.
+//! The methods of an engine for GPUs: opening an adapter, the caller's wgpu device, and resident batches.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Engine {
-    /// An engine on the adapter that `options` name, or on it and the CPU.
+    /// Creates an engine on the adapter that `options` specify, or on the adapter and the CPU.
     pub(super) async fn on_adapter(options: EngineOptions) -> Result<Self> {
         let adapters = adapters::enumerate().await;
         let infos: Vec<_> = adapters.iter().map(|adapter| adapters::describe(&adapter.get_info())).collect();
@@ -23,7 +23,7 @@ impl Engine {
             return Ok(Self { backend: gpu?.into() });
         }
         let cpu = Self::on_cpu(options.threads)?.backend;
-        // A GPU that does not open, or fails, is none.
+        // If the GPU cannot be opened or fails, the engine uses the CPU alone.
         let Ok(gpu) = gpu.map(Backend::from) else { return Ok(Self { backend: cpu }) };
         let costs = (cost::measure(&gpu).await, cost::measure(&cpu).await?);
         let backend = match costs {
@@ -35,11 +35,11 @@ impl Engine {
         Ok(Self { backend })
     }
 
-    /// An engine on a caller's device and queue. `TIMESTAMP_QUERY` is used where the device has it; nothing else
-    /// beyond WebGPU's defaults is needed.
+    /// Creates an engine on the caller's device and queue. `TIMESTAMP_QUERY` is used if the device has this feature;
+    /// nothing else beyond WebGPU's default limits is needed.
     ///
     /// # Errors
-    /// [`Error::Device`] if the device offers less than WebGPU's default limits do.
+    /// [`Error::Device`] if the limits of the device are below WebGPU's default limits.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         pollster::block_on(Self::from_wgpu_async(device, queue))
     }
@@ -52,23 +52,23 @@ impl Engine {
         Ok(Self { backend: Gpu::new(device, queue).await?.into() })
     }
 
-    /// The wgpu device and queue this engine runs on, if it runs on one.
+    /// The wgpu device and queue of this engine, if it has a GPU.
     pub fn wgpu(&self) -> Option<(&wgpu::Device, &wgpu::Queue)> {
         self.backend.gpu().map(|gpu| (&gpu.device, &gpu.queue))
     }
 
-    /// An engine on the GPU that resident batches of this one are on, and on nothing else: of an engine of
-    /// [`Device::Auto`] the GPU alone. The two share the device. None if there is no such GPU.
+    /// An engine that runs only on the GPU that holds the resident batches of this engine; for an engine of
+    /// [`Device::Auto`], the GPU without the CPU. Both engines share the device. None if there is no such GPU.
     pub fn on_gpu_alone(&self) -> Option<Engine> {
         let gpu = Arc::clone(self.backend.gpu()?);
         Some(Engine { backend: Backend::One(Processor::Gpu(gpu)) })
     }
 
-    /// Copies a batch to the device, to be evaluated there.
+    /// Copies a batch to the device, for evaluation there.
     ///
     /// # Errors
-    /// [`Error::NotOnGpu`] on a CPU or several devices, [`Error::Limit`] if an array is larger than the device's buffers
-    /// can be, [`Error::Device`] if the device failed.
+    /// [`Error::NotOnGpu`] on a CPU or several devices, [`Error::Limit`] if an array exceeds the maximum size of a
+    /// buffer of the device, [`Error::Device`] if the device failed.
     pub fn upload(&self, batch: &Batch<'_>) -> Result<DeviceBatch> {
         pollster::block_on(self.upload_async(batch))
     }
@@ -81,13 +81,13 @@ impl Engine {
         self.on_gpu("upload")?.upload(batch).await
     }
 
-    /// Prepares the evaluation of a batch that lies on the device: checks every buffer, compiles what is not
-    /// compiled yet, and makes what running or recording it needs.
+    /// Prepares the evaluation of a resident batch: checks every buffer, compiles pipelines that are not compiled yet,
+    /// and creates the buffers and bindings that running or recording the evaluation needs.
     ///
     /// # Errors
     /// [`Error::NotOnGpu`] on a CPU or several devices, [`Error::Buffer`] if a buffer is too small, lacks a usage, is
-    /// misaligned, or is both read and written, [`Error::Limit`] if a new output would be larger than the device's
-    /// buffers can be, [`Error::Device`] if the device failed.
+    /// misaligned, or is both read and written, [`Error::Limit`] if a new output would exceed the maximum size of a
+    /// buffer of the device, [`Error::Device`] if the device failed.
     pub fn prepare(&self, batch: &DeviceBatch, objective: &Objective, outputs: DeviceOutputs) -> Result<Prepared> {
         pollster::block_on(self.prepare_async(batch, objective, outputs))
     }
@@ -105,12 +105,12 @@ impl Engine {
         Arc::clone(self.on_gpu("prepare")?).prepare(batch, objective, outputs).await
     }
 
-    /// Copies the first `values.len()` values of a region to the host, bit for bit: `values`, a `&mut Vec<f32>` or a
-    /// slice or array of f32, f16 or bf16, are of the type that the region was written in. The region has whole words
-    /// of 4 bytes.
+    /// Copies the first `values.len()` values of a region to the host, bit for bit. `values` is a mutable vector, slice
+    /// or array of f32, f16 or bf16, and must have the type in which the region was written. The size of the region is
+    /// a multiple of 4 bytes.
     ///
     /// # Errors
-    /// [`Error::NotOnGpu`] on a CPU or several devices, [`Error::Buffer`] if the region is shorter or lacks the usage
+    /// [`Error::NotOnGpu`] on a CPU or several devices, [`Error::Buffer`] if the region is too short or lacks the usage
     /// `COPY_SRC`, [`Error::Device`] if the device failed.
     pub fn download<'v>(&self, region: &BufferRegion, values: impl Into<FloatsMut<'v>>) -> Result<()> {
         pollster::block_on(self.download_async(region, values))
@@ -124,6 +124,7 @@ impl Engine {
         self.on_gpu("download")?.download(region, values.into()).await
     }
 
+    /// The GPU that holds resident batches, or the error of the method `call`.
     fn on_gpu(&self, call: &'static str) -> Result<&Arc<Gpu>> {
         self.backend.gpu().ok_or(Error::NotOnGpu { call })
     }

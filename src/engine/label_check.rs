@@ -1,21 +1,25 @@
-//! What scikit-learn's `log_loss` looks for before it computes anything.
+//! The checks of labels and weights that scikit-learn's `log_loss` makes before it computes a loss.
 
 use crate::{Batch, Compat, Form, Ignore, NonFinite, Objective, Partials, Targets, Unsupported};
 
-/// The labels among the targets that are counted, as far as it matters which there are.
+/// The labels that occur among the counted targets, as far as `log_loss` checks them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Labels {
+    /// Whether a target is 0.
     zero: bool,
+    /// Whether a target is 1.
     one: bool,
-    /// The first target that is neither, and its index.
+    /// The index and value of the first target that is neither 0 nor 1.
     soft: Option<(u64, f64)>,
+    /// Whether the predictions are probabilities.
     probabilities: bool,
 }
 
 impl Labels {
-    /// Takes in a part whose first value has the index `first`, if anybody asks for its labels.
-    pub fn look_at(&mut self, part: &Batch<'_>, objective: &Objective, first: u64) {
-        if !matter(objective) {
+    /// Adds the labels of a part whose first value has index `first` in the whole batch, if `objective` needs the
+    /// check.
+    pub fn add(&mut self, part: &Batch<'_>, objective: &Objective, first: u64) {
+        if !is_checked(objective) {
             return;
         }
         self.probabilities = part.form() == Form::Probabilities;
@@ -23,7 +27,7 @@ impl Labels {
         let mut i = 0;
         while i < part.len() {
             if self.zero && self.one {
-                // All that is left to find is a soft one.
+                // Only a soft target remains to be found.
                 let Targets::F32(values) = targets else { return };
                 let hard = |z: &f32| *z == 0.0 || *z == 1.0;
                 let Some(next) = values[i..].iter().position(|z| !hard(z)) else { return };
@@ -33,7 +37,7 @@ impl Labels {
                 return;
             }
             match targets.get(i) {
-                _ if !counts(part, objective.ignore(), i) => {}
+                _ if !is_counted(part, objective.ignore(), i) => {}
                 0.0 => self.zero = true,
                 1.0 => self.one = true,
                 z => {
@@ -44,9 +48,10 @@ impl Labels {
         }
     }
 
-    /// Why the whole is refused, if it is. (An invalid value was an error before.)
-    pub fn refusal(&self, objective: &Objective, partials: &Partials) -> Option<Unsupported> {
-        if !matter(objective) {
+    /// The reason why `log_loss` does not support the whole batch, if it does not. Invalid values have been reported
+    /// before.
+    pub fn unsupported(&self, objective: &Objective, partials: &Partials) -> Option<Unsupported> {
+        if !is_checked(objective) {
             return None;
         }
         if partials.count == 0 {
@@ -61,12 +66,13 @@ impl Labels {
     }
 }
 
-fn matter(objective: &Objective) -> bool {
+/// Whether the labels are checked.
+fn is_checked(objective: &Objective) -> bool {
     objective.compat() == Some(Compat::Sklearn) && objective.non_finite() == NonFinite::Error
 }
 
-/// Whether value `index` is not left out.
-fn counts(part: &Batch<'_>, ignore: Option<Ignore>, index: usize) -> bool {
+/// Whether value `index` is neither ignored nor masked.
+fn is_counted(part: &Batch<'_>, ignore: Option<Ignore>, index: usize) -> bool {
     let ignored = ignore.is_some_and(|ignore| ignore.ignores(part.targets().get(index)));
     !ignored && part.mask().is_none_or(|bits| bits[index / 8] >> (index % 8) & 1 == 1)
 }

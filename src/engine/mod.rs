@@ -1,4 +1,4 @@
-//! The front door: picks a device, cuts batches, runs, merges.
+//! The engine: it selects the device, divides batches, evaluates the parts and merges their results.
 
 mod accumulator;
 mod auto;
@@ -31,29 +31,29 @@ use crate::{
     outputs::Made,
 };
 
-/// Evaluates batches on one device, or on [several](Engine::multi) at once. Making an engine is costly (a device,
-/// pipelines), evaluating is not: keep it. Engines are `Send` and `Sync`; several threads may evaluate on one engine at
-/// the same time.
+/// Evaluates batches on one device, or on [several](Engine::multi) at the same time. Creating an engine is expensive,
+/// because it opens a device and compiles pipelines, so reuse it. Engines are `Send` and `Sync`; several threads may
+/// evaluate on one engine at the same time.
 ///
 /// # Determinism
-/// The same values on the same device give the same bits: run to run, for any number of threads, for any cut
-/// into parts, and whether they come from host memory or lie on the device. Devices differ: an engine of several
-/// gives bits that depend on which values went where, see [`Engine::multi`]; and one of [`Device::Auto`] where there is a
-/// GPU gives those of the device it takes. Which it takes follows from the number of values, from whether there are
-/// per-element outputs, and from what was measured when the engine was made, and so may differ between engines: name a
-/// device for the same bits always.
+/// The same values on the same device give the same bits: in every run, for any number of threads, for any division
+/// into parts, and both from host memory and resident on the device. Devices differ in bits. The bits of an engine of
+/// several devices depend on the division of the batch between them, see [`Engine::multi`]. The bits of an engine of
+/// [`Device::Auto`] are those of the device that it chooses, if there is a GPU. The choice depends on the number of
+/// values, on whether there are per-element outputs, and on the costs measured when the engine was created, so it may
+/// differ between engines: name a device to always get the same bits.
 #[derive(Debug)]
 pub struct Engine {
     backend: Backend,
 }
 
 impl Engine {
-    /// An engine on the device that `options` name.
+    /// Creates an engine on the device that `options` specify.
     ///
     /// # Errors
     /// [`Error::NoGpu`] or [`Error::NoSuchDevice`] if there is no such device, [`Error::Device`] if it could not
-    /// be opened. `Device::Auto` falls back to the CPU instead; it and `Device::Cpu` fail only if a thread pool
-    /// cannot be made ([`Error::Threads`]).
+    /// be opened. [`Device::Auto`] uses the CPU instead; it and [`Device::Cpu`] fail only if the thread pool cannot be
+    /// started ([`Error::Threads`]).
     pub fn new(options: EngineOptions) -> Result<Self> {
         pollster::block_on(Self::new_async(options))
     }
@@ -72,39 +72,42 @@ impl Engine {
         Self::on_cpu(options.threads)
     }
 
-    /// An engine on the CPU, and on a GPU where there is one that opens: batches in host memory go where they are
-    /// evaluated faster, as measured here ([`Engine::costs`] tells), those of an accumulator all to the same, and
-    /// [`Run::device`](crate::Run::device) says where. Batches are uploaded to the GPU.
+    /// Creates an engine on the CPU, and on a GPU if there is one that can be opened. Each batch in host memory is
+    /// evaluated on the faster of the two, according to the [costs](Engine::costs) measured in this call; all parts of
+    /// an accumulator run on the same device. [`Run::device`](crate::Run::device) is the device used. Resident batches
+    /// are on the GPU.
     pub fn auto() -> Self {
         Self::new(EngineOptions::new(Device::Auto)).unwrap_or_else(|_| Self::cpu())
     }
 
-    /// An engine on the CPU, with rayon's global thread pool.
+    /// Creates an engine on the CPU that uses rayon's global thread pool.
     pub fn cpu() -> Self {
         Self { backend: Cpu::global().into() }
     }
 
-    /// An engine on the best GPU.
+    /// Creates an engine on the best GPU.
     ///
     /// # Errors
-    /// [`Error::NoGpu`] if there is none but software adapters, [`Error::Device`] if it could not be opened.
+    /// [`Error::NoGpu`] if there are no adapters except software ones, [`Error::Device`] if the GPU could not be
+    /// opened.
     pub fn gpu() -> Result<Self> {
         Self::new(EngineOptions::new(Device::Gpu))
     }
 
-    /// An engine of several, of which the CPU may be one: a batch in host memory is cut in proportion to their speed,
-    /// and evaluated on all at the same time. The speed of each is [measured](Engine::measure) here, one by one, and
-    /// kept until [`Engine::calibrate`]. The time before a device's first value counts too: a small batch may go to some
-    /// of them, or to one. In a browser they take turns, which saves no time.
+    /// Creates an engine of several engines, of which the CPU may be one. A batch in host memory is divided in
+    /// proportion to their speed and evaluated on all of them at the same time. The speed of each engine is
+    /// [measured](Engine::measure) in this call, one engine after the other, and kept until [`Engine::calibrate`]. The
+    /// fixed cost of a device is included, so a small batch may be evaluated on only some of the devices. In a browser
+    /// the devices run one after the other, which saves no time.
     ///
     /// # Determinism
-    /// The same batch gives the same bits on the same engine, run to run. But devices differ in bits, and where a
-    /// batch is cut is measured: another engine, though of the same devices, may give other ones, within the
-    /// accuracy contract. So may an accumulator, each of whose parts is cut on its own. Name the shares to have
-    /// the same bits always: [`Engine::multi_with_shares`].
+    /// The same batch gives the same bits on the same engine in every run. But devices differ in bits, and the division
+    /// of a batch depends on measurements: another engine of the same devices may give different bits, within the
+    /// accuracy contract. So may an accumulator, which divides each part separately. To always get the same bits,
+    /// specify the shares: [`Engine::multi_with_shares`].
     ///
     /// # Errors
-    /// [`Error::Parameter`] if there is no engine, [`Error::Device`] if one fails.
+    /// [`Error::Parameter`] if there are no engines, [`Error::Device`] if a device fails.
     pub fn multi(engines: impl IntoIterator<Item = Engine>) -> Result<Self> {
         pollster::block_on(Self::multi_async(engines))
     }
@@ -122,15 +125,15 @@ impl Engine {
         Ok(Self { backend: Backend::Multi(Multi::new(parts, true)?) })
     }
 
-    /// An engine of several, each of which takes a fixed share of every batch: shares of 1 and 3 are a quarter and
-    /// three quarters. Cuts are made at whole [blocks](crate::BLOCK) (of whole rows, where sums are taken per class or
-    /// row), the nearest ones, in the order of the engines.
+    /// Creates an engine of several engines, each of which evaluates a fixed share of every batch: shares of 1 and 3
+    /// are a quarter and three quarters. A batch is divided in the order of the engines, at the nearest multiples of
+    /// [`BLOCK`](crate::BLOCK) values (of `BLOCK` rows, if sums are taken per class or row).
     ///
     /// # Determinism
     /// The bits are a function of the values, the devices and the shares: those of each piece on its device, merged.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if a share is negative, NaN or infinite, or none is above 0.
+    /// [`Error::Parameter`] if a share is negative, NaN or infinite, or if no share is above 0.
     pub fn multi_with_shares(engines: impl IntoIterator<Item = (Engine, f64)>) -> Result<Self> {
         let parts = engines.into_iter().map(|(engine, share)| match share {
             0.0..f64::INFINITY => Ok((engine.backend, Costs::of_share(share))),
@@ -143,23 +146,26 @@ impl Engine {
         Ok(Self { backend: Cpu::new(threads)?.into() })
     }
 
-    /// The device this engine runs on; of several the names, joined; the GPU where one of two is chosen for each batch.
+    /// The device of this engine. For several devices, the names are joined; for an engine that chooses between two
+    /// devices, it is the GPU.
     pub fn device(&self) -> DeviceInfo {
         (**self.backend.info()).clone()
     }
 
-    /// Evaluates a batch in host memory. On a GPU it is cut into chunks, with a bounded amount of memory on either side;
-    /// copying and computing overlap.
+    /// Evaluates a batch in host memory. On a GPU the batch is divided into chunks whose copies and computations
+    /// overlap, with a bounded amount of memory on host and device.
     ///
     /// # Errors
-    /// [`Error::Length`] if an output is not as long as the batch, [`Error::InvalidValue`] for the first invalid
-    /// value (unless the objective propagates them), [`Error::Unsupported`] for what the system in
-    /// [`Compat`](crate::Compat) does not compute, [`Error::Device`] if the device failed.
+    /// [`Error::Length`] if an output is not as long as the batch, [`Error::InvalidValue`] for the first invalid value
+    /// (unless the objective propagates them), [`Error::Unsupported`] for what the system in [`Compat`](crate::Compat)
+    /// does not support, [`Error::IgnoreType`] if the type of the targets cannot represent the ignored target,
+    /// [`Error::Device`] if the device failed.
     pub fn evaluate(&self, batch: &Batch<'_>, objective: &Objective, outputs: Outputs<'_>) -> Result<Evaluation> {
         block_on(self.evaluate_async(batch, objective, outputs))
     }
 
-    /// [`Engine::evaluate`], asynchronous. Natively the future waits for the device where it is polled.
+    /// [`Engine::evaluate`], asynchronous. Except in a browser, polling the future blocks until the device has
+    /// finished.
     ///
     /// # Errors
     /// As [`Engine::evaluate`].
@@ -184,26 +190,27 @@ impl Engine {
         Ok(evaluation)
     }
 
-    /// Begins the evaluation of a batch that comes in parts, in order.
+    /// Creates an accumulator, which evaluates a batch in parts, in order.
     ///
-    /// `len` is the number of values of the whole batch, which [`Accumulator::finish`] checks. The gradient of a mean is
-    /// divided by it: without it, a push that wants a gradient or hessian of a mean fails. So does one whose mean
-    /// divides by something else, see [`accumulator_with_totals`](Self::accumulator_with_totals).
+    /// `len` is the number of values of the whole batch, which [`Accumulator::finish`] checks. The gradient of a mean
+    /// is divided by it, so a push that requests the gradient or hessian of a mean fails without it. Such a push also
+    /// fails if the divisor of the mean is not the number of values, see
+    /// [`accumulator_with_totals`](Self::accumulator_with_totals).
     pub fn accumulator(&self, objective: &Objective, len: Option<u64>) -> Accumulator<'_> {
         let totals = len.filter(|_| objective.reduction() != Reduction::WeightedMean).map(Totals::of_ones);
         Accumulator::new(self.backend.pick(len, true), objective, len, totals)
     }
 
-    /// Begins the evaluation of a batch in parts whose gradient is divided by what a pass before has found: with an
-    /// ignored label, a mask or a weighted mean that is not the number of values. The totals are those of
+    /// Creates an accumulator for a batch whose gradient is divided by counted totals instead of the number of values,
+    /// which is necessary for ignored targets, a mask or a weighted mean. `totals` are those of
     /// [`totals`](Self::totals), merged over all parts.
     pub fn accumulator_with_totals(&self, objective: &Objective, totals: Totals) -> Accumulator<'_> {
         Accumulator::with_totals(self.backend.pick(None, true), objective, totals)
     }
 
-    /// The number of elements of a batch that are counted, and the sum of their weights: what its mean divides by. Reads
-    /// targets, mask and weights in host memory, not predictions, and runs on the CPU whatever the device. Nothing is
-    /// validated: an element with an invalid target or weight is counted, and weighs nothing.
+    /// The divisors of the mean of a batch: the number of elements counted, and the sum of their weights. This reads
+    /// targets, mask and weights in host memory, but not predictions, and always runs on the CPU. Values are not
+    /// validated: an element with an invalid target or weight is counted with weight 0.
     ///
     /// # Errors
     /// [`Error::Length`] or [`Error::IgnoreType`] if the objective does not fit the batch.
@@ -222,8 +229,9 @@ impl Engine {
         Ok(Totals { count, weight })
     }
 
-    /// Measures what evaluations of host memory cost on this engine: the mean, and the mean with the gradient, of f32
-    /// logits with u8 labels, 2¹⁴ and 2²² of them. Takes some tens of milliseconds on a fast device, and 36 MiB.
+    /// Measures the time of evaluations of host memory on this engine: the mean, and the mean with the gradient, of 2¹⁴
+    /// and of 2²² f32 logits with u8 labels. This takes some tens of milliseconds on a fast device, and 36 MiB of
+    /// memory.
     ///
     /// # Errors
     /// [`Error::Device`] if the device failed.
@@ -239,17 +247,17 @@ impl Engine {
         cost::measure(&self.backend).await
     }
 
-    /// The measured costs of each device that this engine chooses from ([`Device::Auto`]) or cuts batches for
-    /// ([`Engine::multi`]), in seconds; none for any other engine.
+    /// The measured costs, in seconds, of each device that this engine chooses from ([`Device::Auto`]) or divides
+    /// batches between ([`Engine::multi`]); empty for other engines.
     pub fn costs(&self) -> Vec<(DeviceInfo, Costs)> {
         self.backend.measured().into_iter().map(|(device, costs)| ((**device.info()).clone(), *costs)).collect()
     }
 
-    /// Measures the [costs](Engine::costs) again, one device after the other: the machine may be busier than it was,
-    /// or less so. From then on other batches may run on other devices, with other bits.
+    /// Measures the [costs](Engine::costs) again, one device after the other, for example after the load of the machine
+    /// has changed. Later batches may run on other devices than before, and then give different bits.
     ///
     /// # Errors
-    /// [`Error::Device`] if a device failed: it and those behind it keep the costs they had.
+    /// [`Error::Device`] if a device failed: it and the devices after it keep their previous costs.
     pub fn calibrate(&mut self) -> Result<()> {
         pollster::block_on(self.calibrate_async())
     }
@@ -266,7 +274,7 @@ impl Engine {
     }
 }
 
-/// Every device an engine can run on, and the choice of [`Device::Auto`].
+/// All devices that an engine can run on, and the choice of [`Device::Auto`].
 pub fn devices() -> Devices {
     pollster::block_on(devices_async())
 }

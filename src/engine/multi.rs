@@ -1,4 +1,4 @@
-//! Several devices as one: each takes its share of a batch, all at the same time.
+//! Several devices that evaluate a batch together, each its share, at the same time.
 
 use std::sync::Arc;
 #[cfg(not(target_family = "wasm"))]
@@ -18,21 +18,21 @@ use crate::{
     plan,
 };
 
-/// Several devices, and the costs of a batch on each, by which batches are cut.
+/// Several devices, and the costs of each, by which batches are divided.
 #[derive(Debug)]
 pub(crate) struct Multi<D> {
     parts: Vec<(D, Costs)>,
-    /// Whether the costs were measured. Otherwise they stand for shares.
+    /// Whether the costs were measured. Otherwise they represent shares.
     measured: bool,
-    /// All devices as one: what they have in common once, the rest joined.
+    /// The description of all devices together: each value that they have in common once, other values joined.
     info: Arc<DeviceInfo>,
 }
 
 impl<D: EvaluatePart> Multi<D> {
-    /// These devices with their costs, which were measured or stand for shares.
+    /// These devices with their costs, which were measured or represent shares.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if there is no device that takes a share.
+    /// [`Error::Parameter`] if no device has a share.
     pub fn new(parts: Vec<(D, Costs)>, measured: bool) -> Result<Self> {
         if !parts.iter().any(|(_, costs)| costs.gradient.per_value.is_finite()) {
             return Err(Error::Parameter { name: "number of engines with a share", value: 0.0, must: "at least 1" });
@@ -51,7 +51,7 @@ impl<D: EvaluatePart> Multi<D> {
         &self.parts
     }
 
-    /// The devices and their costs, to be measured again.
+    /// The devices and their costs, mutable.
     pub fn parts_mut(&mut self) -> &mut [(D, Costs)] {
         &mut self.parts
     }
@@ -66,7 +66,8 @@ impl<D: EvaluatePart> EvaluatePart for Multi<D> {
         mut outputs: Views<'_>,
         mut rows: Option<&mut [f64]>,
     ) -> Result<PartResult> {
-        // Batches are cut by the costs with a gradient, whatever is wanted: outputs must change no bit of a sum.
+        // Batches are always divided by the costs with a gradient, because the bits of sums must not depend on which
+        // outputs are requested.
         let costs: Vec<_> = self.parts.iter().map(|(_, costs)| costs.gradient).collect();
         let unit = plan::unit(job.sums, part.classes()) as usize;
         let mut at = 0;
@@ -86,13 +87,13 @@ impl<D: EvaluatePart> EvaluatePart for Multi<D> {
         &self.info
     }
 
-    /// The first CPU among them.
+    /// The first CPU among the devices.
     fn cpu(&self) -> Option<&Cpu> {
         self.parts.iter().find_map(|(device, _)| device.cpu())
     }
 }
 
-/// The description of several devices as one.
+/// The description of several devices together.
 fn joined(infos: &[&DeviceInfo]) -> DeviceInfo {
     let join = |name: fn(&DeviceInfo) -> &str| {
         let mut names: Vec<_> = infos.iter().map(|info| name(info)).collect();
@@ -108,7 +109,7 @@ fn joined(infos: &[&DeviceInfo]) -> DeviceInfo {
     }
 }
 
-/// The share of a part that one of the devices takes.
+/// The piece of a part that one of the devices evaluates.
 struct Piece<'a, D> {
     device: &'a D,
     part: Batch<'a>,
@@ -127,8 +128,8 @@ impl<D: EvaluatePart> Piece<'_, D> {
     }
 }
 
-/// Evaluates all pieces at the same time: the last one on this thread, the others on threads of their own. Waits for all
-/// of them, also if one has failed.
+/// Evaluates all pieces at the same time: the last one on this thread, the others each on a new thread. Waits for all
+/// of them, even if one has failed.
 #[cfg(not(target_family = "wasm"))]
 async fn evaluate_all<D: EvaluatePart>(mut pieces: Vec<Piece<'_, D>>, job: &Job) -> Result<PartResult> {
     let mut result = PartResult::default();
@@ -151,7 +152,8 @@ async fn evaluate_all<D: EvaluatePart>(mut pieces: Vec<Piece<'_, D>>, job: &Job)
     })
 }
 
-/// Evaluates one piece after another: in a browser no thread may wait, and devices belong to the thread that made them.
+/// Evaluates one piece after another, because in a browser no thread may block, and devices belong to the thread that
+/// created them.
 #[cfg(target_family = "wasm")]
 async fn evaluate_all<D: EvaluatePart>(pieces: Vec<Piece<'_, D>>, job: &Job) -> Result<PartResult> {
     let mut result = PartResult::default();
@@ -161,10 +163,10 @@ async fn evaluate_all<D: EvaluatePart>(pieces: Vec<Piece<'_, D>>, job: &Job) -> 
     Ok(result)
 }
 
-/// The number of values, of `len`, that each device takes so that all end at the same time: multiples of `unit`, except
-/// for the last of them.
+/// The number of values, of `len`, for each device, such that all devices end at the same time. The numbers are
+/// multiples of `unit`, except for the last device that gets values.
 fn cut(costs: &[Cost], len: usize, unit: usize) -> Vec<usize> {
-    // When they are done, if those that begin before then share the values.
+    // The end time, if all devices that start before it share the values.
     let (mut speed, mut missed, mut end) = (0.0, 0.0, f64::INFINITY);
     let mut by_start = costs.to_vec();
     by_start.sort_by(|a, b| a.fixed.total_cmp(&b.fixed));
@@ -212,13 +214,13 @@ mod tests {
         assert_eq!(cut(&shares(&[1.0, 1.0, 1.0]), 1, BLOCK).iter().sum::<usize>(), 1);
     }
 
-    /// A device that takes a second to begin gets nothing of what another one does in less.
+    /// A device with a fixed cost of one second gets no values of a batch that another device evaluates in less.
     #[test]
     fn late_devices() {
         let quick = Cost { fixed: 0.0, per_value: 1e-6 };
         let late = Cost { fixed: 1.0, per_value: 1e-7 };
         assert_eq!(cut(&[late, quick], 400 * BLOCK, BLOCK), [0, 400 * BLOCK]);
-        // In 2 seconds 2,000,000 values and 10,000,000.
+        // In 2 seconds the devices evaluate 10,000,000 and 2,000,000 values.
         let lens = cut(&[late, quick], 12_000_000, 1);
         assert!(lens[0].abs_diff(10_000_000) <= 1 && lens[0] + lens[1] == 12_000_000, "{lens:?}");
     }

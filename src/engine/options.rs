@@ -1,15 +1,25 @@
-//! How an engine is made: the device, and its options.
+//! The options of an engine: the device, threads and limits.
 
 use std::{fmt, num::NonZeroUsize, str::FromStr};
 
 use crate::Error;
 
-/// Which device an engine runs on.
+/// The device that an engine runs on.
+///
+/// ```
+/// use logloss::Device;
+///
+/// assert_eq!("gpu".parse::<Device>()?, Device::Gpu);
+/// assert_eq!("1".parse::<Device>()?, Device::Index(1));
+/// assert_eq!("radeon".parse::<Device>()?, Device::Name("radeon".into()));
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Device {
-    /// The CPU or the best GPU, for each batch in host memory the one that is faster, as measured when the engine is
-    /// made; the CPU, without measuring, where there is no GPU. Never a software adapter, unless allowed.
+    /// The CPU or the best GPU: for each batch in host memory the faster one, according to measurements made when the
+    /// engine is created. Without a GPU, the CPU, without measurements. Software adapters are not used unless they are
+    /// allowed.
     #[default]
     Auto,
     /// The SIMD backend.
@@ -18,7 +28,7 @@ pub enum Device {
     Gpu,
     /// The adapter at this index of [`devices`](crate::devices).
     Index(usize),
-    /// The first adapter whose name contains this, whatever its case. `cpu` names the SIMD backend.
+    /// The first adapter whose name contains this string, ignoring case. `cpu` is the SIMD backend.
     Name(String),
 }
 
@@ -37,10 +47,10 @@ impl fmt::Display for Device {
 impl FromStr for Device {
     type Err = Error;
 
-    /// Parses `auto`, `cpu`, `gpu`, an index, or else a part of an adapter's name.
+    /// Parses `auto`, `cpu`, `gpu` or an index; any other string is a part of an adapter's name.
     ///
     /// # Errors
-    /// [`Error::NoSuchDevice`] for an empty word.
+    /// [`Error::NoSuchDevice`] if the string is empty or white space.
     fn from_str(word: &str) -> Result<Self, Error> {
         Ok(match word.trim() {
             "" => {
@@ -70,42 +80,52 @@ impl<'de> serde::Deserialize<'de> for Device {
     }
 }
 
-/// How an engine is made.
+/// The options with which an engine is created.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+///
+/// use logloss::{Device, Engine, EngineOptions};
+///
+/// let engine = Engine::new(EngineOptions::new(Device::Cpu).with_threads(NonZeroUsize::MIN))?;
+/// # let _ = engine;
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct EngineOptions {
     /// The device.
     pub device: Device,
-    /// Whether `Auto` and `Gpu` may take a software adapter (llvmpipe, SwiftShader, WARP). One named by index
-    /// or name is taken either way.
+    /// Whether [`Device::Auto`] and [`Device::Gpu`] may choose a software adapter (llvmpipe, SwiftShader, WARP). An
+    /// adapter given by index or name is used in either case.
     pub allow_software: bool,
-    /// Threads of the SIMD backend; rayon's global pool if not said.
+    /// The number of threads of the SIMD backend, in a pool of its own; none for rayon's global pool.
     pub threads: Option<NonZeroUsize>,
-    /// Limits to ask of the adapter in place of the best it has. [`wgpu::Limits::default`] is what any WebGPU
-    /// implementation gives.
+    /// The limits to request from the adapter; none for the best that it supports. Every WebGPU implementation supports
+    /// [`wgpu::Limits::default`].
     #[cfg(feature = "gpu")]
     pub limits: Option<wgpu::Limits>,
 }
 
 impl EngineOptions {
-    /// Options for `device`, everything else at its default.
+    /// The options for `device`, with every other option at its default.
     pub fn new(device: Device) -> Self {
         Self { device, ..Self::default() }
     }
 
-    /// Sets whether `Auto` and `Gpu` may take a software adapter.
+    /// Sets whether [`Device::Auto`] and [`Device::Gpu`] may choose a software adapter.
     pub fn with_allow_software(mut self, allow_software: bool) -> Self {
         self.allow_software = allow_software;
         self
     }
 
-    /// Runs the SIMD backend on this many threads of its own.
+    /// Sets the number of threads of the SIMD backend, which then has a thread pool of its own.
     pub fn with_threads(mut self, threads: NonZeroUsize) -> Self {
         self.threads = Some(threads);
         self
     }
 
-    /// Asks the adapter for these limits.
+    /// Sets the limits to request from the adapter.
     #[cfg(feature = "gpu")]
     pub fn with_limits(mut self, limits: wgpu::Limits) -> Self {
         self.limits = Some(limits);

@@ -1,15 +1,16 @@
-//! The evaluation of one part of a batch in host memory: what every backend does.
+//! The trait that every backend implements: the evaluation of one part of a batch in host memory.
 
 use std::sync::Arc;
 
 use crate::{Batch, DeviceInfo, Partials, Phases, Result, cpu::Cpu, job::Job, outputs::Views};
 
-/// A device, or several, that evaluate parts of batches in host memory.
+/// One or several devices that evaluate parts of batches in host memory.
 pub(crate) trait EvaluatePart: MaybeSync {
-    /// Evaluates a part whose first value has index `first` in the whole batch. `rows` has a place for the mean of each of
-    /// its rows, where those are wanted.
+    /// Evaluates a part whose first value has index `first` in the whole batch. `rows` has one value for the mean of
+    /// each row of the part, if these are requested.
     ///
-    /// An invalid value may end the evaluation early: the partials then name it, and are of no other use.
+    /// An invalid value may end the evaluation early. The partials then contain its index, and the sums are
+    /// unspecified.
     fn evaluate(
         &self,
         part: &Batch<'_>,
@@ -19,17 +20,17 @@ pub(crate) trait EvaluatePart: MaybeSync {
         rows: Option<&mut [f64]>,
     ) -> impl Future<Output = Result<PartResult>>;
 
-    /// What to take for a batch of `len` values (a large one, if that is not known), with or without per-element outputs:
-    /// this, or one of those that it chooses from.
+    /// The device for a batch of `len` values, with or without per-element outputs: `self`, or one of the devices that
+    /// it chooses from. If `len` is not known, the batch counts as large.
     fn pick(&self, len: Option<u64>, outputs: bool) -> &Self {
         let _ = (len, outputs);
         self
     }
 
-    /// The device.
+    /// The description of the device.
     fn info(&self) -> &Arc<DeviceInfo>;
 
-    /// The CPU among the devices.
+    /// The CPU among the devices, if there is one.
     fn cpu(&self) -> Option<&Cpu>;
 }
 
@@ -53,7 +54,7 @@ impl PartResult {
     }
 }
 
-/// What several threads may share. In a browser a GPU belongs to one thread, and parts are evaluated by that thread alone.
+/// `Sync`, except in a browser: there a GPU belongs to one thread, and parts are evaluated by that thread only.
 #[cfg(not(target_family = "wasm"))]
 pub(crate) trait MaybeSync: Sync {}
 #[cfg(not(target_family = "wasm"))]

@@ -1,4 +1,4 @@
-//! One device.
+//! A single device: the CPU or one GPU.
 
 use std::sync::Arc;
 
@@ -15,16 +15,16 @@ use crate::{
     plan,
 };
 
-/// The number of values computed at a time where an output is narrower than f32: 8 MiB of each output, which are
-/// narrowed while they lie in the cache.
+/// The number of values per step if an output is narrower than f32. The results of a step are 8 MiB of f32 values per
+/// output, which are converted to the narrower type while they are in the cache.
 const NARROW_STEP: u64 = 1 << 21;
 
-/// One device.
+/// A single device.
 #[derive(Debug)]
 pub(crate) enum Processor {
-    /// The SIMD backend, and its description.
+    /// The SIMD backend and its description.
     Cpu(Cpu, Arc<DeviceInfo>),
-    /// An adapter that wgpu reaches.
+    /// An adapter of wgpu.
     #[cfg(feature = "gpu")]
     Gpu(Arc<Gpu>),
 }
@@ -83,7 +83,7 @@ impl EvaluatePart for Processor {
 }
 
 impl Processor {
-    /// Evaluates values whose outputs are all f32.
+    /// Evaluates a part whose outputs are all f32, and adds to `result`.
     async fn step(
         &self,
         part: &Batch<'_>,

@@ -221,7 +221,7 @@ impl Gpu {
         let (len, arrays) = (chunk.len() as u64, arrays_of(chunk));
         let mut encoder = self.device.create_command_encoder(&Default::default());
         let mut at = slot.parameters_at;
-        slot.pass.set_work(len, Some(chunk.phase() as u32), job, |buffer, offset, bytes| {
+        slot.pass.set_work(len, Some(chunk.class_offset() as u32), job, |buffer, offset, bytes| {
             let size = bytes.len() as u64;
             copy_in(&slot.staging, at, bytes)?;
             encoder.copy_buffer_to_buffer(&slot.staging, at, buffer, offset, size);

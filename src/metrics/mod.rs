@@ -1,4 +1,4 @@
-//! Statistics of the predictions themselves, taken in the same pass as the loss.
+//! Statistics of the predictions, computed in the same pass as the loss.
 
 mod threshold;
 
@@ -6,8 +6,8 @@ pub use threshold::ThresholdCounts;
 
 use crate::{Error, Result};
 
-/// The statistics of the predictions that an evaluation takes beside the loss, in the same pass over the values.
-/// Statistics that are not requested cost nothing.
+/// The statistics of the predictions that an evaluation computes in addition to the loss, in the same pass over the
+/// values. Statistics that are not requested take no time.
 ///
 /// ```
 /// use logloss::{Batch, Engine, Metrics, Objective, Outputs};
@@ -31,8 +31,8 @@ impl Metrics {
         Self::default()
     }
 
-    /// Counts the predictions below `threshold`, and those at it or above: see [`ThresholdCounts`]. The threshold is
-    /// a logit where the predictions are logits, and a probability where they are probabilities; it may be infinite.
+    /// Counts the predictions below `threshold` and those at or above it: see [`ThresholdCounts`]. The threshold is a
+    /// logit if the predictions are logits, and a probability if they are probabilities; it may be infinite.
     ///
     /// # Errors
     /// [`Error::Parameter`] if the threshold is NaN.
@@ -44,7 +44,7 @@ impl Metrics {
         Ok(self)
     }
 
-    /// The threshold, if predictions are counted on both sides of one.
+    /// The threshold, if one is set.
     pub fn threshold(&self) -> Option<f32> {
         self.threshold
     }

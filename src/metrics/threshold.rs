@@ -1,20 +1,20 @@
 //! The number of predictions on each side of a threshold.
 
 /// The number of predictions on each side of a threshold t: below it, x < t, and at or above it, x ≥ t. Elements that
-/// are ignored or masked are on neither side, nor are predictions that are NaN. The counts are exact, and so the same on
-/// every device.
+/// are ignored or masked are not counted, and neither are predictions that are NaN. The counts are exact, and therefore
+/// the same on every device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ThresholdCounts {
     /// The number of predictions less than the threshold.
     pub below: u64,
-    /// The number of predictions equal to the threshold, or greater.
+    /// The number of predictions greater than or equal to the threshold.
     pub at_or_above: u64,
 }
 
 impl ThresholdCounts {
-    /// The counts.
+    /// The counts of both sides.
     pub(crate) fn new(below: u64, at_or_above: u64) -> Self {
         Self { below, at_or_above }
     }
