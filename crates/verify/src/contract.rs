@@ -1,4 +1,5 @@
-//! How exact the results are: the one table that the documentation, the [self-test](crate::selftest()) and the tests read.
+//! The accuracy contract: the table of error ceilings that the documentation, the [self-test](crate::selftest()) and
+//! the tests read, and the comparison of results with it.
 //!
 //! <!-- contract -->
 //! | | loss | gradient | hessian | sum, mean |
@@ -21,36 +22,40 @@
 //! | any GPU adapter, probabilities, focal | 9 + 3t ULP | (18 + 6t)·2⁻²⁴ of the terms | (18 + 6t)·2⁻²⁴ of the terms | 4e-7 relative |
 //! <!-- /contract -->
 //!
-//! - **weighted**: weights of any kind, pos_weight, label weights, smoothing, another system's conventions, alone or
-//!   together, with any target. **focal**: a focal factor, with or without them. All inputs are taken as the f32 they
-//!   are: a smoothing of 0.1 is 0.1f32.
-//! - **t**: γ·(1 + |ln(1 − p_t)|). A power has γ times the relative error of its base, 1 − p_t, and the absolute error of
-//!   its exponent, γ·ln(1 − p_t).
-//! - **ULP**: the distance from the truth in units of the truth's last place as an f32,
-//!   2^(max(⌊log₂|truth|⌋, −126) − 23).
-//! - **2⁻²⁴ of the terms**: the distance from the truth over 2⁻²⁴·(|a| + |b|), where the gradient is a + b with one
-//!   term for each class. With a target strictly between 0 and 1 the two have opposite signs, and no f32 arithmetic
-//!   can be exact relative to a difference. Under a focal factor gradient and hessian have more terms, those of the
-//!   product rule: [`Element::sizes`].
-//! - **relative**: the distance of a sum from the exact sum of the true losses, over that sum, the distance being
-//!   reduced by 2⁻¹²⁶ for each element. It holds where the errors of the losses average out, which takes some hundred
-//!   different values, of any length from there on. The sum of fewer, or of one value many times over, is as good as
-//!   the losses are: within their ceiling, 2⁻²³ for each ULP, and [`SUM_OF_EQUALS`]. Where many elements share weights,
-//!   the roundings of the products of these do not average out either, hence more for what is weighted. Where the losses
-//!   of a [block](logloss::BLOCK) add up to more than the largest f32, 3.4e38, the sum may be infinite.
+//! - **weighted**: any weights, pos_weight, label weights, smoothing, or another system's conventions, alone or
+//!   together, with any target. **focal**: a focal factor, with or without these. All inputs are the f32 values given:
+//!   a smoothing of 0.1 is 0.1f32.
+//! - **t**: γ·(1 + |ln(1 − p_t)|). A power has γ times the relative error of its base, 1 − p_t, and the absolute error
+//!   of its exponent, γ·ln(1 − p_t).
+//! - **ULP**: the distance of the result from the exact value, in units of the last place of the exact value as an f32,
+//!   2^(max(⌊log₂|exact|⌋, −126) − 23).
+//! - **2⁻²⁴ of the terms**: the distance from the exact value divided by 2⁻²⁴·(|a| + |b|), where the gradient is a + b
+//!   with one term for each class. For a target strictly between 0 and 1 the two terms have opposite signs, and f32
+//!   arithmetic cannot be accurate relative to their sum. With a focal factor, gradient and hessian have more terms,
+//!   those of the product rule: see [`Element::sizes`].
+//! - **relative**: the distance of a sum from the exact sum of the exact losses, less 2⁻¹²⁶ for each element, divided
+//!   by the exact sum. This bound holds if the errors of the losses average out, which they do from some hundred
+//!   different values on, at any length. The relative error of the sum of fewer values, or of one value repeated many
+//!   times, is at most the ceiling of the losses, 2⁻²³ for each ULP, plus [`SUM_OF_EQUALS`]. If many elements share
+//!   weights, the rounding errors of the products of weights do not average out either, so the ceiling for weighted
+//!   sums is higher. If the losses of a [block](logloss::BLOCK) sum to more than the largest f32, 3.4e38, the sum may
+//!   be infinite.
 //!
-//! Domain: every valid prediction and target. Gradient and hessian are held to the ceiling where their coefficient
-//! (the scale, over the count where the reduction is a mean) is 1. Any other costs [`COEFFICIENT_FACTOR`] and
-//! [`COEFFICIENT_ULP`].
+//! Domain: every valid prediction and target. The ceilings of gradient and hessian apply to a coefficient of 1. (The
+//! coefficient is the scale, divided by the count if the reduction is a mean.) For other coefficients they increase by
+//! [`COEFFICIENT_FACTOR`] and [`COEFFICIENT_ULP`].
 //!
-//! A result under 2⁻¹²⁶, the smallest normal f32, may be anywhere from the truth to 0, for GPUs may flush it; so may
-//! a term of a result (the loss, gradient or hessian of one class, times that class's weight). Past the largest f32
-//! the result is ±inf. Where the truth is infinite the result is equal to it; where it is 0, the result is 0 of
-//! either sign. What is flushed is flushed before it is multiplied by weights, and by the loss where a focal factor's
-//! derivatives have that in them: it may take away 2⁻¹²⁶ times those. What is past the largest f32 before it is multiplied by weights or a focal factor may stay ±inf. Products
-//! of weights themselves are taken to be in the normal range. An adapter may read a target under 2⁻¹²⁶ as 0, and for gradient and hessian also a probability.
+//! A result below 2⁻¹²⁶, the smallest normal f32, may lie anywhere between the exact value and 0, because GPUs may
+//! flush it to 0. The same applies to a term of a result (the loss, gradient or hessian of one class, times the weight
+//! of that class). Beyond the largest f32 the result is ±inf. If the exact value is infinite, the result is equal to
+//! it; if it is 0, the result is 0 of either sign. A value may be flushed before it is multiplied by weights, or by the
+//! loss in the derivatives of a focal factor: the error then is up to 2⁻¹²⁶ times these factors. A value that exceeds
+//! the largest f32 before it is multiplied by weights or a focal factor may remain ±inf. Products of weights are
+//! assumed to be in the normal range. An adapter may read a target below 2⁻¹²⁶ as 0, and for gradient and hessian also
+//! a probability.
 //!
-//! The table is of results in f32. One stored as f16 or bf16 is that of f32, rounded once more ([`FloatsMut`](logloss::FloatsMut)).
+//! The table applies to results in f32. A result in f16 or bf16 is the f32 result rounded once more, see
+//! [`FloatsMut`](logloss::FloatsMut).
 
 use std::fmt;
 
@@ -58,7 +63,7 @@ use logloss::{Compat, Form};
 
 use crate::oracle::{Element, Truth};
 
-/// What is held to a ceiling.
+/// The result that a ceiling applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Output {
@@ -68,77 +73,78 @@ pub enum Output {
     Gradient,
     /// The hessian of an element.
     Hessian,
-    /// The sum of the losses, and so the mean.
+    /// The sum of the losses, and therefore also the mean.
     Sum,
 }
 
-/// What an element is.
+/// The kind of an element, by its target and the parameters in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// The target is 0 or 1, nothing else is in use.
+    /// The loss is plain, and the target is 0 or 1.
     Hard,
-    /// The target lies strictly between 0 and 1, nothing else is in use.
+    /// The loss is plain, and the target lies strictly between 0 and 1.
     Soft,
-    /// It is weighted or smoothed, or another system's conventions hold.
+    /// The element is weighted or smoothed, or another system's conventions apply.
     Weighted,
-    /// It has a focal factor, whatever else it has.
+    /// The element has a focal factor, with or without other parameters.
     Focal,
 }
 
-/// Which promise a device gives.
+/// The class of devices that a ceiling applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeviceClass {
     /// The SIMD backend.
     Cpu,
-    /// Any adapter that wgpu reaches.
+    /// Any adapter of wgpu, which runs the WGSL shaders.
     Wgsl,
 }
 
-/// What a ceiling counts.
+/// The unit of a ceiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unit {
-    /// Units in the last place of the truth.
+    /// Units in the last place of the exact value.
     Ulp,
-    /// 2⁻²⁴ of the sum of the magnitudes of the gradient's two terms.
+    /// 2⁻²⁴ of the sum of the magnitudes of the terms of the exact value.
     Terms,
-    /// Relative to the truth.
+    /// The error relative to the exact value.
     Relative,
 }
 
-/// One promise.
+/// One ceiling of the contract.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Row {
-    /// What it is about.
+    /// The result that the ceiling applies to.
     pub output: Output,
-    /// The predictions it is about.
+    /// The form of predictions that the ceiling applies to.
     pub form: Form,
-    /// The elements it is about.
+    /// The kind of elements that the ceiling applies to.
     pub kind: Kind,
-    /// The devices that give it.
+    /// The class of devices that the ceiling applies to.
     pub class: DeviceClass,
-    /// The largest error allowed, in `unit`s.
+    /// The largest allowed error, in `unit`.
     pub ceiling: f64,
-    /// What the ceiling counts.
+    /// The unit of the ceiling.
     pub unit: Unit,
-    /// How many units more are allowed for each γ·(1 + |ln(1 − p_t)|).
+    /// The increase of the ceiling for each γ·(1 + |ln(1 − p_t)|), in `unit`.
     pub focal: f64,
 }
 
-/// With a coefficient other than 1 on gradient and hessian, a ceiling of c ULP becomes `COEFFICIENT_FACTOR`·c +
-/// [`COEFFICIENT_ULP`]: the same relative error is up to twice as many units in the last place where the product
-/// falls just under a power of two.
+/// The factor of a ceiling of gradient and hessian for a coefficient other than 1. A ceiling of c ULP becomes
+/// `COEFFICIENT_FACTOR`·c + [`COEFFICIENT_ULP`], because the same relative error is up to twice as many units in the
+/// last place if the product is just below a power of two.
 pub const COEFFICIENT_FACTOR: f64 = 2.0;
 
-/// What a coefficient adds: itself rounded once, up to 1 ULP of the product, and the product rounded once.
+/// The error that a coefficient adds, in ULP: the coefficient is rounded once, which is up to 1 ULP of the product, and
+/// the product is rounded once.
 pub const COEFFICIENT_ULP: f64 = 1.5;
 
-/// What summing itself may add in a batch whose errors do not average out: f32 additions in a tree of six levels, each
-/// rounded once.
+/// The relative error that the summation adds in a batch whose errors do not average out: f32 additions in a tree of
+/// six levels, each rounded once.
 pub const SUM_OF_EQUALS: f64 = 6.0 / (1 << 24) as f64;
 
-/// Every promise, a row each.
+/// All ceilings of the contract, one per row.
 pub const TABLE: &[Row] = &{
     use {DeviceClass::*, Form::*, Kind::*, Output::*, Unit::*};
     [
@@ -213,7 +219,7 @@ const fn row(class: DeviceClass, form: Form, kind: Kind, output: Output, ceiling
     Row { output, form, kind, class, ceiling, unit, focal: 0.0 }
 }
 
-/// The row for an output of a device, if the table has one.
+/// The row for an output of a class of devices, if the table has one.
 pub fn find(class: DeviceClass, form: Form, kind: Kind, output: Output) -> Option<&'static Row> {
     TABLE.iter().find(|row| (row.class, row.form, row.kind, row.output) == (class, form, kind, output))
 }
@@ -246,16 +252,17 @@ pub fn markdown() -> String {
 }
 
 impl Row {
-    /// Allows more for each γ·(1 + |ln(1 − p_t)|).
+    /// The row with a ceiling that increases by `focal` for each γ·(1 + |ln(1 − p_t)|).
     const fn growing(mut self, focal: f64) -> Self {
         self.focal = focal;
         self
     }
 
-    /// How far an element's result `got` lies from the truth, in this row's unit. Infinite for a NaN, for a result
-    /// of the wrong sign or one that is infinite without cause, so that no comparison lets it pass.
+    /// The distance of the result `got` of an element from the exact value, in the unit of this row. It is infinite if
+    /// either value is NaN, or if the exact value is infinite and `got` is not equal to it, so that no comparison with a
+    /// ceiling passes. If the exact value is finite, an infinite `got` counts as ±2¹²⁸.
     ///
-    /// Not for rows of a [`Output::Sum`], which are about many elements: see [`relative`].
+    /// For a row of [`Output::Sum`], which applies to many elements, it is always infinite: see [`relative`].
     pub fn error(&self, got: f32, truth: &Truth) -> f64 {
         let terms = match self.output {
             Output::Loss => truth.loss,
@@ -266,23 +273,25 @@ impl Row {
         let size = terms[0].abs() + terms[1].abs();
         match self.unit {
             Unit::Ulp => distance(got, terms) / ulp(terms[0] + terms[1]),
-            // The gradient's own ULP where the terms are subnormal: 2^-24 of them is nothing an f32 can show.
+            // Where the terms are subnormal, 2^-24 of them is less than the spacing of f32, so half the smallest
+            // subnormal is the unit.
             Unit::Terms => distance(got, terms) / (size * 2f64.powi(-24)).max(2f64.powi(-150)),
             Unit::Relative => f64::INFINITY,
         }
     }
 
-    /// [`Row::error`] for the result of an element whose truth this is, from the nearest truth that this row's devices
-    /// may read the element as, less what the row's `focal` allows.
+    /// [`Row::error`] for the result of `element`, whose exact value is `truth`, less the error that the row's `focal`
+    /// allows. If the devices of this row may read the prediction or the target as 0, it is the smallest error of all
+    /// readings.
     pub fn judge(&self, got: f32, element: &Element, truth: &Truth) -> f64 {
         self.judge_scaled(got, element, truth, 1.0)
     }
 
-    /// [`Row::judge`] where gradient and hessian are multiplied by a coefficient.
+    /// [`Row::judge`] for a gradient and hessian that are multiplied by a coefficient.
     pub fn judge_scaled(&self, got: f32, element: &Element, truth: &Truth, coefficient: f64) -> f64 {
         let judge = |element: &Element, truth: &Truth| match self.kind {
             Kind::Hard | Kind::Soft => self.error(got, &truth.times(coefficient)),
-            Kind::Weighted | Kind::Focal => self.family_error(got, element, truth, coefficient),
+            Kind::Weighted | Kind::Focal => self.weighted_error(got, element, truth, coefficient),
         };
         let error = judge(element, truth);
         let read = |value: f64, may_be_zero: bool| {
@@ -301,8 +310,8 @@ impl Row {
         })
     }
 
-    /// [`Row::error`] where weights and a focal factor are in use.
-    fn family_error(&self, got: f32, element: &Element, truth: &Truth, coefficient: f64) -> f64 {
+    /// [`Row::error`] for weighted and focal elements, less the error that the row's `focal` allows.
+    fn weighted_error(&self, got: f32, element: &Element, truth: &Truth, coefficient: f64) -> f64 {
         let [loss, gradient, hessian] = element.sizes();
         let k = if self.output == Output::Loss { 1.0 } else { coefficient };
         let (truth, size) = match self.output {
@@ -312,7 +321,8 @@ impl Row {
             Output::Sum => return f64::INFINITY,
         };
         let unweighted = Element { weight: 1.0, class_weight: 1.0, label_weights: [1.0; 2], focal: None, ..*element };
-        // The weight of the positive term is in what is multiplied; that of positive elements multiplies it.
+        // A pos_weight of the positive term is part of the value before the weights; the pos_weight of boosters is one
+        // of the weights that multiply it.
         let alone = match element.compat {
             Some(Compat::Xgboost | Compat::Lightgbm) => Element { pos_weight: 1.0, ..unweighted },
             _ => unweighted,
@@ -321,7 +331,8 @@ impl Row {
         if overflows && got.is_infinite() && f64::from(got) * truth > 0.0 {
             return 0.0;
         }
-        // What is flushed is multiplied by weights yet, or by the coefficient alone, and by what the focal factor's derivatives have of the loss.
+        // A flushed value may be multiplied afterwards by the weights and the coefficient, and by the loss in the
+        // derivatives of the focal factor.
         let gamma = element.focal.map_or(0.0, |focal| f64::from(focal.gamma()));
         let steep = 1.0 + gamma * (gamma + 2.0) * alone.sizes()[0].clamp(1.0, 128.0);
         let weight = if self.output == Output::Loss { element.total_weight() } else { element.derivative_weight() };
@@ -339,13 +350,13 @@ impl Row {
         (apart / unit - allowed).max(0.0)
     }
 
-    /// Whether an error in this row's unit is within its ceiling. A NaN is not.
+    /// Whether an error in the unit of this row is within its ceiling. NaN is not.
     pub fn allows(&self, error: f64) -> bool {
         error <= self.ceiling
     }
 }
 
-/// γ·(1 + |ln(1 − p_t)|), 0 without a focal factor and where p_t is 1: what a row's `focal` is multiplied by.
+/// γ·(1 + |ln(1 − p_t)|), by which the `focal` of a row is multiplied. It is 0 without a focal factor, and if p_t is 1.
 pub fn steepness(element: &Element) -> f64 {
     let Some(focal) = element.focal else { return 0.0 };
     let [p, r] = if element.form == Form::Probabilities {
@@ -359,16 +370,16 @@ pub fn steepness(element: &Element) -> f64 {
     if m > 0.0 { f64::from(focal.gamma()) * (1.0 + m.ln().abs()) } else { 0.0 }
 }
 
-/// The smallest normal f32, 2⁻¹²⁶, under which results may be flushed.
+/// The smallest normal f32, 2⁻¹²⁶. Smaller results may be flushed to 0.
 const SMALLEST: f64 = f32::MIN_POSITIVE as f64;
 
-/// One unit in the last place of `truth` as an f32; that of the largest exponent beyond it.
+/// One unit in the last place of `truth` as an f32. Beyond the range of f32, it is that of the largest exponent.
 pub fn ulp(truth: f64) -> f64 {
     let exponent = (truth.abs().max(SMALLEST).to_bits() >> 52) as i32 - 1023;
     2f64.powi(exponent.min(127) - 23)
 }
 
-/// How far a sum lies from the exact sum of `count` true losses, relative to it; infinite for a NaN.
+/// The relative distance of a sum from the exact sum of `count` exact losses; infinite for NaN.
 pub fn relative(got: f64, truth: f64, count: u64) -> f64 {
     let allowed = count as f64 * SMALLEST;
     let distance = (got - truth).abs();
@@ -381,7 +392,8 @@ pub fn relative(got: f64, truth: f64, count: u64) -> f64 {
     }
 }
 
-/// How far `got` lies from the sum of the terms, allowing for those that may have been flushed.
+/// The distance of `got` from the interval of results that are allowed for the sum of the terms, whose small terms may
+/// have been flushed to 0.
 fn distance(got: f32, terms: [f64; 2]) -> f64 {
     let truth = terms[0] + terms[1];
     if got.is_nan() || truth.is_nan() {
@@ -390,14 +402,15 @@ fn distance(got: f32, terms: [f64; 2]) -> f64 {
     if truth.is_infinite() {
         return if f64::from(got) == truth { 0.0 } else { f64::INFINITY };
     }
-    // Past the largest f32 lies inf, and the next number there would be 2^128: measured from it, a result that
-    // just overflowed, or just did not, is judged as any other.
+    // The f32 after the largest finite one is inf, whose place in the sequence is that of 2^128. With this value for
+    // inf, a result that just overflowed, or just did not, has the same distance as any other.
     let beyond = 2f64.powi(128);
     let truth = truth.clamp(-beyond, beyond);
     let got = f64::from(got).clamp(-beyond, beyond);
-    // What is flushed is a rounded result that is subnormal: it may lie a few units above the limit before.
+    // A result is flushed if it is subnormal after rounding: the exact value may lie a few units above the limit.
     let flushed = |value: f64| if value.abs() < SMALLEST * (1.0 + 8.0 * 2f64.powi(-23)) { value } else { 0.0 };
-    // The result lies anywhere between all such terms counted and none, or between the whole and 0.
+    // The result may lie anywhere between the sum with and without the flushed terms, or between the sum and 0 if the
+    // sum itself is flushed.
     let slack = [flushed(terms[0]), flushed(terms[1])];
     let [low, high] = slack.iter().fold([truth; 2], |[low, high], s| [low - s.max(0.0), high - s.min(0.0)]);
     let slack = flushed(truth);
@@ -412,7 +425,7 @@ fn distance(got: f32, terms: [f64; 2]) -> f64 {
 }
 
 impl DeviceClass {
-    /// The promise that a device gives.
+    /// The class of a device.
     pub fn of(device: &logloss::DeviceInfo) -> Self {
         if device.kind == logloss::DeviceKind::Cpu { DeviceClass::Cpu } else { DeviceClass::Wgsl }
     }
@@ -427,7 +440,7 @@ impl Truth {
 }
 
 impl Kind {
-    /// The kind of an element with this target and nothing else in use.
+    /// The kind of an element with this target and the plain loss.
     pub fn of(target: f64) -> Self {
         if target == 0.0 || target == 1.0 { Kind::Hard } else { Kind::Soft }
     }
@@ -487,7 +500,7 @@ pub(crate) fn form_name(form: Form) -> &'static str {
 }
 
 impl Unit {
-    /// Its name.
+    /// The name of the unit.
     pub fn name(self) -> &'static str {
         match self {
             Unit::Ulp => "ULP",
@@ -554,7 +567,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_wrong_passes() {
+    fn wrong_results_do_not_pass() {
         for output in [Output::Loss, Output::Gradient, Output::Hessian] {
             for targets in [Kind::Hard, Kind::Soft] {
                 let row = get(output, targets);
@@ -580,7 +593,7 @@ mod tests {
     }
 
     #[test]
-    fn may_be_flushed_but_not_invented() {
+    fn flushed_results_pass_and_others_do_not() {
         let row = get(Output::Gradient, Kind::Hard);
         let tiny = truth(-100.0, 0.0);
         assert!(tiny.gradient() < SMALLEST && tiny.gradient() > 0.0);
@@ -599,14 +612,14 @@ mod tests {
     #[test]
     fn flushed_terms_of_a_normal_sum() {
         let row = get(Output::Loss, Kind::Soft);
-        // The negative class adds 8e-40, the positive one 7e-35.
+        // The term of the negative class is 8e-40, that of the positive class 7e-35.
         let truth = truth(-90.0, 2f64.powi(-120));
         assert!(truth.loss[0] < SMALLEST && truth.loss[1] > SMALLEST);
         assert!(row.allows(row.error(truth.loss() as f32, &truth)));
         assert!(row.allows(row.error(truth.loss[1] as f32, &truth)));
         assert!(!row.allows(row.error(truth.loss[0] as f32, &truth)));
         assert!(!row.allows(row.error((truth.loss[1] - truth.loss[0]) as f32, &truth)));
-        // Neither term is flushed, but what is left of them is.
+        // Neither term is flushed, but their sum may be.
         let row = get(Output::Gradient, Kind::Soft);
         let gradient = [2.0 * SMALLEST, -1.5 * SMALLEST];
         let truth = Truth { loss: [0.0; 2], gradient, hessian: [0.0; 2] };

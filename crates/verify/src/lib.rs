@@ -1,8 +1,8 @@
-//! How exact [`logloss`] is: the [oracle](oracle) in f64 that results are compared with, the accuracy
+//! The accuracy of [`logloss`]: the [oracle](oracle) in f64 that results are compared with, the accuracy
 //! [contract](contract) as one table, and a [self-test](selftest()) that measures a device against it.
 //!
-//! The oracle shares no code, no constant and no approximation with the kernels. A trainer that runs on an unknown GPU
-//! can test it before it trusts it:
+//! The oracle shares no code, no constant and no approximation with the kernels. A program that runs on an unknown GPU
+//! can test the GPU before it uses it:
 //!
 //! ```
 //! let engine = logloss::Engine::cpu();

@@ -1,18 +1,19 @@
-//! The truth that both backends are compared with: loss, gradient and hessian of one element in f64.
+//! The reference values that both backends are compared with: loss, gradient and hessian of one element in f64.
 //!
-//! Slow, scalar, and written straight from the formulas with std's functions of f64: it shares no code, no
-//! constant and no approximation with the kernels. Against 60-digit arithmetic (`data/golden.csv` for logits,
-//! `tests/golden_probabilities.csv` for probabilities) its loss, hessian and the terms of its gradient are right
-//! to 1e-15 relative, its gradient to 1e-15 of the sum of its terms' magnitudes: 29 bits better than any f32
-//! result it judges. Weights and conventions add a rounding or two, the focal factor γ·|log(1 − p_t)| of them.
+//! The oracle is slow and scalar, and implements the formulas directly with the f64 functions of std: it shares no
+//! code, no constant and no approximation with the kernels. Compared with 60-digit arithmetic (`data/golden.csv` for
+//! logits, `tests/golden_probabilities.csv` for probabilities), the relative error of its loss, its hessian and the
+//! terms of its gradient is at most 1e-15, and the error of its gradient is at most 1e-15 of the sum of the magnitudes
+//! of its terms. This is 29 bits better than the f32 results that it is compared with. Weights and conventions add one
+//! or two roundings, the focal factor γ·|log(1 − p_t)| roundings.
 
 use logloss::{Compat, Focal, Form};
 
-/// One element: what the loss is a function of. The definition is that of [`Objective`](logloss::Objective).
+/// One element: all arguments of the loss function, which is defined at [`Objective`](logloss::Objective).
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Element {
-    /// What the prediction is.
+    /// The form of the prediction.
     pub form: Form,
     /// The logit x, ±inf included, or the probability p in [0, 1].
     pub prediction: f64,
@@ -26,21 +27,21 @@ pub struct Element {
     pub pos_weight: f64,
     /// The weights w₀ and w₁ of the labels.
     pub label_weights: [f64; 2],
-    /// Label smoothing a.
+    /// The label smoothing a.
     pub smoothing: f64,
-    /// The focal factor.
+    /// The focal factor, if any.
     pub focal: Option<Focal>,
-    /// The system whose conventions hold.
+    /// The system whose conventions apply, if any.
     pub compat: Option<Compat>,
 }
 
-/// What the loss of an element and its derivatives are, each as the two terms it is made of: the first belongs to
-/// the negative class and vanishes at z = 1, the second to the positive class and vanishes at z = 0 (of the smoothed
-/// target). Weights and the focal factor are in both; the formulas below are those of the plain loss.
+/// The exact loss of an element and its derivatives, each as its two terms. The first term is that of the negative
+/// class and is 0 at z = 1; the second is that of the positive class and is 0 at z = 0, where z is the smoothed target.
+/// Both include weights and the focal factor; the formulas below are those of the plain loss.
 ///
-/// The terms matter for judging: where the two cancel, no f32 arithmetic can be exact relative to the result; and
-/// a term too small for a normal f32 may be flushed to 0. (With a focal factor each term is a sum itself, in which
-/// the hessian's may cancel: [`Element::sizes`].)
+/// The comparison of results needs the terms: where they cancel, f32 arithmetic cannot be accurate relative to the
+/// result, and a term too small for a normal f32 may be flushed to 0. (With a focal factor each term is itself a sum,
+/// and the terms of the hessian may cancel: see [`Element::sizes`].)
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Truth {
     /// (1 − z)·softplus(x) and z·softplus(−x); both ≥ 0.
@@ -69,7 +70,7 @@ impl Truth {
 }
 
 impl Element {
-    /// An element with prediction and target given, everything else at its default.
+    /// An element with this prediction and target, weights of 1, and no other parameters.
     pub fn new(form: Form, prediction: f64, target: f64) -> Self {
         Self {
             form,
@@ -85,10 +86,10 @@ impl Element {
         }
     }
 
-    /// Its loss and derivatives; NaN throughout if the prediction, the target or the weight is invalid.
+    /// The loss of the element and its derivatives. All are NaN if the prediction, the target or the weight is invalid.
     ///
-    /// At the ends of the range (x = ±inf, p = 0, p = 1) these are the limits: a class whose weight is 0 adds 0
-    /// however wrong the prediction is for it.
+    /// At the ends of the range (x = ±inf, p = 0, p = 1) they are the limits: a class whose weight is 0 contributes 0,
+    /// whatever the prediction.
     pub fn truth(&self) -> Truth {
         let addends = self.addends();
         Truth {
@@ -98,8 +99,8 @@ impl Element {
         }
     }
 
-    /// The sum of the magnitudes of everything that is added up to loss, gradient and hessian: what an error bound of
-    /// f32 arithmetic is relative to.
+    /// The sums of the magnitudes of all addends of loss, gradient and hessian. Error bounds of f32 arithmetic are
+    /// relative to these.
     pub fn sizes(&self) -> [f64; 3] {
         let size = |values: &[f64]| values.iter().map(|value| value.abs()).sum::<f64>();
         let [negative, positive] = self.addends();
@@ -110,21 +111,21 @@ impl Element {
         ]
     }
 
-    /// What its loss weighs: what a weighted mean divides by the sum of.
+    /// The weight of the loss. A weighted mean divides by the sum of these.
     pub fn total_weight(&self) -> f64 {
-        // LightGBM's metric does not know of the weights of labels.
+        // LightGBM's metric does not use the label weights.
         let of_label = if self.compat == Some(Compat::Lightgbm) { 1.0 } else { self.label_weight() };
         self.weight * self.class_weight * of_label
     }
 
-    /// What its gradient and hessian weigh: the same, but where a booster's metric knows of fewer weights than its
-    /// objective.
+    /// The weight of gradient and hessian. It differs from [`total_weight`](Self::total_weight) for the boosters whose
+    /// metric uses fewer weights than their objective.
     pub fn derivative_weight(&self) -> f64 {
         let of_positive = if self.is_boosted() && self.label() == 1.0 { self.pos_weight } else { 1.0 };
         self.weight * self.class_weight * self.label_weight() * of_positive
     }
 
-    /// The target before smoothing, as the system in `compat` takes it; NaN if that is no target.
+    /// The target before smoothing, as the system in `compat` interprets it; NaN if the target is invalid.
     pub fn label(&self) -> f64 {
         match self.compat {
             Some(Compat::Lightgbm) if self.target > 0.0 => 1.0,
@@ -134,20 +135,21 @@ impl Element {
         }
     }
 
+    /// The weight of the label, interpolated linearly for a soft target.
     fn label_weight(&self) -> f64 {
         let z = self.label();
         self.label_weights[0] * (1.0 - z) + self.label_weights[1] * z
     }
 
-    /// Whether the weight of positives is one of elements, not of a term.
+    /// Whether `pos_weight` multiplies the derivatives of positive elements, instead of the positive term.
     fn is_boosted(&self) -> bool {
         matches!(self.compat, Some(Compat::Xgboost | Compat::Lightgbm))
     }
 
-    /// ε and δ, if the probability that the loss is of is clipped to [ε, 1 − δ].
+    /// ε and δ, if the probability is clipped to [ε, 1 − δ].
     fn clip(&self) -> Option<[f64; 2]> {
         match (self.compat?, self.form) {
-            // In f32, where 1 - 1e-7 is 1 - 2^-23.
+            // Keras clips in f32, where 1 - 1e-7 is 1 - 2^-23.
             (Compat::Keras, Form::Probabilities) => Some([f64::from(1e-7f32), f64::from(f32::EPSILON)]),
             (Compat::Sklearn, _) => Some([f64::from(f32::EPSILON); 2]),
             (Compat::Xgboost, _) => Some([1e-16; 2]),
@@ -156,7 +158,7 @@ impl Element {
         }
     }
 
-    /// The addends of each class.
+    /// The addends of the negative and the positive class.
     fn addends(&self) -> [Addends; 2] {
         let valid = if self.form == Form::Probabilities {
             (0.0..=1.0).contains(&self.prediction)
@@ -166,7 +168,7 @@ impl Element {
         if !valid || self.label().is_nan() || !(0.0..f64::INFINITY).contains(&self.weight) {
             return [Addends { loss: f64::NAN, gradient: [f64::NAN; 2], hessian: [f64::NAN; 4] }; 2];
         }
-        // A weight of 0 wins over everything.
+        // The product with a weight of 0 is 0, even for infinite values.
         let [loss, derivatives] = [self.total_weight(), self.derivative_weight()];
         self.unweighted().map(|of_class| Addends {
             loss: times(loss, of_class.loss),
@@ -175,9 +177,9 @@ impl Element {
         })
     }
 
-    /// The same of a valid element that weighs 1.
+    /// The addends of both classes for a valid element of weight 1.
     fn unweighted(&self) -> [Addends; 2] {
-        // −0 is in [0, 1] and means 0.
+        // The probability −0 is valid, and is treated as 0.
         let x = if self.form == Form::Logits { self.prediction } else { self.prediction.abs() };
         let z = self.label();
         // The weights of the negative and of the positive class. 1 − z is exact for every f32 z above 2^-30, and
@@ -185,7 +187,8 @@ impl Element {
         let half = 0.5 * self.smoothing;
         let targets = [(1.0 - z) * (1.0 - self.smoothing) + half, z * (1.0 - self.smoothing) + half];
         let q = if self.is_boosted() { 1.0 } else { self.pos_weight };
-        // The loss of the positive class falls with x; the formulas for p carry their own sign.
+        // For logits, the gradient of the positive class is negated, because it is computed at −x. The formulas for
+        // probabilities include the sign.
         let [n, mut p] =
             if self.form == Form::Probabilities { [if_zero(x), if_one(x)] } else { [if_negative(x), if_negative(-x)] };
         if self.form == Form::Logits {
@@ -194,13 +197,13 @@ impl Element {
         let [p_0, p_1] = if self.form == Form::Probabilities { [x, 1.0 - x] } else { [n.gradient, -p.gradient] };
         let (terms, flat) = self.by_convention([n, p], x);
 
-        // m = 1 − p_t, and its derivatives over m.
+        // m is 1 − p_t; m_1 and m_2 are its derivatives, divided by m.
         let gamma = self.focal.map_or(0.0, |focal| f64::from(focal.gamma()));
         let alpha = self.focal.and_then(|focal| focal.alpha()).map_or(1.0, |alpha| {
             let alpha = f64::from(alpha);
             targets[0] * (1.0 - alpha) + targets[1] * alpha
         });
-        // A weight of 0 wins over everything.
+        // The product with a weight of 0 is 0, even for infinite values.
         let weights = if alpha == 0.0 { [0.0; 2] } else { [targets[0], q * targets[1]] };
         let m = targets[0] * p_0 + targets[1] * p_1;
         let certain = |weight: f64, term: Certain| Certain {
@@ -213,8 +216,8 @@ impl Element {
             return plain.map(|term| term.scaled(alpha));
         }
         if m == 0.0 {
-            // Right beyond doubt: m^γ wins over everything but, for a probability, the γ·(γ + 1)·m^(γ − 1) of the
-            // hessian.
+            // The prediction is exactly the target. The limit of every product with m^γ is 0, except, for a
+            // probability, that of γ·(γ + 1)·m^(γ − 1) in the hessian.
             let limit = match self.form {
                 Form::Probabilities if gamma < 1.0 => f64::INFINITY,
                 Form::Probabilities if gamma == 1.0 => 2.0,
@@ -228,7 +231,8 @@ impl Element {
         }
         let factor = alpha * m.powf(gamma);
         if flat || plain[0].loss + plain[1].loss == f64::INFINITY {
-            // Where the loss is infinite, the derivatives of m vanish faster, or those of the loss grow faster.
+            // If the loss is infinite, only its own derivatives remain in the limit: the derivatives of m tend to 0
+            // faster than the loss grows, or the derivatives of the loss grow faster than the loss.
             return plain.map(|term| term.scaled(factor));
         }
         let (m_1, m_2) = if self.form == Form::Probabilities {
@@ -250,7 +254,7 @@ impl Element {
         })
     }
 
-    /// The terms as the system in `compat` has them, and whether it takes them for constant here.
+    /// The terms as the system in `compat` defines them, and whether it treats them as constant at this prediction.
     fn by_convention(&self, terms: [Certain; 2], x: f64) -> ([Certain; 2], bool) {
         let [mut n, mut p] = terms;
         let mut flat = false;
@@ -279,7 +283,7 @@ impl Element {
     }
 }
 
-/// What is added up for one class.
+/// The addends of loss, gradient and hessian of one class.
 #[derive(Clone, Copy)]
 struct Addends {
     loss: f64,
@@ -287,7 +291,7 @@ struct Addends {
     hessian: [f64; 4],
 }
 
-/// Loss, first and second derivative, if the class were certain.
+/// The loss and its first and second derivative for a target that is exactly one of the classes.
 #[derive(Clone, Copy)]
 struct Certain {
     loss: f64,
@@ -296,7 +300,7 @@ struct Certain {
 }
 
 impl Certain {
-    /// As addends, times a constant.
+    /// The addends of this term times a constant.
     fn scaled(self, factor: f64) -> Addends {
         Addends {
             loss: times(factor, self.loss),
@@ -306,15 +310,16 @@ impl Certain {
     }
 }
 
-/// A weight of 0 wins over an infinite loss: the limit along the weight, and what leaving the class out means.
+/// The product of a weight and a value, which is 0 for a weight of 0 even if the value is infinite: this is the limit
+/// for a weight that tends to 0, and means that the class does not contribute.
 fn times(weight: f64, value: f64) -> f64 {
     if weight == 0.0 { 0.0 } else { weight * value }
 }
 
 /// softplus(x) = log(1 + eˣ), its derivative σ(x) = 1/(1 + e⁻ˣ), and σ(x)·σ(−x), at the logit x for class 0.
 ///
-/// With e = exp(−|x|) in [0, 1] nothing overflows and nothing cancels (Mächler, "Accurately computing
-/// log(1 − exp(−|a|))", 2012, for log1p; NUMERICS.md of the project for the rest).
+/// With e = exp(−|x|) in [0, 1], no operation overflows or cancels (see Mächler, "Accurately computing
+/// log(1 − exp(−|a|))", 2012, for log1p, and NUMERICS.md of the project for the rest).
 fn if_negative(x: f64) -> Certain {
     let e = (-x.abs()).exp();
     Certain {
@@ -324,8 +329,8 @@ fn if_negative(x: f64) -> Certain {
     }
 }
 
-/// −log(1 − p), 1/(1 − p) and 1/(1 − p)², at the probability p for class 0. 1 − p is exact for f32 p ≥ 2⁻³⁰ and
-/// indistinguishable from exact below; the logarithm would not be, hence log1p.
+/// −log(1 − p), 1/(1 − p) and 1/(1 − p)², at the probability p for class 0. 1 − p is exact for an f32 p ≥ 2⁻³⁰, and its
+/// error below has no effect on the derivatives. The logarithm of 1 − p would lose digits, so log1p is used.
 fn if_zero(p: f64) -> Certain {
     let q = 1.0 - p;
     Certain { loss: -(-p).ln_1p(), gradient: 1.0 / q, hessian: 1.0 / (q * q) }
@@ -340,7 +345,7 @@ fn if_one(p: f64) -> Certain {
 mod tests {
     use super::*;
 
-    /// Each line of a golden file: prediction and target, loss, gradient, hessian.
+    /// The lines of a file of reference values: prediction, target, and loss, gradient and hessian.
     fn golden(text: &str) -> impl Iterator<Item = (f64, f64, [f64; 3])> {
         text.lines().skip(1).map(|line| {
             let fields: Vec<&str> = line.split(',').collect();
@@ -350,7 +355,7 @@ mod tests {
         })
     }
 
-    /// The worst relative errors of loss, gradient (to its terms) and hessian.
+    /// The largest relative errors of loss, gradient (relative to its terms) and hessian, and the number of lines.
     fn worst(form: Form, text: &str) -> ([f64; 3], usize) {
         let (mut worst, mut count) = ([0.0f64; 3], 0);
         for (prediction, target, want) in golden(text) {
@@ -358,7 +363,7 @@ mod tests {
             let got = [truth.loss(), truth.gradient(), truth.hessian()];
             let size = [want[0], truth.gradient[0].abs() + truth.gradient[1].abs(), want[2]];
             for i in 0..3 {
-                // Under f64's own smallest normal number digits go missing, and no f32 result is that small.
+                // Below the smallest normal f64, values have fewer digits; no f32 result is that small.
                 let error = if got[i] == want[i] {
                     0.0
                 } else {
@@ -378,14 +383,14 @@ mod tests {
     }
 
     #[test]
-    fn logits_against_sixty_digits() {
+    fn logits_agree_with_sixty_digits() {
         let (worst, count) = worst(Form::Logits, include_str!("../../../data/golden.csv"));
         assert_eq!(count, 2594);
         assert!(worst.iter().all(|&error| error <= 1e-15), "{worst:?}");
     }
 
     #[test]
-    fn probabilities_against_sixty_digits() {
+    fn probabilities_agree_with_sixty_digits() {
         let (worst, count) = worst(Form::Probabilities, include_str!("../tests/golden_probabilities.csv"));
         assert_eq!(count, 1500);
         assert!(worst.iter().all(|&error| error <= 1e-15), "{worst:?}");
@@ -422,7 +427,7 @@ mod tests {
         assert_eq!(at(1.0, 0.25), [inf, inf, inf]);
     }
 
-    /// The derivatives of everything in use are those of the loss: against central differences.
+    /// With all parameters in use, the derivatives agree with central differences of the loss.
     #[test]
     fn derivatives_are_those_of_the_loss() {
         for form in [Form::Logits, Form::Probabilities] {
@@ -468,7 +473,7 @@ mod tests {
         assert_eq!(at(Form::Probabilities, 1.0, 1.0, 2.0), [0.0, 0.0, 0.0]);
     }
 
-    /// What the systems themselves say at the ends.
+    /// The values at the ends of the range are those of the systems themselves.
     #[test]
     fn conventions() {
         let at = |compat, form, x, z| Element { compat: Some(compat), ..Element::new(form, x, z) }.truth();
@@ -489,12 +494,12 @@ mod tests {
         assert_eq!(weights(lightgbm), [1.0, 15.0]);
         let ln_2 = 2f64.ln();
         assert_eq!([lightgbm.truth().loss(), lightgbm.truth().gradient()], [ln_2, -7.5]);
-        // Any number is a label, and the sign tells which.
+        // For LightGBM every number is a label, positive if it is above 0.
         for (target, label) in [(-1.0, 0.0), (0.0, 0.0), (1e-300, 1.0), (7.0, 1.0), (f64::NEG_INFINITY, 0.0)] {
             assert_eq!(Element { target, ..lightgbm }.label(), label);
         }
         assert!(Element { target: f64::NAN, ..lightgbm }.truth().loss().is_nan());
-        // What weighs nothing is invalid all the same.
+        // An invalid element of weight 0 is invalid, too.
         let weightless = Element { weight: 0.0, prediction: f64::NAN, ..lightgbm };
         assert!(weightless.truth().loss().is_nan() && weightless.truth().hessian().is_nan());
     }

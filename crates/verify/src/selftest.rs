@@ -1,4 +1,4 @@
-//! Whether a device keeps the contract: a fixed sweep of inputs, evaluated by the engine and compared with the oracle.
+//! The self-test of a device: a fixed sweep of inputs, evaluated by the engine and compared with the oracle.
 
 mod report;
 mod values;
@@ -16,53 +16,54 @@ use crate::{
     oracle::Element,
 };
 
-/// What a self-test found.
+/// The result of a self-test.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct SelfTest {
-    /// The device tested.
+    /// The device that was tested.
     pub device: DeviceInfo,
-    /// Each promise, and how far the device stays within it: the rows of the [contract](crate::contract::TABLE)
-    /// for this class of device, then what must hold exactly.
+    /// The largest error found for each row of the [contract](crate::contract::TABLE) for this class of devices,
+    /// followed by the checks that must hold exactly.
     pub rows: Vec<SelfTestRow>,
 }
 
-/// One promise, and the worst that was found.
+/// One row of the contract or one exact check, and the largest error found.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct SelfTestRow {
-    /// What was promised.
+    /// The name of the row or check.
     pub name: String,
-    /// What `ceiling` and `worst` count.
+    /// The unit of `ceiling` and `worst`.
     pub unit: &'static str,
-    /// The largest error allowed.
+    /// The largest allowed error.
     pub ceiling: f64,
-    /// The largest error found; infinite where a result was NaN or infinite without cause.
+    /// The largest error found. It is infinite if a result was NaN, or if the exact value is infinite and the result is
+    /// not.
     pub worst: f64,
-    /// Where it was found.
+    /// The input and the result for which `worst` was found; empty if no error was found.
     pub at: String,
-    /// How many results were judged.
+    /// The number of results compared.
     pub count: u64,
-    /// Whether the promise was kept: something was judged, and nothing was worse than the ceiling.
+    /// Whether at least one result was compared and no error exceeds the ceiling.
     pub holds: bool,
 }
 
 impl SelfTest {
-    /// Whether every promise was kept.
+    /// Whether all rows hold.
     pub fn passed(&self) -> bool {
         !self.rows.is_empty() && self.rows.iter().all(|row| row.holds)
     }
 }
 
-/// Compares the device of an engine with the [oracle](crate::oracle) over a fixed sweep of some two million
-/// elements (every exponent of f32 and every value of f16 and bf16 as logits and as probabilities, hard and
-/// soft targets in every type, the ends of each range), and reports the worst error of each row of the
-/// [contract](crate::contract). Takes about a second, on a software adapter too. Of an engine that chooses between
-/// devices ([`Device::Auto`](logloss::Device::Auto)) it tests the GPU.
+/// Compares the device of an engine with the [oracle](crate::oracle) over a fixed sweep of some two million elements
+/// (every exponent of f32 and every value of f16 and bf16 as logits and as probabilities, hard and soft targets in
+/// every type, the ends of each range), and reports the largest error of each row of the [contract](crate::contract).
+/// This takes about a second, also on a software adapter. For an engine that chooses between devices
+/// ([`Device::Auto`](logloss::Device::Auto)), it tests the GPU.
 ///
-/// That the contract is broken is no error: see [`SelfTest::passed`].
+/// A device that does not meet the contract is not an error: see [`SelfTest::passed`].
 ///
 /// # Errors
 /// [`Error::Device`] if the device failed.
@@ -97,8 +98,8 @@ pub async fn selftest_async(engine: &Engine) -> Result<SelfTest> {
     Ok(SelfTest { device, rows: report.finish() })
 }
 
-/// Hard targets with predictions of every type: everything is judged, and what has the same values must have the
-/// same bits.
+/// Hard targets with predictions of every type. All results are compared with the oracle, and equal values in different
+/// types must give the same bits.
 async fn hard(engine: &Engine, report: &mut Report) -> Result<()> {
     for form in [Form::Logits, Form::Probabilities] {
         let (predictions, labels) = cross(&wide(form, 160, 1 << 16), &[0u8, 1]);
@@ -115,7 +116,7 @@ async fn hard(engine: &Engine, report: &mut Report) -> Result<()> {
             let got = evaluate(engine, form, Floats::F32(&predictions), targets).await?;
             report.same_bits(&got, &wanted, what);
         }
-        // Two vectors of every value there is.
+        // All values of f16 and of bf16.
         let halves = every(form, f16::from_bits, f16::to_f64);
         let brains = every(form, bf16::from_bits, bf16::to_f64);
         let (halves, half_labels) = cross(&halves, &[0u8, 1]);
@@ -135,7 +136,7 @@ async fn hard(engine: &Engine, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Soft targets, near to 0 and to 1 too.
+/// Soft targets, including values near 0 and near 1.
 async fn soft(engine: &Engine, report: &mut Report) -> Result<()> {
     let small = (1..=24).chain([30, 40, 60, 90, 120, 126, 127, 140, 149]).map(|k| 0.5f32.powi(k));
     let targets: Vec<f32> = small.chain((2..=24).map(|k| 1.0 - 0.5f32.powi(k))).chain([0.1, 0.3, 0.7, 0.9]).collect();
@@ -148,22 +149,22 @@ async fn soft(engine: &Engine, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Weights, pos_weight, label weights and smoothing, all at once.
+/// Weights, pos_weight and label weights together, without and with smoothing.
 async fn weighted(engine: &Engine, report: &mut Report) -> Result<()> {
     let objective = Objective::default().with_pos_weight([3.7])?.with_label_weights(0.3, 2.7)?;
     let smoothed = objective.clone().with_label_smoothing(0.1)?;
     parameters(engine, report, Kind::Weighted, &[objective, smoothed]).await
 }
 
-/// A focal factor that sharpens, and one that does not, with balance and without.
+/// Focal factors with γ above and below 1, with and without α.
 async fn focal(engine: &Engine, report: &mut Report) -> Result<()> {
     let plain = Objective::default();
-    let sharp = plain.clone().with_focal(Focal::new(2.0)?.with_alpha(0.25)?);
-    let blunt = plain.with_focal(Focal::new(0.5)?).with_pos_weight([3.7])?;
-    parameters(engine, report, Kind::Focal, &[sharp, blunt]).await
+    let above = plain.clone().with_focal(Focal::new(2.0)?.with_alpha(0.25)?);
+    let below = plain.with_focal(Focal::new(0.5)?).with_pos_weight([3.7])?;
+    parameters(engine, report, Kind::Focal, &[above, below]).await
 }
 
-/// Weighted and focal losses of targets of all kinds, each element with a weight of its own.
+/// Weighted and focal losses for hard and soft targets, with a different weight for each element.
 async fn parameters(engine: &Engine, report: &mut Report, kind: Kind, objectives: &[Objective]) -> Result<()> {
     let mut random = Random(20_261_123);
     for form in [Form::Logits, Form::Probabilities] {
@@ -181,7 +182,7 @@ async fn parameters(engine: &Engine, report: &mut Report, kind: Kind, objectives
     Ok(())
 }
 
-/// The elements of a batch with weights of its own and an objective without classes.
+/// The elements of a batch, for an objective without class weights.
 fn elements(batch: &Batch<'_>, objective: &Objective) -> Vec<Element> {
     (0..batch.len())
         .map(|i| Element {
@@ -195,7 +196,7 @@ fn elements(batch: &Batch<'_>, objective: &Objective) -> Vec<Element> {
         .collect()
 }
 
-/// The ends of the range with hard targets, where every result is known exactly.
+/// The ends of the range with hard targets, for which every result is known exactly.
 async fn limits(engine: &Engine, report: &mut Report) -> Result<()> {
     for (form, ends) in
         [(Form::Logits, [f32::NEG_INFINITY, f32::INFINITY, f32::INFINITY]), (Form::Probabilities, [0.0, 1.0, -0.0])]
@@ -216,7 +217,7 @@ async fn limits(engine: &Engine, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Sums over random values, of lengths on both sides of a block's and of a few blocks'.
+/// Sums of random values, with lengths just below and above a block, and of several blocks.
 async fn sums(engine: &Engine, report: &mut Report) -> Result<()> {
     let mut random = Random(20_261_122);
     for form in [Form::Logits, Form::Probabilities] {
@@ -257,7 +258,7 @@ async fn sums(engine: &Engine, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Values that must be refused, wherever they lie and whatever else is invalid behind them.
+/// Invalid values, which must be found at every position, also if later values are invalid as well.
 async fn invalid(engine: &Engine, report: &mut Report) -> Result<()> {
     const LENGTH: usize = 5000;
     const NANS: [u32; 4] = [0x7fc0_0000, 0xffc0_0000, 0x7f80_0001, 0xffff_ffff];
@@ -293,6 +294,6 @@ async fn evaluate(engine: &Engine, form: Form, predictions: Floats<'_>, targets:
     let batch = Batch::new(form, predictions, targets)?;
     let objective = Objective::default().with_reduction(Reduction::None);
     let evaluation = engine.evaluate_async(&batch, &objective, Outputs::all()).await?;
-    // An output that is missing has the wrong length, which the report judges.
+    // A missing output becomes an empty vector, whose length the report rejects.
     Ok([evaluation.loss, evaluation.gradient, evaluation.hessian].map(Option::unwrap_or_default))
 }

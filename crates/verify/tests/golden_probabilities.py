@@ -23,7 +23,7 @@ ONE = bits(1.0)
 
 def probability():
     kind = random.randrange(4)
-    if kind == 0:  # any exponent, subnormal ones included
+    if kind == 0:  # any exponent, including subnormal values
         return random.randrange(1, ONE)
     if kind == 1:  # uniform
         return bits(random.random()) or 1

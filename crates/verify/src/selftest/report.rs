@@ -1,4 +1,4 @@
-//! What was promised, and the worst that was found.
+//! The report of a self-test: the rows of the contract and the largest error found for each.
 
 use super::SelfTestRow;
 use logloss::{Floats, Form, PredictionType, Targets};
@@ -8,7 +8,7 @@ use crate::{
     oracle::Element,
 };
 
-/// Loss, gradient and hessian of each element, as they come from the engine.
+/// The loss, gradient and hessian of each element, as computed by the engine.
 pub type Results = [Vec<f32>; 3];
 
 pub const NAMES: [&str; 3] = ["loss", "gradient", "hessian"];
@@ -20,7 +20,7 @@ pub fn name(form: Form) -> &'static str {
     contract::form_name(form)
 }
 
-/// The rows in the making.
+/// The rows of a self-test that is in progress.
 pub struct Report {
     class: DeviceClass,
     rows: Vec<SelfTestRow>,
@@ -37,7 +37,7 @@ impl Report {
             count: 0,
             holds: false,
         };
-        let promised = contract::TABLE.iter().filter(|row| row.class == class).map(|row| {
+        let rows = contract::TABLE.iter().filter(|row| row.class == class).map(|row| {
             let beyond = if row.focal > 0.0 {
                 format!(", beyond {}·γ·(1 + |ln(1 − p_t)|)", row.focal)
             } else {
@@ -47,19 +47,18 @@ impl Report {
             empty(name, row.unit.name(), row.ceiling)
         });
         let exact = [LIMITS, SAME_BITS, INVALID].map(|name| empty(name.into(), "differences", 0.0));
-        Self { class, rows: promised.chain(exact).collect() }
+        Self { class, rows: rows.chain(exact).collect() }
     }
 
-    /// The promise, and the row that reports on it.
-    fn promise(&mut self, form: Form, kind: Kind, output: Output) -> (&'static Row, &mut SelfTestRow) {
+    /// The row of the contract, and the row of the report for it.
+    fn row(&mut self, form: Form, kind: Kind, output: Output) -> (&'static Row, &mut SelfTestRow) {
         let class = self.class;
-        let mut promised = contract::TABLE.iter().filter(|row| row.class == class).zip(&mut self.rows);
-        promised
-            .find(|(row, _)| (row.form, row.kind, row.output) == (form, kind, output))
+        let mut rows = contract::TABLE.iter().filter(|row| row.class == class).zip(&mut self.rows);
+        rows.find(|(row, _)| (row.form, row.kind, row.output) == (form, kind, output))
             .expect("the table has a row for every output")
     }
 
-    /// Compares each result with the oracle.
+    /// Compares each result of hard and soft targets with the oracle.
     pub fn judge(&mut self, form: Form, predictions: Floats<'_>, targets: Targets<'_>, got: &Results) {
         let stored = PredictionType::from(&predictions).name();
         let elements: Vec<_> =
@@ -67,18 +66,18 @@ impl Report {
         self.judge_elements(form, stored, &elements, &[Kind::Hard, Kind::Soft], got);
     }
 
-    /// Compares each result with the oracle; the elements are of these kinds.
+    /// Compares the results of the elements of these kinds with the oracle.
     pub fn judge_elements(&mut self, form: Form, stored: &str, elements: &[Element], kinds: &[Kind], got: &Results) {
         let truths: Vec<_> = elements.iter().map(|element| (Kind::of_element(element), element.truth())).collect();
         for (got, output) in got.iter().zip([Output::Loss, Output::Gradient, Output::Hessian]) {
             for &kind in kinds {
-                let (rule, row) = self.promise(form, kind, output);
+                let (rule, row) = self.row(form, kind, output);
                 if got.len() != truths.len() {
-                    row.note(f64::INFINITY, || format!("{} results for {} values", got.len(), truths.len()));
+                    row.record(f64::INFINITY, || format!("{} results for {} values", got.len(), truths.len()));
                     continue;
                 }
                 for (i, (_, truth)) in truths.iter().enumerate().filter(|(_, (k, _))| *k == kind) {
-                    row.note(rule.judge(got[i], &elements[i], truth), || {
+                    row.record(rule.judge(got[i], &elements[i], truth), || {
                         let Element { prediction, target, .. } = elements[i];
                         let (value, [a, b]) = match output {
                             Output::Loss => (truth.loss(), truth.loss),
@@ -93,10 +92,12 @@ impl Report {
         }
     }
 
+    /// Records the relative error of a sum of `length` values.
     pub fn sum(&mut self, form: Form, kind: Kind, error: f64, length: u64) {
-        self.promise(form, kind, Output::Sum).1.note(error, || format!("{length} values"));
+        self.row(form, kind, Output::Sum).1.record(error, || format!("{length} values"));
     }
 
+    /// Records whether both results have the same bits.
     pub fn same_bits(&mut self, got: &Results, wanted: &Results, what: &str) {
         for ((name, got), wanted) in NAMES.into_iter().zip(got).zip(wanted) {
             let first = got.iter().zip(wanted).position(|(a, b)| a.to_bits() != b.to_bits());
@@ -107,13 +108,14 @@ impl Report {
         }
     }
 
-    /// Notes one check of a row that counts differences.
+    /// Records the result of one check in a row that counts differences.
     pub fn exact(&mut self, name: &str, holds: bool, at: impl FnOnce() -> String) {
         let row = self.rows.iter_mut().find(|row| row.name == name).expect("one of the exact rows");
         let differences = row.worst + f64::from(u8::from(!holds));
-        row.note(differences, at);
+        row.record(differences, at);
     }
 
+    /// The rows of the finished self-test.
     pub fn finish(mut self) -> Vec<SelfTestRow> {
         for row in &mut self.rows {
             row.holds = row.count > 0 && row.worst <= row.ceiling;
@@ -123,9 +125,10 @@ impl Report {
 }
 
 impl SelfTestRow {
-    fn note(&mut self, error: f64, at: impl FnOnce() -> String) {
+    /// Records one error, and its position if it is the largest so far.
+    fn record(&mut self, error: f64, at: impl FnOnce() -> String) {
         self.count += 1;
-        // What cannot be compared is as bad as can be.
+        // NaN counts as the largest error.
         let error = if error.is_nan() { f64::INFINITY } else { error };
         if error > self.worst {
             self.worst = error;
@@ -134,7 +137,7 @@ impl SelfTestRow {
     }
 }
 
-/// The comparer must be able to fail: each kind of wrong result is fed to it.
+/// Tests that the comparison detects each kind of wrong result.
 #[cfg(test)]
 mod tests {
     use super::{
@@ -148,7 +151,7 @@ mod tests {
         cross(&wide(form, 4, 64), &[0.0, 1.0, 0.3])
     }
 
-    /// The oracle's own results, rounded.
+    /// The results of the oracle, rounded to f32.
     fn right(form: Form) -> Results {
         let (predictions, targets) = inputs(form);
         let truths: Vec<_> =
@@ -160,7 +163,7 @@ mod tests {
         ]
     }
 
-    /// The names of the rows that results break.
+    /// The names of the rows that do not hold for these results.
     fn broken(form: Form, got: &Results) -> Vec<String> {
         let (predictions, targets) = inputs(form);
         let mut report = Report::new(DeviceClass::Wgsl);
@@ -181,7 +184,7 @@ mod tests {
             let right = right(form);
             let (_, targets) = inputs(form);
             for output in 0..3 {
-                // A result of ordinary size: one in the sweep is flushed, infinite or 0 and would hide nothing.
+                // Only normal results are changed: results that are flushed, infinite or 0 have other rules.
                 let normal: Vec<usize> = (0..right[0].len()).filter(|&i| right[output][i].is_normal()).collect();
                 for &index in normal.iter().step_by(normal.len() / 20) {
                     let value = right[output][index];
@@ -191,7 +194,7 @@ mod tests {
                         got[output][index] = wrong;
                         let soft_gradient = output == 1 && Kind::of(targets[index].into()) == Kind::Soft;
                         if soft_gradient && (wrong - value).abs() < 0.01 * value.abs() {
-                            continue; // its unit is that of the terms
+                            continue; // the error of this gradient is relative to its terms
                         }
                         let rows = broken(form, &got);
                         assert_eq!(rows.len(), 1, "{form:?} {index}: {wrong:e} passes for {value:e}: {rows:?}");
@@ -230,7 +233,7 @@ mod tests {
 
     type Formula = fn(f32, f32) -> f32;
 
-    /// What the formulas that everybody starts with give, in f32.
+    /// The usual textbook formulas, computed in f32, do not meet the contract.
     #[test]
     fn textbook_formulas_fail() {
         let (predictions, targets) = inputs(Form::Logits);
@@ -271,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_judged_does_not_hold() {
+    fn rows_without_results_do_not_hold() {
         let rows = Report::new(DeviceClass::Cpu).finish();
         assert!(rows.iter().all(|row| !row.holds));
         let device = logloss::Engine::cpu().device();
@@ -280,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_stays() {
+    fn the_largest_error_is_kept() {
         let mut report = Report::new(DeviceClass::Cpu);
         for error in [1e-9, f64::NAN, 1e-9] {
             report.sum(Form::Logits, Kind::Hard, error, 7);

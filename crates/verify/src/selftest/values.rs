@@ -1,13 +1,13 @@
-//! The values of the sweep.
+//! The inputs of the self-test, and an accurate sum of the exact losses.
 
 use logloss::Form;
 
-/// Every pair of a prediction and a target.
+/// All pairs of a prediction and a target.
 pub fn cross<P: Copy, T: Copy>(predictions: &[P], targets: &[T]) -> (Vec<P>, Vec<T>) {
     predictions.iter().flat_map(|&p| targets.iter().map(move |&t| (p, t))).unzip()
 }
 
-/// Every valid prediction of a 16-bit type.
+/// All valid predictions of a 16-bit type.
 pub fn every<P: Copy>(form: Form, from_bits: fn(u16) -> P, to_f64: fn(P) -> f64) -> Vec<P> {
     (0..=u16::MAX).map(from_bits).filter(|&p| valid(form, to_f64(p))).collect()
 }
@@ -16,12 +16,12 @@ fn valid(form: Form, prediction: f64) -> bool {
     if form == Form::Probabilities { (0.0..=1.0).contains(&prediction) } else { !prediction.is_nan() }
 }
 
-/// f32 predictions: every exponent with this many mantissas and both signs, this many values evenly over the
-/// range where results are neither 0 nor certain, and what is special. Those that are not valid are left out.
+/// The valid f32 predictions of a sweep: `mantissas` values of every exponent and both signs, `linear` evenly spaced
+/// values in the range in which no result is at its limit, and special values.
 pub fn wide(form: Form, mantissas: u32, linear: u32) -> Vec<f32> {
     let mut values = Vec::new();
     for exponent in 0..=0xff {
-        // An odd step, so that the low bits vary; the first and the last one always.
+        // The step is an odd number so that the low bits vary. The first and the last mantissa are always included.
         let step = ((1 << 23) / mantissas) | 1;
         let fractions = (0..mantissas).map(|i| i * step % (1 << 23)).chain([1, (1 << 23) - 1]);
         values.extend(fractions.map(|fraction| f32::from_bits(exponent << 23 | fraction)));
@@ -36,7 +36,7 @@ pub fn wide(form: Form, mantissas: u32, linear: u32) -> Vec<f32> {
         }
         _ => {
             values.extend((0..=linear).map(|i| (110.0 * f64::from(i) / f64::from(linear)) as f32));
-            // Where an argument reduction changes over, and its neighbours.
+            // The points at which an argument reduction may switch, and their neighbours.
             let ln2 = std::f64::consts::LN_2;
             values.extend((0..320).flat_map(|n| around((f64::from(n) * 0.5 * ln2) as f32)));
             values.extend([f32::INFINITY, f32::MAX, f32::MIN_POSITIVE]);
@@ -48,13 +48,13 @@ pub fn wide(form: Form, mantissas: u32, linear: u32) -> Vec<f32> {
     values
 }
 
-/// A value and the four nearest to it on each side, as far as they are of the same sign.
+/// A value and its four nearest neighbours on each side, as far as they have the same sign.
 fn around(value: f32) -> impl Iterator<Item = f32> {
     let bits = value.to_bits();
     (bits.saturating_sub(4)..=bits + 4).map(f32::from_bits)
 }
 
-/// The sum of values that are not negative, to nearly twice the digits of f64 (Neumaier, "Rundungsfehleranalyse
+/// The sum of non-negative values, computed with nearly twice the digits of f64 (Neumaier, "Rundungsfehleranalyse
 /// einiger Verfahren zur Summation endlicher Summen", 1974).
 pub fn sum(values: impl Iterator<Item = f64>) -> f64 {
     let (mut high, mut low) = (0.0f64, 0.0f64);
@@ -63,12 +63,12 @@ pub fn sum(values: impl Iterator<Item = f64>) -> f64 {
         low += if high >= value { high - total + value } else { value - total + high };
         high = total;
     }
-    // Past infinity the rest is NaN.
+    // If the sum is infinite, the correction is NaN.
     if high.is_finite() { high + low } else { high }
 }
 
-/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): the same sweep
-/// everywhere, with no dependency.
+/// The generator SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014). It makes
+/// the sweep the same on every platform, without a dependency.
 pub struct Random(pub u64);
 
 impl Random {
@@ -80,12 +80,12 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Uniform in (0, 1).
+    /// A number from the uniform distribution on (0, 1).
     pub fn uniform(&mut self) -> f64 {
         ((self.next() >> 11) as f64 + 0.5) * 2f64.powi(-53)
     }
 
-    /// Close enough to standard normal (Irwin–Hall).
+    /// A number from an approximately standard normal distribution (Irwin–Hall).
     pub fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
     }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sweep_reaches_every_exponent() {
+    fn the_sweep_contains_every_exponent() {
         for form in [Form::Logits, Form::Probabilities] {
             let values = wide(form, 160, 1 << 10);
             let of = |exponent: u32| values.iter().filter(|v| v.to_bits() >> 23 & 0xff == exponent).count();
