@@ -1,4 +1,4 @@
-//! Engines, random values, and the judge.
+//! The engines under test, random values, and the comparison of results with the contract.
 
 use std::sync::OnceLock;
 
@@ -27,7 +27,7 @@ pub fn gpu_engines() -> &'static [Engine] {
     &engines()[1..]
 }
 
-/// The indices of the adapters present, which are named once.
+/// The indices of the adapters of the machine, whose names are printed once.
 #[expect(clippy::print_stderr, reason = "a test run says what it ran on")]
 pub fn adapters() -> &'static [usize] {
     static ADAPTERS: OnceLock<Vec<usize>> = OnceLock::new();
@@ -51,7 +51,7 @@ pub fn open(options: EngineOptions) -> Engine {
     Engine::new(options).unwrap_or_else(|error| panic!("{wanted}: {error}"))
 }
 
-/// Runs a test on every engine; the last line printed names the one that failed.
+/// Runs a test on every engine. If it fails, the last line printed names the engine.
 #[expect(clippy::print_stderr, reason = "shown when a test fails")]
 pub fn each(mut test: impl FnMut(&Engine)) {
     for engine in engines() {
@@ -60,7 +60,7 @@ pub fn each(mut test: impl FnMut(&Engine)) {
     }
 }
 
-/// A seed of its own for every run, which is printed; `LOGLOSS_SEED` repeats one.
+/// A different seed for every run, which is printed. `LOGLOSS_SEED` sets the seed, to repeat a run.
 #[expect(clippy::print_stderr, reason = "shown when the test fails")]
 pub fn seed() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
@@ -69,7 +69,7 @@ pub fn seed() -> u64 {
     seed
 }
 
-/// SplitMix64: small, seedable, and the same everywhere.
+/// The random number generator SplitMix64, whose values are the same on every platform.
 #[derive(Clone)]
 pub struct Random(pub u64);
 
@@ -86,7 +86,7 @@ impl Random {
         ((u128::from(self.next()) * end as u128) >> 64) as usize
     }
 
-    /// In (0, 1).
+    /// A number from the uniform distribution on (0, 1).
     pub fn uniform(&mut self) -> f64 {
         ((self.next() >> 11) as f64 + 0.5) * 2f64.powi(-53)
     }
@@ -95,7 +95,7 @@ impl Random {
         (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
-    /// The kind of prediction a model makes.
+    /// A prediction as of a typical model.
     pub fn prediction(&mut self, form: Form) -> f32 {
         match form {
             Form::Logits => (3.0 * self.normal()) as f32,
@@ -116,7 +116,7 @@ impl Random {
     }
 }
 
-/// Labels as bits, least significant first.
+/// Labels packed as bits, least significant first.
 pub fn pack(labels: &[u8]) -> Vec<u8> {
     labels.chunks(8).map(|c| c.iter().rev().fold(0, |byte, z| byte << 1 | z)).collect()
 }
@@ -129,7 +129,7 @@ pub fn batch<'a>(form: Form, predictions: impl Into<Floats<'a>>, targets: impl I
     Batch::new(form, predictions, targets).expect("the lengths match")
 }
 
-/// Everything there is to know of a batch.
+/// The evaluation of a batch with all outputs.
 pub fn all(engine: &Engine, batch: &Batch<'_>, objective: &Objective) -> Evaluation {
     engine.evaluate(batch, objective, Outputs::all()).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -139,7 +139,7 @@ pub fn results(evaluation: &Evaluation) -> [&[f32]; 3] {
     [&evaluation.loss, &evaluation.gradient, &evaluation.hessian].map(|output| output.as_deref().expect("asked for"))
 }
 
-/// Every bit of what an evaluation found: NaN equals itself here, and 0 differs from −0.
+/// The bits of all results of an evaluation. In this comparison NaN equals itself, and 0 differs from −0.
 #[derive(Debug, PartialEq)]
 pub struct Bits {
     pub terms: Vec<u64>,
@@ -171,7 +171,7 @@ pub fn bits(evaluation: &Evaluation) -> Bits {
     }
 }
 
-/// Asserts that two evaluations agree in every bit, and says where they do not.
+/// Asserts that two evaluations agree in every bit. The message names the first difference.
 pub fn assert_same(got: &Evaluation, wanted: &Evaluation, what: &str) {
     let (got, wanted) = (bits(got), bits(wanted));
     for ((got, wanted), name) in got.outputs.iter().zip(&wanted.outputs).zip(["loss", "gradient", "hessian"]) {
@@ -187,12 +187,12 @@ pub fn assert_same(got: &Evaluation, wanted: &Evaluation, what: &str) {
     assert!(got == wanted, "{what}: other outputs");
 }
 
-/// The contract's judgement of every element, whose coefficient is 1.
+/// Asserts that every result of a batch meets the contract, for a coefficient of 1.
 pub fn judge(engine: &Engine, batch: &Batch<'_>, got: [&[f32]; 3]) {
     judge_scaled(engine, batch, got, 1.0);
 }
 
-/// The contract's judgement of every element; gradient and hessian are multiplied by `coefficient`.
+/// Asserts that every result of a batch meets the contract, for a gradient and hessian multiplied by `coefficient`.
 pub fn judge_scaled(engine: &Engine, batch: &Batch<'_>, got: [&[f32]; 3], coefficient: f64) {
     let class = DeviceClass::of(&engine.device());
     for (got, output) in got.into_iter().zip([Output::Loss, Output::Gradient, Output::Hessian]) {
@@ -222,7 +222,7 @@ pub fn judge_scaled(engine: &Engine, batch: &Batch<'_>, got: [&[f32]; 3], coeffi
     }
 }
 
-/// The exact sum of the true losses.
+/// The exact sum of the exact losses.
 pub fn true_sum(batch: &Batch<'_>) -> f64 {
     let losses = (0..batch.len())
         .map(|i| Element::new(batch.form(), batch.predictions().get(i), batch.targets().get(i)).truth().loss());
@@ -235,7 +235,7 @@ pub fn true_sum(batch: &Batch<'_>) -> f64 {
     if high.is_finite() { high + low } else { high }
 }
 
-/// The contract's judgement of a sum.
+/// Asserts that a sum meets the contract.
 pub fn judge_sum(engine: &Engine, batch: &Batch<'_>, sum: f64) {
     let truth = true_sum(batch);
     let error = contract::relative(sum, truth, batch.len() as u64);

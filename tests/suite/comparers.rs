@@ -1,4 +1,4 @@
-//! What judges must be able to find fault.
+//! Tests that the comparisons of the test suite detect wrong results.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -40,7 +40,7 @@ fn judge_finds_every_kind_of_fault() {
             got.swap(output, (output + 1) % 3);
             assert!(judged(&got), "swapped");
         }
-        // A coefficient that was forgotten, or applied to the loss as well.
+        // A coefficient that is missing, or that is applied to the loss as well.
         let scaled = |factors: [f32; 3]| {
             let got: Vec<Vec<f32>> =
                 right.iter().zip(factors).map(|(values, f)| values.iter().map(|v| v * f).collect()).collect();
@@ -94,7 +94,7 @@ fn one_bit_is_a_difference() {
     assert!(differs(&|got| got.value = Value::Scalar(1.0)));
 }
 
-/// The judge of weights, masks and the rest.
+/// The comparison of batches with weights, masks and options.
 #[test]
 fn scenes_are_judged() {
     let mut random = Random(74);

@@ -1,5 +1,5 @@
-//! The values that PyTorch, Keras, TensorFlow, scikit-learn, XGBoost and LightGBM compute (tests/compat), on every
-//! backend.
+//! Comparison with the values that PyTorch, Keras, TensorFlow, scikit-learn, XGBoost and LightGBM compute (tests/compat),
+//! on every backend.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -27,7 +27,7 @@ const TABLES: [(&str, Option<Compat>); 7] = [
     ("focal", None),
 ];
 
-/// What is not as the library has it, and why.
+/// The cases that differ from the library, with the reason.
 const DEPARTURES: &[(&str, &str, &str)] = &[
     ("sklearn", "clip_p0_y1_float64", "the ε is that of f32, which is what is computed in"),
     ("sklearn", "clip_p1_y0_float64", "the ε is that of f32"),
@@ -58,7 +58,7 @@ fn floats(value: &Json) -> Vec<f32> {
     numbers(value).unwrap_or_default().into_iter().map(|v| v as f32).collect()
 }
 
-/// A case, with the arrays it borrows from.
+/// A case of a table, with the arrays that its batch borrows.
 struct Case<'a> {
     name: &'a str,
     json: &'a Json,
@@ -66,7 +66,7 @@ struct Case<'a> {
     targets: Vec<f32>,
     labels: Vec<u8>,
     weights: Vec<f32>,
-    /// Where the weights are not 0, if only those elements count.
+    /// A mask of the weights that are not 0, if only those elements are counted.
     mask: Option<Vec<u8>>,
     classes: usize,
     form: Form,
@@ -132,11 +132,11 @@ impl<'a> Case<'a> {
         if options["label_weights"].is_string() {
             objective = objective.with_balanced_labels(counts[0], counts[1])?;
         }
-        // The metric is computed by a booster that has them.
+        // The metric is computed by a booster that has these weights.
         match self.name {
             "metric_ignores_scale_pos_weight" => objective = objective.with_pos_weight([5.0])?,
             "metric_ignores_is_unbalance" => objective = objective.with_balanced_labels(counts[0], counts[1])?,
-            // It is given both labels by name.
+            // In this case `log_loss` gets the argument `labels=[0, 1]`.
             "one_label_present_but_both_named" => objective = objective.with_non_finite(NonFinite::Propagate),
             _ => {}
         }
@@ -156,8 +156,8 @@ impl<'a> Case<'a> {
         })
     }
 
-    /// How far a result may be off: what the table says of the library, and our own error, which is relative to the
-    /// size of what is added up.
+    /// The allowed difference of a result: the error of the library, from the table, plus our own error, which is relative
+    /// to the sum of the magnitudes of the addends.
     fn tolerance(&self, file: &Json, output: &str, wanted: f64, size: f64, steep: f64) -> f64 {
         let tolerance = [&self.json["tolerance"], &file["tolerance"]].into_iter().find(|t| t.is_object()).expect("one");
         let tolerance = &tolerance[output];
@@ -165,7 +165,7 @@ impl<'a> Case<'a> {
         number(&tolerance["relative"]) * wanted.abs() + number(&tolerance["absolute"]) + ours * size + 1e-37
     }
 
-    /// Compares, and says what differs.
+    /// Compares the results of an engine with the case. The error is a description of the difference.
     fn compare(&self, file: &Json, engine: &Engine, compat: Option<Compat>) -> Result<(), String> {
         let expected = &self.json["expected"];
         let outcome = self.batch().and_then(|batch| {
@@ -189,7 +189,7 @@ impl<'a> Case<'a> {
         objective: &Objective,
     ) -> Result<(), String> {
         let expected = &self.json["expected"];
-        // Keras takes the mean of a row first: its losses are one a row, and where they are added up, 1/C of the sum.
+        // Keras takes the mean of each row first: it has one loss per row, and its sums are 1/C of the sum.
         let rows = self.json["loss_shape"].as_str() == Some("N") && self.classes > 1;
         let per_row = if rows { self.classes as f64 } else { 1.0 };
         let adds = matches!(objective.reduction(), Reduction::None | Reduction::Sum);
@@ -236,7 +236,7 @@ impl<'a> Case<'a> {
     }
 }
 
-/// What departs from each table on an engine, and how many cases were compared.
+/// The cases of all tables that differ on an engine, and the number of cases compared.
 fn departures(engine: &Engine) -> (BTreeMap<(String, String), String>, usize) {
     let mut found = BTreeMap::new();
     let mut compared = 0;
@@ -272,7 +272,7 @@ fn as_the_libraries_compute() {
     });
 }
 
-/// The losses of TensorFlow 1, all of which can be said: those of Keras of logits, where the mean of nothing is 0. Its
+/// All losses of TensorFlow 1 can be expressed: they are those of Keras for logits, with a mean of 0 for an empty batch.
 /// `SUM_BY_NONZERO_WEIGHTS` is a mean with a mask of the weights that are not 0.
 #[test]
 fn as_tensorflow_1_computes() {
@@ -292,7 +292,8 @@ fn as_tensorflow_1_computes() {
 const SYSTEMS: [Compat; 6] =
     [Compat::Torch, Compat::Keras, Compat::TensorFlow, Compat::Sklearn, Compat::Xgboost, Compat::Lightgbm];
 
-/// Any system's conventions with any reduction, on predictions of every size there is. `LOGLOSS_SEED` repeats a run.
+/// The conventions of every system with random reductions, on predictions of all magnitudes. `LOGLOSS_SEED` repeats a
+/// run.
 #[test]
 fn far_out_by_convention() {
     let mut random = Random(seed());
@@ -304,13 +305,13 @@ fn far_out_by_convention() {
                 recipe.labels = pick(&mut random, &[Labels::Soft, Labels::Hard]);
                 recipe.smoothing = pick(&mut random, &[0.0, 0.1, 1e-3]);
                 recipe.pos_weight = pick(&mut random, &[0, 1, 2]);
-                // (LightGBM does not take both.)
+                // LightGBM does not support both.
                 recipe.label_weights = (compat != Compat::Lightgbm || recipe.pos_weight == 0) && random.below(2) == 0;
                 recipe.class_weights = random.below(2) == 0;
                 let mut scene = recipe.scene(&mut random, 700, 3);
                 scene.objective = scene.objective.with_non_finite(NonFinite::Propagate);
-                // With weights so small that neither a product nor the sum of 64 losses leaves f32; and with infinite
-                // losses, beside which no sum tells anything, now and then.
+                // Weights are so small that products and sums of 64 losses stay within f32. Only some scenes have infinite
+                // losses, because the sum of an infinite loss tests nothing else.
                 scene.weights.iter_mut().for_each(|w| *w *= 0.5f32.powi(12));
                 let infinite = random.below(4) == 0;
                 for x in &mut scene.predictions {
@@ -333,7 +334,7 @@ fn far_out_by_convention() {
     }
 }
 
-/// From the middle to the ends, the ends among them.
+/// A prediction from the middle to the ends of the range, including the ends.
 fn far_out(random: &mut Random, form: Form) -> f32 {
     let ends: &[f32] = match form {
         Form::Logits => &[0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, 1e-45, -1e-40, 8e37, -8e37],
@@ -349,7 +350,7 @@ fn far_out(random: &mut Random, form: Form) -> f32 {
     }
 }
 
-/// LightGBM's labels are signs, however they are stored, and are found to be ignored as they are.
+/// LightGBM's labels are the signs of targets of any type; the ignored target is compared with the target itself.
 #[test]
 fn labels_of_any_number() {
     let mut random = Random(401);
@@ -388,7 +389,7 @@ fn labels_of_any_number() {
         let masked = batch(Form::Logits, &x, &ones).with_mask(&bytes_kept).expect("as many");
         same(&batch(Form::Logits, &x, &bytes), &masked, &ignoring);
 
-        // NaN alone is none.
+        // Only NaN is not a label.
         let mut spoiled = z.clone();
         spoiled[BLOCK + 3] = f32::NAN;
         let spoiled = batch(Form::Logits, &x, &spoiled);
@@ -407,7 +408,7 @@ fn labels_of_any_number() {
         let through = all(engine, &spoiled, &plain.clone().with_non_finite(NonFinite::Propagate));
         assert!(results(&through).iter().all(|output| output[BLOCK + 3].is_nan() && !output[BLOCK + 2].is_nan()));
         assert!(through.mean.is_nan() && through.count == len as u64);
-        // And nobody else takes them.
+        // Other systems do not accept these labels.
         let other = Objective::mean().with_compat(Compat::Xgboost);
         assert!(engine.evaluate(&batch(Form::Logits, &x, &z), &other, Outputs::none()).is_err());
     });
@@ -441,12 +442,12 @@ fn balanced_labels() {
     });
 }
 
-/// What scikit-learn refuses, of a batch and of a stream; and what it does not.
+/// The evaluations that scikit-learn does not support, of a batch and in parts, and similar ones that it supports.
 #[test]
-fn refused_by_scikit_learn() {
+fn unsupported_by_scikit_learn() {
     let len = 3 * BLOCK;
     let (x, mut z) = (vec![0.25f32; len], vec![1.0f32; len]);
-    let refusal = |engine: &Engine, batch: &Batch<'_>, objective: &Objective| {
+    let unsupported = |engine: &Engine, batch: &Batch<'_>, objective: &Objective| {
         let whole = engine.evaluate(batch, objective, Outputs::all());
         let through = objective.clone().with_non_finite(NonFinite::Propagate);
         engine.evaluate(batch, &through, Outputs::all()).expect("let through");
@@ -457,7 +458,7 @@ fn refused_by_scikit_learn() {
         }
         match whole {
             Ok(_) => None,
-            Err(Error::Unsupported(refusal)) => Some(refusal),
+            Err(Error::Unsupported(unsupported)) => Some(unsupported),
             Err(error) => panic!("{error}"),
         }
     };
@@ -467,7 +468,7 @@ fn refused_by_scikit_learn() {
         for form in FORMS {
             for reduction in REDUCTIONS {
                 let objective = sklearn(reduction);
-                let of = |batch: Batch<'_>, objective: &Objective| refusal(engine, &batch, objective);
+                let of = |batch: Batch<'_>, objective: &Objective| unsupported(engine, &batch, objective);
                 let nothing: [f32; 0] = [];
                 assert_eq!(of(batch(form, &nothing, &nothing), &objective), Some(Unsupported::NoSamples));
                 let one = Some(Unsupported::OneLabel { label: 1 });
@@ -498,23 +499,23 @@ fn refused_by_scikit_learn() {
                 assert_eq!(of(masked, &objective), Some(Unsupported::OneLabel { label: 0 }));
                 (z[last - 1], z[last]) = (1.0, 1.0);
             }
-            // Over all parts of a stream, each of which has one label.
+            // The parts of a batch may each have only one label.
             let parts = [vec![1u8; BLOCK], vec![0u8; BLOCK]];
-            let streamed = |parts: &[Vec<u8>]| {
-                let mut stream = engine.accumulator(&sklearn(Reduction::Sum), None);
+            let in_parts = |parts: &[Vec<u8>]| {
+                let mut accumulator = engine.accumulator(&sklearn(Reduction::Sum), None);
                 for part in parts {
-                    stream.push(&batch(form, &x[..BLOCK], part), Outputs::none()).expect("valid");
+                    accumulator.push(&batch(form, &x[..BLOCK], part), Outputs::none()).expect("valid");
                 }
-                stream.finish()
+                accumulator.finish()
             };
-            assert!(streamed(&parts).is_ok());
-            assert!(matches!(streamed(&parts[..1]), Err(Error::Unsupported(Unsupported::OneLabel { label: 1 }))));
-            assert!(matches!(streamed(&[]), Err(Error::Unsupported(Unsupported::NoSamples))));
+            assert!(in_parts(&parts).is_ok());
+            assert!(matches!(in_parts(&parts[..1]), Err(Error::Unsupported(Unsupported::OneLabel { label: 1 }))));
+            assert!(matches!(in_parts(&[]), Err(Error::Unsupported(Unsupported::NoSamples))));
         }
     });
 }
 
-/// Totals of parts merge to the bits of the whole, in any order.
+/// The totals of parts merge to the bits of the whole in any order.
 #[test]
 fn totals_of_parts() {
     let mut random = Random(402);
@@ -541,7 +542,7 @@ fn totals_of_parts() {
     }
 }
 
-/// Every number of the tables that is changed is found.
+/// A change of any number of the tables is detected.
 #[test]
 fn the_comparison_can_fail() {
     let engine = Engine::cpu();

@@ -44,7 +44,7 @@ fn selftest() {
     });
 }
 
-/// Values that no other run saw. `LOGLOSS_SEED` repeats one.
+/// New random values in every run. `LOGLOSS_SEED` repeats a run.
 #[test]
 #[expect(clippy::print_stderr, reason = "shown when the test fails")]
 fn fresh_random_values() {
@@ -82,7 +82,7 @@ fn fresh_random_values() {
     }
 }
 
-/// 60-digit arithmetic, with nothing of this crate between it and the engines.
+/// Reference values from 60-digit arithmetic, compared directly with the results of the engines.
 #[test]
 fn golden_points() {
     let text = read_text("data/golden.csv");
@@ -122,6 +122,7 @@ fn golden_points() {
     });
 }
 
+/// The mean of the bundled data set of flights.
 #[test]
 fn flights() {
     let logits: Vec<f32> = read_npy("data/flights_logits.npy", "<f4").into_iter().map(f32::from_le_bytes).collect();
@@ -154,7 +155,7 @@ fn sums_of_random_values() {
     }
 }
 
-/// Errors that are all the same do not average out.
+/// Equal errors do not average out.
 #[test]
 fn sums_of_few_and_of_equal_values() {
     let mut random = Random(5);
@@ -179,7 +180,7 @@ fn sums_of_few_and_of_equal_values() {
     }
 }
 
-/// One large f32 accumulator would lose what is added to it.
+/// A single f32 accumulator would lose small values.
 #[test]
 fn sums_of_values_of_very_different_size() {
     let mut random = Random(4);
@@ -197,7 +198,7 @@ fn sums_of_values_of_very_different_size() {
     }
 }
 
-/// Losses that f32 holds and whose sum it does not.
+/// Losses within the range of f32 whose sum exceeds it.
 #[test]
 fn sums_past_the_largest_f32() {
     let predictions = vec![3e36f32; 5000];
@@ -208,7 +209,7 @@ fn sums_past_the_largest_f32() {
     });
 }
 
-/// What users do by hand and get wrong: where f32 rounds everything away, the digits are still there.
+/// In the tails, where a direct computation in f32 loses all digits, the results are accurate.
 #[test]
 fn tails_are_not_rounded_away() {
     let at = |engine: &Engine, x: f32, z: u8| {
@@ -230,13 +231,13 @@ fn tails_are_not_rounded_away() {
     });
 }
 
-/// What stands between the markers of a document.
+/// The text between the markers of a document.
 fn between<'a>(text: &'a str, path: &str) -> &'a str {
     let inside = text.split_once("<!-- contract -->").and_then(|(_, rest)| rest.split_once("<!-- /contract -->"));
     inside.unwrap_or_else(|| panic!("{path} has no `<!-- contract -->` … `<!-- /contract -->`")).0
 }
 
-/// The table that people read is the one that tests read.
+/// The tables in the documents are the one that the tests read.
 #[test]
 fn documents_show_the_table() {
     for (path, prefix) in [("docs/accuracy.md", ""), ("crates/verify/src/contract.rs", "//! ")] {

@@ -1,4 +1,4 @@
-//! The same bits: run to run, however the batch is cut, stored and spread over threads.
+//! Determinism: the same bits in every run, for any division into parts, storage type and number of threads.
 
 use std::num::NonZeroUsize;
 
@@ -11,7 +11,7 @@ use logloss::{
 
 use crate::common::{FORMS, Random, adapters, all, assert_same, batch, bits, each, engines, open, pack};
 
-/// Three blocks of every chunk size there may be, and a rest.
+/// A length of at least three chunks of every possible size, and an incomplete block.
 const LEN: usize = 100 * BLOCK + 123;
 
 fn values(form: Form, seed: u64) -> (Vec<f32>, Vec<f32>) {
@@ -33,8 +33,8 @@ fn run_to_run() {
     }
 }
 
-/// Pushes the values in parts that end at `cuts`, with outputs, and ends the stream.
-fn streamed(
+/// Pushes the values in parts that end at `cuts`, with outputs, and finishes the accumulator.
+fn in_parts(
     engine: &Engine,
     objective: &Objective,
     predictions: &[f32],
@@ -42,7 +42,7 @@ fn streamed(
     cuts: &[usize],
 ) -> Evaluation {
     let mut outputs = [(); 3].map(|()| vec![f32::NAN; predictions.len()]);
-    let mut stream: Accumulator<'_> = engine.accumulator(objective, Some(predictions.len() as u64));
+    let mut accumulator: Accumulator<'_> = engine.accumulator(objective, Some(predictions.len() as u64));
     let mut start = 0;
     for &end in cuts.iter().chain([&predictions.len()]) {
         let [loss, gradient, hessian] = &mut outputs;
@@ -50,11 +50,11 @@ fn streamed(
             .with_loss(&mut loss[start..end])
             .with_gradient(&mut gradient[start..end])
             .with_hessian(&mut hessian[start..end]);
-        stream.push(&batch(Form::Logits, &predictions[start..end], &targets[start..end]), sinks).expect("valid");
-        assert_eq!(stream.pushed(), end as u64);
+        accumulator.push(&batch(Form::Logits, &predictions[start..end], &targets[start..end]), sinks).expect("valid");
+        assert_eq!(accumulator.pushed(), end as u64);
         start = end;
     }
-    let mut evaluation = stream.finish().expect("all of it");
+    let mut evaluation = accumulator.finish().expect("all of it");
     [evaluation.loss, evaluation.gradient, evaluation.hessian] = outputs.map(Some);
     evaluation
 }
@@ -68,18 +68,18 @@ fn parts_or_the_whole() {
             let whole = all(engine, &batch(Form::Logits, &predictions, &targets), &objective);
             for step in [1, 2, 3, 7, 16, 33, 64, 100] {
                 let cuts: Vec<usize> = (step..=100).step_by(step).map(|blocks| blocks * BLOCK).collect();
-                let parts = streamed(engine, &objective, &predictions, &targets, &cuts);
+                let parts = in_parts(engine, &objective, &predictions, &targets, &cuts);
                 assert_same(&parts, &whole, &format!("{reduction:?} in parts of {step} blocks"));
                 assert_eq!(parts.value, whole.value);
             }
-            // Nothing at all, twice, in the middle.
-            let parts = streamed(engine, &objective, &predictions, &targets, &[0, 5 * BLOCK, 5 * BLOCK, 5 * BLOCK]);
+            // Two empty parts in the middle.
+            let parts = in_parts(engine, &objective, &predictions, &targets, &[0, 5 * BLOCK, 5 * BLOCK, 5 * BLOCK]);
             assert_same(&parts, &whole, "empty parts");
         }
     });
 }
 
-/// A user of several machines evaluates each shard and merges.
+/// The shards of a batch, evaluated separately, for example on several machines, merge in any order.
 #[test]
 fn shards_merge_in_any_order() {
     let (predictions, targets) = values(Form::Logits, 3);
@@ -100,28 +100,28 @@ fn shards_merge_in_any_order() {
 }
 
 #[test]
-fn unaligned_parts_are_refused() {
+fn unaligned_parts_are_errors() {
     each(|engine| {
-        let mut stream = engine.accumulator(&Objective::sum(), None);
-        stream.push(&batch(Form::Logits, &[0.5f32; 7], &[1u8; 7]), Outputs::none()).expect("may be the last");
-        let second = stream.push(&batch(Form::Logits, &[0.5f32; 9], &[1u8; 9]), Outputs::none());
+        let mut accumulator = engine.accumulator(&Objective::sum(), None);
+        accumulator.push(&batch(Form::Logits, &[0.5f32; 7], &[1u8; 7]), Outputs::none()).expect("may be the last");
+        let second = accumulator.push(&batch(Form::Logits, &[0.5f32; 9], &[1u8; 9]), Outputs::none());
         assert!(matches!(second, Err(Error::Unaligned { len: 9, .. })), "{second:?}");
     });
 }
 
 #[test]
-fn another_length_than_announced_is_refused() {
+fn a_wrong_total_length_is_an_error() {
     each(|engine| {
         for announced in [0, 6, 8] {
-            let mut stream = engine.accumulator(&Objective::mean(), Some(announced));
-            let pushed = stream.push(&batch(Form::Logits, &[0.5f32; 7], &[1u8; 7]), Outputs::none());
-            let result = pushed.and_then(|()| stream.finish().map(drop));
+            let mut accumulator = engine.accumulator(&Objective::mean(), Some(announced));
+            let pushed = accumulator.push(&batch(Form::Logits, &[0.5f32; 7], &[1u8; 7]), Outputs::none());
+            let result = pushed.and_then(|()| accumulator.finish().map(drop));
             let Err(Error::AccumulatedLength { expected, actual }) = result else { panic!("{result:?}") };
             assert_eq!((expected, actual), (announced, 7));
         }
-        let mut stream = engine.accumulator(&Objective::mean(), Some(7));
-        stream.push(&batch(Form::Logits, &[0.5f32; 7], &[1u8; 7]), Outputs::none()).expect("valid");
-        assert_eq!(stream.finish().expect("as announced").count, 7);
+        let mut accumulator = engine.accumulator(&Objective::mean(), Some(7));
+        accumulator.push(&batch(Form::Logits, &[0.5f32; 7], &[1u8; 7]), Outputs::none()).expect("valid");
+        assert_eq!(accumulator.finish().expect("as announced").count, 7);
     });
 }
 
@@ -210,7 +210,7 @@ fn shape_changes_nothing() {
     });
 }
 
-/// The same adapter, restricted to what WebGPU promises everywhere, and below in what cuts batches.
+/// The same adapter, restricted to the limits that WebGPU guarantees, and to smaller limits of bindings.
 #[test]
 fn limits_of_the_device() {
     let small = wgpu::Limits {
@@ -233,7 +233,7 @@ fn limits_of_the_device() {
     }
 }
 
-/// What is computed does not depend on what else is.
+/// An output does not depend on which other outputs are requested.
 #[test]
 fn any_subset_of_outputs() {
     for form in FORMS {

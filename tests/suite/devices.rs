@@ -1,4 +1,4 @@
-//! Which device is taken, and what is said when there is none.
+//! The choice of the device, and the errors if there is none.
 
 use logloss::{Device, DeviceKind, Engine, EngineOptions, Error, Form, Objective, Outputs};
 
@@ -23,7 +23,7 @@ fn by_index_and_by_name() {
         assert!(named.to_uppercase().contains(&part), "{named} for {part}");
     }
     for name in ["cpu", "CPU"] {
-        // Unless an adapter has it in its name.
+        // An adapter may have this string in its name.
         let kind = open(EngineOptions::new(Device::Name(name.into()))).device().kind;
         assert!(matches!(kind, DeviceKind::Cpu | DeviceKind::Software), "{kind}");
     }
@@ -52,7 +52,7 @@ fn a_gpu_is_no_software() {
     assert_eq!(engines()[0].device().backend, "cpu");
 }
 
-/// Where there is a choice, the costs decide, and what comes of it is what the device chosen gives.
+/// If there is a choice, the costs decide, and the results are those of the chosen device.
 #[test]
 fn automatic_takes_the_cheaper() {
     if adapters().is_empty() {
@@ -80,21 +80,21 @@ fn automatic_takes_the_cheaper() {
             assert_same(&got, &all(alone, &batch, &Objective::mean()), "chosen");
             let mean = engine.evaluate(&batch, &Objective::mean(), Outputs::none()).expect("valid");
             assert_eq!(*mean.run.device, cheaper(false));
-            let mut stream = engine.accumulator(&Objective::mean(), Some(len));
-            stream.push(&batch, Outputs::none()).expect("valid");
-            assert_eq!(*stream.finish().expect("all of it").run.device, cheaper(true));
+            let mut accumulator = engine.accumulator(&Objective::mean(), Some(len));
+            accumulator.push(&batch, Outputs::none()).expect("valid");
+            assert_eq!(*accumulator.finish().expect("all of it").run.device, cheaper(true));
         }
         if round == 0 {
             engine.calibrate().expect("both work");
         }
     }
-    // What is resident is on the GPU.
+    // Resident batches are on the GPU.
     let (x, z) = (random.predictions(Form::Logits, 100), random.labels(100));
     assert!(engine.wgpu().is_some() && engine.upload(&batch(Form::Logits, &x, &z)).is_ok());
 }
 
 #[test]
-fn nothing_to_choose_is_not_measured() {
+fn a_single_device_is_not_measured() {
     for engine in engines() {
         assert!(engine.costs().is_empty());
     }

@@ -1,4 +1,4 @@
-//! What is left out, and what is left of nothing.
+//! Ignored and masked elements, and batches in which no element is counted.
 
 use logloss::{Compat, Form, Ignore, NonFinite, Objective, Outputs, Reduction, Value};
 
@@ -12,9 +12,9 @@ const ROWS: usize = 2500;
 const CLASSES: usize = 3;
 const LEN: usize = ROWS * CLASSES;
 
-/// What is left out may hold anything; what is not is what it would be without it, to the bit.
+/// Ignored and masked elements may have any values. All other elements have the same bits as without them.
 #[test]
-fn not_looked_at() {
+fn ignored_values_have_no_effect() {
     let mut random = Random(111);
     for form in FORMS {
         let (predictions, soft, labels) = (random.predictions(form, LEN), random.soft(LEN), random.labels(LEN));
@@ -73,7 +73,7 @@ fn not_looked_at() {
     }
 }
 
-/// A label that is 0 or 1 may be the one to ignore.
+/// The ignored label may be 0 or 1.
 #[test]
 fn any_label() {
     let mut random = Random(112);
@@ -87,9 +87,9 @@ fn any_label() {
     });
 }
 
-/// Without the option to ignore it, it is an error.
+/// A target that would be ignored is an error without the option.
 #[test]
-fn only_by_choice() {
+fn an_error_without_the_option() {
     each(|engine| {
         let x = [0.5f32; 3];
         assert!(
@@ -102,7 +102,8 @@ fn only_by_choice() {
     });
 }
 
-/// Nothing at all, and nothing but what is left out: a sum of 0, a mean of the system's, derivatives of 0.
+/// For an empty batch, and for a batch of only ignored or masked elements, the sum is 0, the mean is the one that the
+/// system defines, and the derivatives are 0.
 #[test]
 fn nothing_counted() {
     let nothing: [f32; 0] = [];
@@ -121,7 +122,7 @@ fn nothing_counted() {
                 let zero = matches!(compat, Some(Compat::Keras | Compat::Xgboost));
                 let is_mean = |mean: f64| if zero { mean == 0.0 } else { mean.is_nan() };
                 for reduction in REDUCTIONS {
-                    // (What scikit-learn refuses is let through.)
+                    // Evaluations that scikit-learn does not support are computed, too.
                     let mut objective =
                         Objective::default().with_reduction(reduction).with_non_finite(NonFinite::Propagate);
                     if let Some(compat) = compat {
@@ -161,7 +162,7 @@ fn nothing_counted() {
                         }
                     }
                 }
-                // Counted, and weighing nothing.
+                // Elements that are counted with weight 0.
                 let x = [0.5f32, 0.25, 0.75];
                 let weightless = batch(form, &x, &[0u8, 1, 1]).with_weights(&[0.0f32; 3]).expect("as many");
                 let mut objective = Objective::default().with_reduction(Reduction::WeightedMean);
@@ -179,7 +180,7 @@ fn nothing_counted() {
     });
 }
 
-/// A class and a row of which nothing is counted, among others.
+/// One class and one row without counted elements, among others.
 #[test]
 fn a_class_and_a_row() {
     let mut random = Random(113);

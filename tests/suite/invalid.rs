@@ -1,4 +1,4 @@
-//! Bad input: named by array, index and value before a result is handed out, or let through on request.
+//! Invalid input: it is reported with array, index and value, or propagated as NaN on request.
 
 use logloss::{
     Array, BLOCK, Batch, DeviceOutputs, Engine, Error, Floats, Form, NonFinite, Objective, Outputs, Reduction, Targets,
@@ -7,7 +7,7 @@ use logloss::{
 
 use crate::common::{FORMS, Random, all, batch, each, none, results};
 
-/// Past a chunk of every backend.
+/// A length of more than one chunk of every backend.
 const LEN: usize = (1 << 20) + 3 * BLOCK + 17;
 
 const INDICES: [usize; 10] = [0, 1, 255, 256, BLOCK - 1, BLOCK, 100_000, (1 << 20) - 1, 1 << 20, LEN - 1];
@@ -18,14 +18,14 @@ fn nans() -> [f32; 4] {
 
 const OUTSIDE: [f32; 7] = [-1e-45, -1e-30, -1.0, 1.0 + f32::EPSILON, 2.0, f32::INFINITY, f32::NEG_INFINITY];
 
-fn offence(engine: &Engine, batch: &Batch<'_>) -> (Array, u64, f64) {
+fn find_invalid(engine: &Engine, batch: &Batch<'_>) -> (Array, u64, f64) {
     match engine.evaluate(batch, &Objective::mean(), Outputs::none()) {
         Err(Error::InvalidValue { array, index, value }) => (array, index, value),
         other => panic!("{}: {other:?}", engine.device().name),
     }
 }
 
-/// NaN is any NaN here.
+/// Whether two values are equal, where all NaN are equal.
 fn same(a: f64, b: f64) -> bool {
     a == b || a.is_nan() && b.is_nan()
 }
@@ -39,11 +39,11 @@ fn anywhere() {
             let array = if form == Form::Logits { Array::Predictions } else { Array::Probabilities };
             for index in INDICES {
                 predictions[index] = f32::NAN;
-                let found = offence(engine, &batch(form, &predictions, &targets));
+                let found = find_invalid(engine, &batch(form, &predictions, &targets));
                 assert_eq!((found.0, found.1, found.2.is_nan()), (array, index as u64, true));
                 predictions[index] = 0.25;
                 targets[index] = -0.5;
-                let found = offence(engine, &batch(form, &predictions, &targets));
+                let found = find_invalid(engine, &batch(form, &predictions, &targets));
                 assert_eq!(found, (Array::Targets, index as u64, -0.5));
                 targets[index] = 0.75;
             }
@@ -59,7 +59,7 @@ fn every_kind_of_value() {
         for form in FORMS {
             for index in [0, 700, BLOCK, LEN - 1] {
                 let check = |predictions: &[f32], targets: &[f32], array, value: f32| {
-                    let found = offence(engine, &batch(form, predictions, targets));
+                    let found = find_invalid(engine, &batch(form, predictions, targets));
                     assert!(
                         found.0 == array && found.1 == index as u64 && same(found.2, value.into()),
                         "{form:?} {value:e} at {index}: {found:?}"
@@ -88,7 +88,7 @@ fn every_kind_of_value() {
 
 /// The ends of the ranges, and zeros of either sign, are valid.
 #[test]
-fn what_is_valid() {
+fn valid_values() {
     each(|engine| {
         let ends = [0.0f32, -0.0, 1.0, 1e-45, f32::MIN_POSITIVE];
         let xs = [f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, -0.0];
@@ -99,14 +99,14 @@ fn what_is_valid() {
 }
 
 #[test]
-fn labels_of_another_number() {
+fn labels_other_than_0_and_1() {
     each(|engine| {
         for value in [2u8, 3, 127, 128, 255] {
             for index in [0, 1, 2, 3, BLOCK, BLOCK + 6] {
                 let mut labels = vec![1u8; BLOCK + 7];
                 labels[index] = value;
                 let predictions = vec![0.5f32; BLOCK + 7];
-                let found = offence(engine, &batch(Form::Logits, &predictions, &labels));
+                let found = find_invalid(engine, &batch(Form::Logits, &predictions, &labels));
                 assert_eq!(found, (Array::Targets, index as u64, value.into()));
             }
         }
@@ -119,17 +119,17 @@ fn narrow_predictions() {
     each(|engine| {
         let labels = vec![1u8; LEN];
         for index in [0, 1, 2, BLOCK, LEN - 1] {
-            // Quiet and signalling, of either sign.
+            // Quiet and signalling NaN of either sign.
             for bits in [0x7e00u16, 0xfe00, 0x7c01, 0xffff] {
                 let mut halves = vec![f16::ONE; LEN];
                 halves[index] = f16::from_bits(bits);
-                let found = offence(engine, &batch(Form::Logits, Floats::F16(&halves), &labels));
+                let found = find_invalid(engine, &batch(Form::Logits, Floats::F16(&halves), &labels));
                 assert_eq!((found.0, found.1, found.2.is_nan()), (Array::Predictions, index as u64, true));
             }
             for bits in [0x7fc0u16, 0xffc0, 0x7f81, 0xffff] {
                 let mut brains = vec![bf16::ONE; LEN];
                 brains[index] = bf16::from_bits(bits);
-                let found = offence(engine, &batch(Form::Logits, Floats::Bf16(&brains), &labels));
+                let found = find_invalid(engine, &batch(Form::Logits, Floats::Bf16(&brains), &labels));
                 assert_eq!((found.0, found.1, found.2.is_nan()), (Array::Predictions, index as u64, true));
             }
             for (value, bad) in [(1.001, true), (-6e-8, true), (1.0, false), (-0.0, false), (0.0, false)] {
@@ -137,7 +137,7 @@ fn narrow_predictions() {
                 halves[index] = f16::from_f32(value);
                 let batch = batch(Form::Probabilities, Floats::F16(&halves), &labels);
                 if bad {
-                    let found = offence(engine, &batch);
+                    let found = find_invalid(engine, &batch);
                     assert_eq!(found, (Array::Probabilities, index as u64, halves[index].to_f64()));
                 } else {
                     assert_eq!(all(engine, &batch, &none()).count, LEN as u64);
@@ -147,7 +147,8 @@ fn narrow_predictions() {
     });
 }
 
-/// However many there are, in whichever array, the first index is named; at one index, the prediction.
+/// Among many invalid values in any arrays, the one with the smallest index is reported; at the same index, the
+/// prediction.
 #[test]
 fn the_first_of_many() {
     each(|engine| {
@@ -164,18 +165,18 @@ fn the_first_of_many() {
                 first[which] = first[which].min(index);
             }
             let array = if first[0] <= first[1] { Array::Predictions } else { Array::Targets };
-            let found = offence(engine, &batch(Form::Logits, &predictions, &targets));
+            let found = find_invalid(engine, &batch(Form::Logits, &predictions, &targets));
             assert_eq!((found.0, found.1), (array, first[0].min(first[1]) as u64));
         }
         let predictions = vec![f32::NAN; 10];
-        let found = offence(engine, &batch(Form::Logits, &predictions, &[2u8; 10]));
+        let found = find_invalid(engine, &batch(Form::Logits, &predictions, &[2u8; 10]));
         assert_eq!((found.0, found.1), (Array::Predictions, 0));
     });
 }
 
-/// NaN exactly there, everything else as without it, to the bit.
+/// The outputs are NaN exactly at the invalid values. All others have the same bits as without invalid values.
 #[test]
-fn let_through() {
+fn propagated() {
     const LEN: usize = 4 * BLOCK + 3;
     let mut random = Random(32);
     for form in FORMS {
@@ -204,24 +205,24 @@ fn let_through() {
             assert!(got.sum.is_nan() && got.mean.is_nan() && got.value.scalar().is_some_and(f64::is_nan));
             assert_eq!((got.count, got.partials.first_invalid), (LEN as u64, Some(0)));
             assert_eq!(wanted.partials.first_invalid, None);
-            // Elements want no sum: still let through.
+            // Values are propagated also without a reduction.
             let elements = all(engine, &batch(form, &dirty.0, &dirty.1), &none().with_non_finite(NonFinite::Propagate));
             assert!(results(&elements)[0][0].is_nan() && !results(&elements)[0][2].is_nan());
         });
     }
 }
 
-/// An index is counted from the start of the stream; and an engine survives its errors.
+/// The index is counted from the start of the whole batch, and the engine can be used after an error.
 #[test]
-fn in_a_stream() {
+fn in_an_accumulator() {
     each(|engine| {
         for at in [0, BLOCK as u64, 5 * BLOCK as u64 + 3] {
             let mut predictions = vec![0.25f32; 6 * BLOCK];
             predictions[at as usize] = f32::NAN;
             let labels = vec![0u8; predictions.len()];
-            let mut stream = engine.accumulator(&Objective::sum(), None);
+            let mut accumulator = engine.accumulator(&Objective::sum(), None);
             let parts = predictions.chunks(2 * BLOCK).zip(labels.chunks(2 * BLOCK));
-            let mut results = parts.map(|(x, z)| stream.push(&batch(Form::Logits, x, z), Outputs::none()));
+            let mut results = parts.map(|(x, z)| accumulator.push(&batch(Form::Logits, x, z), Outputs::none()));
             let error = results.find_map(Result::err).expect("one part is invalid");
             assert!(matches!(error, Error::InvalidValue { index, .. } if index == at), "{error}");
         }
@@ -231,7 +232,7 @@ fn in_a_stream() {
     });
 }
 
-/// A loss of +inf is no error: the sum is +inf, unless a value is invalid.
+/// A loss of +inf is not an error: the sum is +inf, unless a value is invalid.
 #[test]
 fn infinite_losses() {
     each(|engine| {
@@ -251,7 +252,7 @@ fn infinite_losses() {
 }
 
 #[test]
-fn messages_name_the_place() {
+fn messages_name_array_and_index() {
     each(|engine| {
         let message = |batch: &Batch<'_>| {
             engine.evaluate(batch, &Objective::mean(), Outputs::none()).expect_err("invalid").to_string()
@@ -271,10 +272,10 @@ fn messages_name_the_place() {
     });
 }
 
-/// Let through, a value with an invalid target is counted and weighs nothing: with and without weights, from the host
-/// and on the device.
+/// If invalid values are propagated, an element with an invalid target is counted with weight 0: with and without
+/// weights, from the host and resident on the device.
 #[test]
-fn an_invalid_target_weighs_nothing() {
+fn an_invalid_target_has_weight_0() {
     let (logits, targets, ones) = ([0.0f32; 2], [f32::NAN, 1.0], [1.0f32; 2]);
     let plain = batch(Form::Logits, &logits, &targets);
     let objective = Objective::mean().with_reduction(Reduction::WeightedMean).with_non_finite(NonFinite::Propagate);

@@ -4,7 +4,8 @@ use logloss::{BLOCK, Device, EngineOptions, Form, Objective, Outputs, Partials, 
 
 use crate::common::{FORMS, Random, adapters, all, batch, each, engines, judge, judge_sum, none, open, pack, results};
 
-/// Around a byte of bits, a word of bytes and of bits, a group of lanes, a block, the step of a window, a chunk.
+/// Lengths around a byte of bits, a word of bytes and of bits, a group of lanes, a block, the step of a window, and a
+/// chunk.
 fn lengths() -> impl Iterator<Item = usize> {
     let near = [8, 32, 256, BLOCK, 2 * BLOCK, 16 * BLOCK];
     (1..=5).chain(near.into_iter().flat_map(|n| [n - 1, n, n + 1]))
@@ -28,13 +29,13 @@ fn empty() {
     });
 }
 
-/// Every element is right, and nothing is written before or after.
+/// All elements meet the contract, and nothing is written before or after an output.
 #[test]
 fn one_before_and_one_past() {
     let mut random = Random(11);
     for len in lengths().chain([(1 << 20) - 1, 1 << 20, (1 << 20) + 1]) {
         for form in FORMS {
-            // The long ones take their time with the oracle.
+            // The oracle is slow for long batches.
             if len > 1 << 18 && form == Form::Probabilities {
                 continue;
             }
@@ -53,7 +54,7 @@ fn one_before_and_one_past() {
                     assert!(output[..MARGIN].iter().chain(&output[MARGIN + len..]).all(|v| v.is_nan()), "{len}");
                 }
                 judge(engine, &hard, memory.each_ref().map(|output| &output[MARGIN..MARGIN + len]));
-                // Of a few losses, whose errors do not average out, the sum is as good as they are.
+                // The errors of a few losses do not average out, so their sum is only as accurate as they are.
                 if len >= BLOCK - 1 {
                     judge_sum(engine, &hard, evaluation.sum);
                 }
@@ -62,8 +63,8 @@ fn one_before_and_one_past() {
     }
 }
 
-/// The same short piece over and over: the exact sum is that many times the piece's, to the last bit, and every
-/// index has the piece's result.
+/// A short piece that is repeated many times: the exact sum is a multiple of that of the piece, to the last bit, and every
+/// element has the result of the piece.
 #[test]
 fn more_than_one_binding() {
     const PIECE: usize = 1 << 18;
@@ -91,7 +92,7 @@ fn more_than_one_binding() {
         let wrong = gradient(&got).iter().enumerate().position(|(i, g)| g.to_bits() != once[repeated(i)].to_bits());
         assert_eq!(wrong, None, "{len}");
     };
-    // 2^25 values of f32 are what llvmpipe binds at most.
+    // The largest binding of llvmpipe is 2^25 values of f32.
     each(|engine| check(engine, 128, 12_345));
     for &index in adapters() {
         let limits = wgpu::Limits {
@@ -104,7 +105,7 @@ fn more_than_one_binding() {
     }
 }
 
-/// What a device reads is aligned; what a caller holds need not be.
+/// The caller's memory need not be aligned, although the memory that a device reads is.
 #[test]
 fn unaligned_memory() {
     let mut random = Random(13);
@@ -122,9 +123,9 @@ fn unaligned_memory() {
     });
 }
 
-/// Limits that the kernels cannot live with are an error that says so, not a panic.
+/// Limits that are too small for the kernels are an error, not a panic.
 #[test]
-fn too_little_a_device() {
+fn limits_that_are_too_small() {
     for &index in adapters() {
         let few = wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..wgpu::Limits::default() };
         let result = logloss::Engine::new(EngineOptions::new(Device::Index(index)).with_limits(few));

@@ -1,7 +1,8 @@
-//! Everything that must hold through the public API, on the CPU and on every adapter present.
+//! Tests of the public API, on the CPU and on every adapter of the machine.
 //!
-//! One binary, so that it is linked once and each engine is made once. Modules are named by what they hold, tests
-//! by hazard. Adapters are those the machine has; `LOGLOSS_REQUIRE_GPU=1` makes it a failure to have none.
+//! All tests are in one binary, so that it is linked once and each engine is created once. A module is named after the
+//! feature that it tests, a test after the hazard. With `LOGLOSS_REQUIRE_GPU=1`, the tests fail if the machine has no
+//! adapter.
 
 #![expect(clippy::neg_cmp_op_on_partial_ord, reason = "a NaN must not pass for a small distance")]
 

@@ -1,4 +1,4 @@
-//! Several devices as one engine: the same bits as its pieces, each on its own device.
+//! Engines of several devices: their results have the bits of the pieces evaluated on each device.
 
 use std::{num::NonZeroUsize, ops::Range};
 
@@ -12,14 +12,14 @@ use crate::{
     scenes::{REDUCTIONS, Recipe, Scene},
 };
 
-/// No two alike, and so no cut lies half way between two blocks.
+/// Shares that are all different, so that no split lies exactly half way between two blocks.
 const SHARES: [f64; 5] = [1.0, 2.3, 0.77, 1.9, 3.1];
 
 fn on_threads(threads: usize) -> Engine {
     open(EngineOptions::new(Device::Cpu).with_threads(NonZeroUsize::new(threads).expect("not 0")))
 }
 
-/// The CPU, then every adapter: engines of their own, for those of [`engines`] cannot be had.
+/// New engines of the CPU and of every adapter, because those of [`engines`] cannot be moved.
 fn every_device() -> Vec<Engine> {
     let adapters = adapters().iter().map(|&index| open(EngineOptions::new(Device::Index(index))));
     [Engine::cpu()].into_iter().chain(adapters).collect()
@@ -29,7 +29,7 @@ fn shared(engines: Vec<Engine>) -> Engine {
     Engine::multi_with_shares(engines.into_iter().zip(SHARES.into_iter().cycle())).expect("shares")
 }
 
-/// Where a batch is cut.
+/// The pieces that a batch is divided into.
 fn pieces(devices: usize, len: usize, unit: usize) -> Vec<Range<usize>> {
     let shares: Vec<f64> = SHARES.into_iter().cycle().take(devices).collect();
     let total: f64 = shares.iter().sum();
@@ -50,7 +50,7 @@ fn unit(objective: &Objective, classes: usize) -> usize {
     }
 }
 
-/// Each piece alone on its device, put together by hand.
+/// The evaluation of each piece separately on its device, merged by the test.
 fn by_hand(scene: &Scene) -> Evaluation {
     let (len, objective) = (scene.predictions.len(), &scene.objective);
     let totals = engines()[0].totals(&scene.batch(), objective).expect("it fits");
@@ -63,15 +63,15 @@ fn by_hand(scene: &Scene) -> Evaluation {
             .with_loss(&mut loss[piece.clone()])
             .with_gradient(&mut gradient[piece.clone()])
             .with_hessian(&mut hessian[piece.clone()]);
-        let mut stream = engine.accumulator_with_totals(objective, totals.clone());
-        stream.push(&scene.part(piece), sinks).expect("valid");
-        let done = stream.finish().expect("all of it");
+        let mut accumulator = engine.accumulator_with_totals(objective, totals.clone());
+        accumulator.push(&scene.part(piece), sinks).expect("valid");
+        let done = accumulator.finish().expect("all of it");
         partials.merge(&done.partials);
         if objective.reduction() == Reduction::PerRow {
             rows.extend_from_slice(done.value.vector().expect("rows"));
         }
     }
-    // What is reduced is computed of the partials, wherever those come from.
+    // The reduced value is computed from the merged partials.
     let mut whole = all(&engines()[0], &scene.batch(), objective);
     (whole.sum, whole.count) = (partials.sum.value(), partials.count);
     whole.mean = if whole.count == 0 { f64::NAN } else { whole.sum / whole.count as f64 };
@@ -106,7 +106,7 @@ fn merged_from_its_pieces() {
     }
 }
 
-/// Where all pieces run on the same device nothing shows of the cut.
+/// If all pieces run on the same device, the division does not change any bit.
 #[test]
 fn of_one_device_twice() {
     let mut pairs = vec![(vec![on_threads(1), on_threads(2)], &engines()[0])];
@@ -131,7 +131,7 @@ fn of_one_device_twice() {
     }
 }
 
-/// None, fewer blocks than devices, and more.
+/// Batches with no blocks, with fewer blocks than devices, and with more.
 #[test]
 fn of_any_length() {
     let devices = every_device().len();
@@ -149,7 +149,7 @@ fn of_any_length() {
     }
 }
 
-/// What is written does not depend on what else is, nor on its type.
+/// An output does not depend on which other outputs are requested, nor on their types.
 #[test]
 fn any_outputs() {
     let several = shared(every_device());
@@ -175,9 +175,9 @@ fn any_outputs() {
     assert!(halves.iter().map(|g| g.to_bits()).eq(rounded));
 }
 
-/// Each part of a stream is cut on its own.
+/// Each part of an accumulator is divided separately.
 #[test]
-fn streams() {
+fn accumulators() {
     let several = shared(every_device());
     let mut random = Random(205);
     let cuts = [0, 8 * BLOCK, 8 * BLOCK, 9 * BLOCK, 40 * BLOCK + 9];
@@ -185,21 +185,21 @@ fn streams() {
         let mut recipe = Recipe::plain(Form::Logits);
         recipe.reduction = reduction;
         let scene = recipe.scene(&mut random, cuts[4], 1);
-        let mut stream = several.accumulator(&scene.objective, None);
+        let mut accumulator = several.accumulator(&scene.objective, None);
         let (mut partials, mut rows) = (Partials::default(), Vec::new());
         let mut losses = vec![0.0; cuts[4]];
         for (&from, &to) in cuts.iter().zip(&cuts[1..]) {
             let part = scene.part(from..to);
-            stream.push(&part, Outputs::none().with_loss(&mut losses[from..to])).expect("valid");
+            accumulator.push(&part, Outputs::none().with_loss(&mut losses[from..to])).expect("valid");
             let alone = all(&several, &part, &scene.objective);
             partials.merge(&alone.partials);
             rows.extend_from_slice(alone.value.vector().filter(|_| reduction == Reduction::PerRow).unwrap_or_default());
             assert_eq!(losses[from..to], *results(&alone)[0]);
         }
-        let streamed = stream.finish().expect("all of it");
-        assert_eq!(streamed.partials, partials);
+        let in_parts = accumulator.finish().expect("all of it");
+        assert_eq!(in_parts.partials, partials);
         if reduction == Reduction::PerRow {
-            assert_eq!(streamed.value, Value::Vector(rows));
+            assert_eq!(in_parts.value, Value::Vector(rows));
         }
     }
 }
@@ -212,7 +212,7 @@ fn invalid_values() {
     let starts: Vec<usize> = pieces(devices, LEN, BLOCK).iter().map(|piece| piece.start).collect();
     let mut targets = vec![0.75f32; LEN];
     let predictions = vec![0.25f32; LEN];
-    // In each piece, alone; then with all those behind it.
+    // An invalid value in each piece, first alone, then with invalid values in all later pieces.
     for alone in [true, false] {
         for &start in starts.iter().rev() {
             targets[start + 3] = -0.5;
@@ -231,16 +231,17 @@ fn invalid_values() {
             }
         }
     }
-    // The index counts from the start of a stream.
-    let mut stream = several.accumulator(&Objective::sum(), None);
+    // The index is counted from the start of the whole batch.
+    let mut accumulator = several.accumulator(&Objective::sum(), None);
     let good = vec![0.5f32; 8 * BLOCK];
-    stream.push(&batch(Form::Logits, &good, &good), Outputs::none()).expect("valid");
-    let pushed = stream.push(&batch(Form::Logits, &predictions, &targets), Outputs::none());
+    accumulator.push(&batch(Form::Logits, &good, &good), Outputs::none()).expect("valid");
+    let pushed = accumulator.push(&batch(Form::Logits, &predictions, &targets), Outputs::none());
     let first = 8 * BLOCK as u64 + 3;
     assert!(matches!(pushed, Err(Error::InvalidValue { index, .. }) if index == first), "{pushed:?}");
 }
 
-/// Measured, the cut is anywhere, but stays there; and what is computed keeps the contract.
+/// With measured costs, the division is not known, but is the same for every evaluation, and the results meet the
+/// contract.
 #[test]
 fn by_measured_speed() {
     let several = Engine::multi(every_device()).expect("all work");
@@ -258,7 +259,7 @@ fn by_measured_speed() {
 #[test]
 fn shares() {
     let scene = Recipe::plain(Form::Logits).scene(&mut Random(207), 9 * BLOCK + 1, 1);
-    // A device without a share is never asked.
+    // A device without a share is not used.
     for (i, wanted) in engines().iter().enumerate() {
         let alone = |(j, engine)| (engine, if i == j { 0.3 } else { 0.0 });
         let several = Engine::multi_with_shares(every_device().into_iter().enumerate().map(alone)).expect("shares");
@@ -292,7 +293,7 @@ fn described() {
     assert_eq!(*evaluation.run.device, several.device());
 }
 
-/// A device that is gone is named.
+/// The error of a lost device names the device.
 #[test]
 fn one_fails() {
     let Some(&index) = adapters().first() else { return };

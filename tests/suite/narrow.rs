@@ -1,4 +1,5 @@
-//! Outputs on the device in f16 and bf16: the bits that the host makes of f32, and nothing beside them is touched.
+//! Outputs on the device in f16 and bf16: they have the bits of the f32 results rounded on the host, and memory around
+//! them is not changed.
 
 use logloss::{
     BLOCK, Batch, BufferRegion, Device, DeviceOutputs, DeviceSink, Engine, EngineOptions, Error, Evaluation, FloatsMut,
@@ -15,8 +16,8 @@ use crate::{
 
 const TYPES: [OutputType; 3] = [OutputType::F32, OutputType::F16, OutputType::Bf16];
 const NAMES: [&str; 3] = ["loss", "gradient", "hessian"];
-/// What lies where nothing was written: no value that an evaluation leaves.
-const POISON: u8 = 0xa5;
+/// The byte that fills memory before an evaluation. No evaluation writes it.
+const FILLER: u8 = 0xa5;
 
 #[expect(clippy::print_stderr, reason = "shown when a test fails")]
 fn random() -> Random {
@@ -26,7 +27,7 @@ fn random() -> Random {
     Random(seed)
 }
 
-/// The bytes that the host makes of f32 values.
+/// The bytes of f32 values that the host has rounded to a type.
 fn stored(values: &[f32], ty: OutputType) -> Vec<u8> {
     match ty {
         OutputType::F32 => bytemuck::cast_slice(values).to_vec(),
@@ -36,13 +37,13 @@ fn stored(values: &[f32], ty: OutputType) -> Vec<u8> {
     }
 }
 
-/// The first byte that differs, or the length if it does.
+/// The index of the first byte that differs, or the shorter length if the lengths differ.
 fn difference(got: &[u8], wanted: &[u8]) -> Option<usize> {
     let first = got.iter().zip(wanted).position(|(a, b)| a != b);
     first.or((got.len() != wanted.len()).then_some(got.len().min(wanted.len())))
 }
 
-/// A buffer of poison with a region that starts and ends inside it.
+/// A buffer of filler bytes with a region that starts and ends inside it.
 struct Guarded {
     region: BufferRegion,
     len: usize,
@@ -54,25 +55,25 @@ impl Guarded {
         let bytes = offset + ty.bytes(len as u64) + 64;
         let buffer = device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
             label: None,
-            contents: &vec![POISON; bytes as usize],
+            contents: &vec![FILLER; bytes as usize],
             usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC,
         });
         Self { region: BufferRegion::new(buffer, offset), len: bytes as usize }
     }
 
-    /// Where the whole buffer is not what it has to be.
+    /// The index of the first wrong byte of the whole buffer, if there is one.
     fn difference(&self, engine: &Engine, wanted: &[u8]) -> Option<usize> {
         let mut words = vec![0.0f32; self.len / 4];
         engine.download(&self.region.buffer.clone().into(), &mut words).expect("the device works");
-        let mut whole = vec![POISON; self.region.offset as usize];
+        let mut whole = vec![FILLER; self.region.offset as usize];
         whole.extend_from_slice(wanted);
-        whole.resize(self.len, POISON);
+        whole.resize(self.len, FILLER);
         difference(bytemuck::cast_slice(&words), &whole)
     }
 }
 
-/// Evaluates a batch on the device, its outputs of the given types in guarded regions, twice; both times the outputs
-/// have to be those of `wanted`, narrowed, and everything else the same.
+/// Evaluates a batch on the device twice, with outputs of the given types in guarded regions. Both times the outputs must
+/// be those of `wanted`, rounded to their types, and all other results equal to those of `wanted`.
 fn check(
     engine: &Engine,
     batch: &Batch<'_>,
@@ -107,7 +108,7 @@ fn check(
     }
 }
 
-/// The evaluation with every output as f32.
+/// The evaluation with all outputs as f32.
 fn plain(engine: &Engine, batch: &Batch<'_>, objective: &Objective) -> Evaluation {
     let there = engine.upload(batch).expect("it fits");
     fetch(engine, &engine.prepare(&there, objective, every_output()).expect("valid"), batch.len())
@@ -118,7 +119,7 @@ fn types(random: &mut Random) -> [Option<OutputType>; 3] {
     [(); 3].map(|()| pick(random, &any))
 }
 
-/// Every length that ends in the middle of something, each output in each type.
+/// Lengths that end inside a word, a vector and a block, with each output in each type.
 #[test]
 fn lengths() {
     let mut random = random();
@@ -154,7 +155,7 @@ fn lengths() {
     }
 }
 
-/// Any subset, some of them f32.
+/// Any subset of the outputs, some of them as f32.
 #[test]
 fn any_types() {
     let mut random = random();
@@ -175,7 +176,7 @@ fn any_types() {
     }
 }
 
-/// What the host path makes, in new buffers and fetched in their type.
+/// Outputs in new buffers, downloaded in their type, equal those of an evaluation from host memory.
 #[test]
 fn as_in_host_memory() {
     let mut random = random();
@@ -210,7 +211,7 @@ fn as_in_host_memory() {
     }
 }
 
-/// Windows: each starts at a whole word, and the last one has its own end.
+/// Each window starts at a whole word, and the last one may end inside a word.
 #[test]
 fn windows() {
     let mut random = random();
@@ -230,7 +231,7 @@ fn windows() {
             let types = [Some(OutputType::F16), Some(OutputType::Bf16), Some(OutputType::F32)];
             check(&engine, &batch, &Objective::mean(), types, &wanted, "in windows");
         }
-        // And where outputs have a pass of their own.
+        // The reductions whose outputs have a separate pass.
         for reduction in [Reduction::PerClass, Reduction::PerRow] {
             let objective = Objective::default().with_reduction(reduction);
             let (predictions, targets) = (random.predictions(Form::Logits, 150_003), random.soft(150_003));
@@ -243,7 +244,7 @@ fn windows() {
     }
 }
 
-/// Every reduction, with an odd number of classes, and anything else there is.
+/// Every reduction, with an odd number of classes and random options.
 #[test]
 fn with_every_option() {
     let mut random = random();
@@ -261,7 +262,7 @@ fn with_every_option() {
     }
 }
 
-/// Sums whose neighbours are not of one lane.
+/// Sums in which neighbouring values belong to different lanes.
 #[test]
 fn by_class_and_row() {
     let mut random = random();
@@ -278,7 +279,7 @@ fn by_class_and_row() {
     }
 }
 
-/// Past the ends of f16 and bf16: overflow of a weighted sum, subnormals, NaN that is let through.
+/// Values beyond the range of f16 and bf16: overflow of a weighted sum, subnormal values, and propagated NaN.
 #[test]
 fn past_the_ends() {
     let mut random = random();
@@ -287,7 +288,7 @@ fn past_the_ends() {
     let labels = random.labels(len);
     let both = [[Some(OutputType::F16); 3], [Some(OutputType::Bf16); 3]];
     for engine in gpu_engines() {
-        // Each weight has any exponent that f32 has.
+        // Weights with every exponent of f32.
         let weights: Vec<f32> =
             (0..len).map(|_| f32::from_bits((random.next() % (u64::from(f32::MAX.to_bits()) + 1)) as u32)).collect();
         let weighted = batch(Form::Logits, &predictions, &labels).with_weights(&weights).expect("as long");
@@ -301,14 +302,14 @@ fn past_the_ends() {
         for types in both {
             check(engine, &weighted, &objective, types, &wanted, "weighted");
         }
-        // Weights at the end of the range of bfloat16, where it rounds to infinity and f32 does not.
+        // Weights at the end of the range of bfloat16, which round to infinity in bfloat16 but not in f32.
         let weights = vec![f32::MAX; len];
         let weighted = batch(Form::Logits, &predictions, &labels).with_weights(&weights).expect("as long");
         let wanted = plain(engine, &weighted, &objective);
         let gradient = results(&wanted)[1];
         assert!(gradient.iter().any(|v| v.is_finite() && bf16::from_f32(*v).is_infinite()));
         check(engine, &weighted, &objective, both[1], &wanted, "the largest weight");
-        // Derivatives down to the smallest of f32, and below.
+        // Derivatives down to the smallest f32 and below.
         for scale in [1e-4, 1e-37, -3e-38, 1e-40] {
             let objective = Objective::sum().with_scale(scale).expect("finite");
             let batch = batch(Form::Logits, &predictions, &labels);
@@ -333,7 +334,7 @@ fn past_the_ends() {
     }
 }
 
-/// New buffers have whole words for the values, and nothing else.
+/// New buffers have exactly the whole words that the values need.
 #[test]
 fn new_buffers_are_no_larger() {
     for engine in gpu_engines() {
@@ -347,7 +348,7 @@ fn new_buffers_are_no_larger() {
     }
 }
 
-/// Each is an error that names the buffer, before anything is made of it.
+/// Each such buffer is an error that names it, before anything is created.
 #[test]
 fn buffers_that_cannot_be_used() {
     for engine in gpu_engines() {
@@ -368,7 +369,7 @@ fn buffers_that_cannot_be_used() {
         let alignment = u64::from(device.limits().min_storage_buffer_offset_alignment);
         for ty in [OutputType::F16, OutputType::Bf16] {
             let into = |region: BufferRegion| prepare(DeviceSink::Skip, DeviceSink::IntoAs(ty, region));
-            // 101 halves take 51 words.
+            // 101 values of f16 take 51 words.
             assert_eq!(into(make(204, storage).into()), "");
             assert_eq!(into(BufferRegion::new(make(204 + alignment, storage), alignment)), "");
             for (region, expected) in [
@@ -390,7 +391,7 @@ fn buffers_that_cannot_be_used() {
     }
 }
 
-/// Whole and in part, odd and even, and more than is copied at a time.
+/// Downloads of whole regions and of parts, of odd and even lengths, and of more values than are copied at a time.
 #[test]
 fn downloads() {
     let mut random = random();
@@ -419,7 +420,7 @@ fn downloads() {
     }
 }
 
-/// A pass that narrows any bits: the functions of the shader that the kernel calls.
+/// A compute pass that rounds any f32 bits to a narrower type, with the functions of the shader that the kernel uses.
 struct Narrower<'e> {
     engine: &'e Engine,
     pipeline: wgpu::ComputePipeline,
@@ -452,8 +453,8 @@ impl<'e> Narrower<'e> {
         Self { engine, pipeline }
     }
 
-    /// The first of `bits` that the device narrows otherwise than the host, with what it makes of it.
-    fn fault(&self, bits: &[u32]) -> Option<(u32, u32)> {
+    /// The first of `bits` that the device rounds differently from the host, with the result of the device.
+    fn first_difference(&self, bits: &[u32]) -> Option<(u32, u32)> {
         let (device, queue) = self.engine.wgpu().expect("on a GPU");
         let buffer = device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
             label: None,
@@ -484,7 +485,8 @@ impl<'e> Narrower<'e> {
     }
 }
 
-/// Every sign, exponent and leading digit, each with what lies on both sides of a rounding at any place below.
+/// Every sign, exponent and leading mantissa bits, each with values on both sides of a rounding boundary at any lower
+/// place.
 fn hard_to_round(random: &mut Random) -> Vec<u32> {
     let mut low = vec![0, 0xffff];
     for bit in 0..16 {
@@ -499,12 +501,12 @@ fn hard_to_round(random: &mut Random) -> Vec<u32> {
 fn every_rounding() {
     let bits = hard_to_round(&mut random());
     for engine in gpu_engines() {
-        let fault = Narrower::new(engine, |source| source).fault(&bits);
+        let fault = Narrower::new(engine, |source| source).first_difference(&bits);
         assert_eq!(fault, None, "{}: bits, and what the device makes of them", engine.device().name);
     }
 }
 
-/// Every f32 there is: minutes.
+/// All f32 values. This takes minutes.
 #[test]
 #[ignore = "takes minutes; `every_rounding` has those that are hard"]
 fn every_f32() {
@@ -512,12 +514,12 @@ fn every_f32() {
         let narrower = Narrower::new(engine, |source| source);
         for step in 0..256u32 {
             let bits: Vec<u32> = (step << 24..=step << 24 | 0x00ff_ffff).collect();
-            assert_eq!(narrower.fault(&bits), None, "{}", engine.device().name);
+            assert_eq!(narrower.first_difference(&bits), None, "{}", engine.device().name);
         }
     }
 }
 
-/// What compares must be able to find fault.
+/// The comparisons of this module can fail.
 #[test]
 fn comparisons_can_fail() {
     assert_eq!(difference(&[1, 2, 3], &[1, 2, 3]), None);
@@ -542,7 +544,7 @@ fn comparisons_can_fail() {
                 assert!(source.contains(right), "{right} is in the shader no more");
                 source.replacen(right, wrong, 1)
             };
-            assert_ne!(Narrower::new(engine, change).fault(&hard), None, "{wrong} for {right}");
+            assert_ne!(Narrower::new(engine, change).first_difference(&hard), None, "{wrong} for {right}");
         }
         let right = all(engine, &batch, &Objective::mean());
         let fails = |change: &dyn Fn(&mut Evaluation)| {

@@ -1,4 +1,4 @@
-//! Each option alone and any of them together, on every backend, against the oracle.
+//! Each option alone and random combinations of options, on every backend, compared with the oracle.
 
 use std::{fs, path::Path};
 
@@ -10,10 +10,10 @@ use crate::{
     scenes::{Labels, REDUCTIONS, Recipe, Scene, Stored, Weighing, Worst, judge_scene, pick},
 };
 
-/// An option, and what it changes of a plain evaluation.
+/// An option, and the change that it makes to a plain evaluation.
 type Choice = (&'static str, fn(&mut Recipe));
 
-/// The options, as the documentation names them.
+/// The options, with their names in the documentation.
 const OPTIONS: &[Choice] = &[
     ("weights f32, `[N, C]`", |r| r.weighing = Weighing::Elements),
     ("weights f16, `[N, C]`", |r| r.weighing = Weighing::ElementsF16),
@@ -39,7 +39,7 @@ const OPTIONS: &[Choice] = &[
     ("focal γ = 2, α = 0.25", |r| (r.gamma, r.alpha) = (Some(2.0), Some(0.25))),
 ];
 
-/// Where an evaluation runs, as the documentation names it.
+/// The places where an evaluation runs, with their names in the documentation.
 const PLACES: [&str; 3] = ["CPU", "GPU, from the host", "GPU, resident"];
 const OUTPUTS: [&str; 5] = ["loss", "gradient", "hessian", "value", "Σw, count"];
 
@@ -49,7 +49,8 @@ pub fn resident(engine: &Engine, batch: &Batch<'_>, objective: &Objective) -> Ev
     fetch(engine, &prepared, batch.len())
 }
 
-/// Judges a scene on an engine, in each way in. Returns the worst from the host and, on a GPU, of a resident batch.
+/// Compares the evaluation of a scene on an engine with the oracle, from host memory and, on a GPU, of a resident batch.
+/// Returns the largest errors of both.
 #[expect(clippy::print_stderr, reason = "shown when a test fails")]
 pub fn judge(engine: &Engine, scene: &Scene, scale: f32, what: &str) -> (Worst, Option<Worst>) {
     eprintln!("on {}: {what}", engine.device().name);
@@ -65,8 +66,8 @@ pub fn judge(engine: &Engine, scene: &Scene, scale: f32, what: &str) -> (Worst, 
     (from_host, Some(worst))
 }
 
-/// The bits are the same, but where the device has divided the coefficient: that may be 2 ULP off, and the product
-/// with it is rounded once more.
+/// Asserts that a resident batch has the same bits as one from the host, unless the device has divided the coefficient:
+/// the coefficient may then have an error of 2 ULP, and the product with it is rounded once more.
 fn same_as_from_the_host(there: &Evaluation, host: &Evaluation, scene: &Scene) {
     let ignores = scene.mask.is_some() || scene.objective.ignore().is_some();
     let divided = match scene.objective.reduction() {
@@ -88,14 +89,14 @@ fn same_as_from_the_host(there: &Evaluation, host: &Evaluation, scene: &Scene) {
     crate::common::assert_same(&there, &host, "on the device");
 }
 
-/// Each option alone, in both forms and with every reduction; what was compared is what the documentation says.
+/// Each option alone, in both forms and with every reduction. The documentation must list what was compared;
 /// `LOGLOSS_BLESS=1` writes it.
 #[test]
 #[expect(clippy::print_stderr, reason = "what a run has measured")]
 fn each_alone() {
     let mut random = Random(81);
     let mut worst = vec![[Worst::default(); 2]; OPTIONS.len()];
-    // In how many evaluations each output was compared, by option and place.
+    // The number of evaluations in which each output was compared, by option and place.
     let mut compared = vec![[[0; 5]; 3]; OPTIONS.len()];
     for form in FORMS {
         for (row, (name, change)) in OPTIONS.iter().enumerate() {
@@ -127,7 +128,7 @@ fn each_alone() {
     document(&compared);
 }
 
-/// Compares the documentation with what was compared.
+/// Asserts that the documentation lists the comparisons that were made, or writes it.
 fn document(compared: &[[[usize; 5]; 3]]) {
     let adapters = gpu_engines().len();
     let evaluations = FORMS.len() * REDUCTIONS.len();
@@ -145,17 +146,18 @@ fn document(compared: &[[[usize; 5]; 3]]) {
     }
     let text = format!(
         "# Options, backends and outputs tested\n\n\
-         Each ✓ of a cell is a place: {}. There the option was held against the f64 oracle, within the\n\
-         [contract](../src/contract.rs), for logits and for probabilities, with each of the reductions {},\n\
-         and on every adapter that wgpu found: Mesa's llvmpipe and SwiftShader where there is no other. A – is where not all\n\
-         of that was compared. Together with any other option each is tested in `any_together`, and another system's\n\
-         conventions in `tests/suite/compat.rs`.\n\n\
-         Recorded by that test: `LOGLOSS_BLESS=1 cargo test --release --test suite options::each_alone` writes this.\n\n{table}",
+         The three marks of a cell are for three places, in this order: {}. A ✓ means that the results with this option\n\
+         were compared with the f64 oracle and are within the [contract](../crates/verify/src/contract.rs), for logits and\n\
+         probabilities, with each of the reductions {},\n\
+         and on every adapter that wgpu found; these were Mesa's llvmpipe and SwiftShader on machines without a GPU. A –\n\
+         means that not all of these were compared. Combinations of options are tested in `any_together`, and the\n\
+         conventions of other systems in `tests/suite/compat.rs`.\n\n\
+         This page is written by a test: `LOGLOSS_BLESS=1 cargo test --release --test suite options::each_alone`.\n\n{table}",
         PLACES.join("; "),
         REDUCTIONS.map(|reduction| format!("{reduction:?}")).join(", "),
     );
     if adapters == 0 {
-        // The documentation is of a machine that has one.
+        // The documentation is written on a machine with an adapter.
         return;
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/options.md");
@@ -166,7 +168,7 @@ fn document(compared: &[[[usize; 5]; 3]]) {
     assert!(found == text, "docs/options.md is not what was tested: LOGLOSS_BLESS=1 writes it");
 }
 
-/// Anything together. `LOGLOSS_SEED` repeats a run.
+/// Random combinations of options. `LOGLOSS_SEED` repeats a run.
 #[test]
 #[expect(clippy::print_stderr, reason = "what a run has measured")]
 fn any_together() {
@@ -178,7 +180,7 @@ fn any_together() {
         let rows = random.below(6000 / classes) + 1;
         let scene = recipe.scene(&mut random, rows, classes);
         for (engine, worst) in engines().iter().zip(&mut worst) {
-            // Pipelines are compiled for each: fewer on an adapter.
+            // Every combination compiles pipelines on an adapter, so only some run there.
             if round % 8 == 0 || engine.device().kind == DeviceKind::Cpu {
                 let (host, there) = judge(engine, &scene, recipe.scale, &format!("{rows} × {classes}, {recipe:?}"));
                 worst.merge(&host);
@@ -191,7 +193,7 @@ fn any_together() {
     }
 }
 
-/// N·C on both sides of a block, of a chunk and of more than one, for every reduction.
+/// Numbers of values just below and above a block, a chunk, and several chunks, for every reduction.
 #[test]
 fn large() {
     let mut random = Random(82);
@@ -219,7 +221,7 @@ fn large() {
     }
 }
 
-/// The results of the far ends: right, or flushed, and never NaN.
+/// The results at the far ends of the range are accurate or flushed to 0, and never NaN.
 #[test]
 fn far_out() {
     let mut random = Random(83);

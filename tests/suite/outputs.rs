@@ -1,4 +1,4 @@
-//! Outputs: any subset, into memory of the caller's or new.
+//! Outputs: any subset of them, in the caller's memory or in new vectors.
 
 use logloss::{BLOCK, Error, Form, Objective, Outputs};
 
@@ -6,9 +6,9 @@ use crate::common::{Random, all, batch, each, results};
 
 const LEN: usize = 3 * BLOCK + 17;
 
-/// What is asked for is written whole; what is not is not touched.
+/// A requested output is written completely; other memory is not changed.
 #[test]
-fn poisoned_memory() {
+fn prefilled_memory() {
     let mut random = Random(21);
     let predictions = random.predictions(Form::Logits, LEN);
     let targets = random.soft(LEN);
@@ -16,9 +16,9 @@ fn poisoned_memory() {
     each(|engine| {
         let wanted = all(engine, &batch, &Objective::mean());
         for subset in 0..8u8 {
-            // A NaN that no arithmetic makes.
-            let poison = f32::from_bits(0x7fc1_2345);
-            let mut memory = [(); 3].map(|()| vec![poison; LEN]);
+            // A NaN that no arithmetic produces.
+            let filler = f32::from_bits(0x7fc1_2345);
+            let mut memory = [(); 3].map(|()| vec![filler; LEN]);
             let [loss, gradient, hessian] = &mut memory;
             let mut outputs = Outputs::none();
             if subset & 1 != 0 {
@@ -36,7 +36,7 @@ fn poisoned_memory() {
             for (output, (got, wanted)) in memory.iter().zip(results(&wanted)).enumerate() {
                 let asked = subset >> output & 1 == 1;
                 for (i, (got, wanted)) in got.iter().zip(wanted).enumerate() {
-                    let wanted = if asked { wanted.to_bits() } else { poison.to_bits() };
+                    let wanted = if asked { wanted.to_bits() } else { filler.to_bits() };
                     assert_eq!(got.to_bits(), wanted, "subset {subset}, output {output}, element {i}");
                 }
             }
@@ -61,10 +61,10 @@ fn memory_of_another_length() {
                 assert_eq!(error.to_string(), format!("{name} has {len} values, predictions has 8"));
             }
         }
-        // A stream's parts, too, and the engine is as good as before.
-        let mut stream = engine.accumulator(&Objective::sum(), None);
+        // The same holds for the parts of an accumulator, and the engine can be used after the error.
+        let mut accumulator = engine.accumulator(&Objective::sum(), None);
         let mut memory = vec![0.0f32; 9];
-        assert!(matches!(stream.push(&batch, Outputs::none().with_loss(&mut memory)), Err(Error::Length { .. })));
+        assert!(matches!(accumulator.push(&batch, Outputs::none().with_loss(&mut memory)), Err(Error::Length { .. })));
         assert_eq!(engine.evaluate(&batch, &Objective::mean(), Outputs::none()).expect("valid").count, 8);
     });
 }
@@ -88,7 +88,7 @@ fn targets_of_another_length() {
     assert_eq!(batch.with_classes(3).expect("divides").classes(), 3);
 }
 
-/// What ran is said, and the bytes are those that any device has to move.
+/// The report of a run has the device, and the number of bytes that any device has to move.
 #[test]
 fn report_of_the_run() {
     let predictions = vec![0.5f32; LEN];

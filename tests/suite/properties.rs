@@ -1,4 +1,4 @@
-//! What holds for every batch.
+//! Properties of the results of every batch.
 
 use logloss::{BLOCK, Engine, ExactSum, Form, Objective, Outputs, Partials};
 use logloss_verify::contract;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::common::{all, batch, engines, judge, none, results, true_sum};
 
-/// Logits as models make them, and as they should not.
+/// Logits of typical models, and extreme ones.
 fn logit() -> impl Strategy<Value = f32> {
     prop_oneof![
         4 => -20.0f32..20.0,
@@ -29,7 +29,7 @@ fn target() -> impl Strategy<Value = f32> {
     prop_oneof![2 => 0.0f32..=1.0, 3 => prop::sample::select(vec![0.0, 1.0]), 1 => (1..24).prop_map(|k| 0.5f32.powi(k))]
 }
 
-/// Up to a few blocks of a form's predictions, with targets.
+/// Predictions of a form with targets, up to `most` of them.
 fn values(form: Form, most: usize) -> impl Strategy<Value = (Vec<f32>, Vec<f32>)> {
     let one = match form {
         Form::Logits => logit().boxed(),
@@ -53,7 +53,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// Whether the losses of a block, which are added in f32, may come to more than it holds, with roundings.
+/// Whether the f32 sum of the losses of a block may overflow, taking rounding into account.
 fn may_overflow(mut sums_of_blocks: impl Iterator<Item = f64>) -> bool {
     sums_of_blocks.any(|sum| sum > f64::from(f32::MAX) * (1.0 - 1e-6))
 }
@@ -93,7 +93,8 @@ proptest! {
         }
     }
 
-    /// Exchanging the classes mirrors the logit, to the bit; with soft targets the contract is all there is.
+    /// Exchanging the classes and negating the logit gives the mirrored results, to the bit. For soft targets, only the
+    /// contract holds.
     #[test]
     fn mirrored((predictions, targets) in values(Form::Logits, 300)) {
         let labels: Vec<f32> = targets.iter().map(|z| z.round()).collect();
@@ -110,18 +111,18 @@ proptest! {
         }
     }
 
-    /// The further from the truth, the larger the loss; the gradient follows the logit.
+    /// The loss increases with the distance of the prediction from the target, and the gradient with the logit.
     #[test]
     fn monotone(start in -100.0f64..95.0, step in 1e-4f64..1e-2) {
         let xs: Vec<f32> = (0..500).map(|i| (start + step * f64::from(i)) as f32).collect();
-        // f32 logits of this size lie further apart than errors can hide, where they differ at all.
+        // Different f32 logits of this size lie so far apart that errors cannot change the order.
         let rises = |values: &[f32]| values.windows(2).zip(xs.windows(2)).all(|(v, x)| x[0] == x[1] || v[0] <= v[1]);
         for engine in engines() {
             for label in [0u8, 1] {
                 let evaluation = all(engine, &batch(Form::Logits, &xs, &vec![label; xs.len()]), &none());
                 let [loss, gradient, _] = results(&evaluation);
                 let away: Vec<f32> = if label == 0 { loss.to_vec() } else { loss.iter().map(|l| -l).collect() };
-                // Where the truth is flat to f32's last place, errors may show.
+                // Where the exact value is constant to the last place of f32, errors may change the order.
                 let slack = |values: &[f32]| {
                     values.windows(2).all(|v| f64::from(v[1]) >= f64::from(v[0]) - 4.0 * contract::ulp(v[0].into()))
                 };
@@ -132,9 +133,9 @@ proptest! {
         }
     }
 
-    /// The sum is that of the losses handed out, far closer than those are to the truth.
+    /// The sum is the sum of the losses in the output, to much smaller errors than those of the losses themselves.
     #[test]
-    fn sum_of_what_is_handed_out((form, (predictions, targets)) in any_values(3 * BLOCK)) {
+    fn sum_of_the_output((form, (predictions, targets)) in any_values(3 * BLOCK)) {
         for engine in engines() {
             let evaluation = all(engine, &batch(form, &predictions, &targets), &Objective::mean());
             let sum = |losses: &[f32]| ExactSum::of(losses.iter().map(|&loss| loss.into())).value();
@@ -157,7 +158,7 @@ proptest! {
         }
     }
 
-    /// Cut at a block anywhere, the parts add up to the whole exactly.
+    /// Parts that are split at any block merge exactly to the whole.
     #[test]
     fn parts_add_up((form, (predictions, targets)) in any_values(4 * BLOCK), cut: prop::sample::Index) {
         let at = BLOCK * cut.index(predictions.len() / BLOCK + 1);
@@ -169,7 +170,7 @@ proptest! {
         }
     }
 
-    /// Every device has the same truth.
+    /// The results of different devices agree within the contract.
     #[test]
     fn devices_agree((form, (predictions, targets)) in any_values(2 * BLOCK)) {
         let batch = batch(form, &predictions, &targets);
@@ -179,7 +180,7 @@ proptest! {
         for engine in engines() {
             let sum = engine.evaluate(&batch, &Objective::sum(), Outputs::none()).expect("valid").sum;
             let error = contract::relative(sum, truth, predictions.len() as u64);
-            // As few values as one, whose errors need not average out.
+            // There may be only one value, so errors need not average out.
             let allowed = 3.0 * 2f64.powi(-23) + contract::SUM_OF_EQUALS;
             let excused = may_overflow && sum == f64::INFINITY;
             prop_assert!(error <= allowed || excused, "{}: {} for {}", engine.device().name, sum, truth);

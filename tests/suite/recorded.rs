@@ -1,4 +1,4 @@
-//! Recorded into a caller's encoder, with the caller's device and buffers.
+//! Evaluations that are recorded into the caller's encoder, with the caller's device and buffers.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use crate::common::{Random, all, batch, gpu_engines, results};
 
 const LEN: usize = 9 * BLOCK + 101;
 
-/// A caller: a device of its own, on which every error that nobody asked about is kept.
+/// A caller with its own device, which collects the uncaptured errors.
 struct Caller {
     device: wgpu::Device,
     queue: wgpu::Queue,
@@ -37,7 +37,7 @@ fn callers() -> Vec<Caller> {
     adapters
         .into_iter()
         .map(|adapter| {
-            // Nothing is asked for but what any WebGPU device has.
+            // Only the limits that every WebGPU device has are requested.
             let (device, queue) =
                 pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).expect("a device");
             let uncaptured = Arc::new(Mutex::new(Vec::new()));
@@ -53,7 +53,7 @@ fn callers() -> Vec<Caller> {
 }
 
 impl Caller {
-    /// A buffer with these bytes at `offset`, and poison all around.
+    /// A buffer with these bytes at `offset`, and filler bytes around them.
     fn buffer(&self, offset: u64, content: &[u8]) -> BufferRegion {
         let mut contents = vec![0xff; offset as usize];
         contents.extend_from_slice(content);
@@ -67,7 +67,7 @@ impl Caller {
         BufferRegion::new(buffer, offset)
     }
 
-    /// Everything in a buffer.
+    /// The content of a whole buffer.
     fn read(&self, buffer: &wgpu::Buffer) -> Vec<u8> {
         let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: None,
@@ -102,7 +102,7 @@ impl Caller {
     }
 }
 
-/// A result block, read as its documentation says.
+/// A result block, read as documented.
 struct Block(Vec<u32>);
 
 impl Block {
@@ -158,7 +158,7 @@ fn callers_buffers_at_offsets() {
             let prepared = caller.engine.prepare(&there, &Objective::mean(), outputs).expect("valid");
             assert_eq!(prepared.gradient(), Some(&gradient));
             assert!(prepared.loss().is_none());
-            // Preparing wrote nothing, and neither does recording.
+            // Neither preparing nor recording writes to the buffers.
             assert!(caller.words(&gradient.buffer).iter().all(|&word| word == u32::MAX));
             let mut encoder = caller.device.create_command_encoder(&Default::default());
             prepared.record(&mut encoder);
@@ -181,7 +181,7 @@ fn callers_buffers_at_offsets() {
     }
 }
 
-/// Several evaluations in one encoder, and one evaluation several times, with new logits in between.
+/// Several evaluations in one encoder, and the same evaluation several times, with new logits in between.
 #[test]
 fn several_in_one_encoder() {
     let mut random = Random(62);
@@ -205,7 +205,7 @@ fn several_in_one_encoder() {
             assert!(gradient.iter().zip(results_of(wanted)).all(|(got, wanted)| *got == wanted.to_bits()));
         }
 
-        // The second batch's logits move into the first one's buffer between two evaluations of it.
+        // The logits of the second batch are copied to the buffer of the first one between two evaluations of it.
         let kept = caller.buffer(0, &[0; ResultBlock::SIZE as usize]);
         let mut encoder = caller.device.create_command_encoder(&Default::default());
         prepared[0].record(&mut encoder);
@@ -224,7 +224,7 @@ fn results_of(evaluation: &logloss::Evaluation) -> &[f32] {
     evaluation.gradient.as_deref().expect("asked for")
 }
 
-/// Nobody waits, so the status word says it.
+/// A recorded evaluation reports invalid values in the status word, because no call returns an error.
 #[test]
 fn invalid_values_in_the_status_word() {
     let mut random = Random(63);
@@ -246,7 +246,7 @@ fn invalid_values_in_the_status_word() {
             let gradient = caller.words(&prepared.gradient().expect("asked for").buffer);
             let nans: Vec<_> = (0..LEN).filter(|&i| f32::from_bits(gradient[i]).is_nan()).collect();
             assert_eq!(nans, [at]);
-            // Mended, nothing is left of it.
+            // With the value corrected, the next evaluation is not affected.
             predictions[at] = 0.0;
             targets[at] = 0.0;
             caller.queue.write_buffer(&there.predictions().buffer, 0, bytemuck::cast_slice(&predictions));
@@ -274,7 +274,7 @@ fn infinite_and_empty() {
     }
 }
 
-/// A caller's shader reads the block with the declaration that the documentation gives.
+/// A shader of the caller reads the block with the declaration in the documentation.
 #[test]
 fn read_by_a_shader() {
     let documentation = include_str!("../../src/gpu/result.rs");
@@ -347,7 +347,7 @@ fn dispatch(
     pass.dispatch_workgroups(1, 1, 1);
 }
 
-/// finish.wgsl on sums and indices that would take terabytes to reach.
+/// finish.wgsl with sums and indices of batches of terabytes.
 #[test]
 fn large_offsets_and_full_limbs() {
     const STRIDE: usize = 64;
@@ -374,7 +374,7 @@ fn large_offsets_and_full_limbs() {
             Block(caller.words(&result.buffer))
         };
         let run = |accumulators: &[u32], windows: u64, count: u64| run_as(accumulators, windows, count, [0, 0]);
-        // Limbs of any content: carries run through all of them.
+        // Limbs of any content, with carries through all of them.
         for windows in [1, 2, 7, 3000] {
             for fill in 0..3 {
                 let mut accumulators = vec![0u32; windows * STRIDE];
@@ -398,11 +398,11 @@ fn large_offsets_and_full_limbs() {
                 assert!(mean_overflows || overflows || (mean * 1000.0 / sum - 1.0).abs() <= 2f64.powi(-21), "{mean:e}");
             }
         }
-        // Weights and counts of windows, the counts beyond 32 bits.
+        // Weights and counts of windows, with total counts beyond 32 bits.
         for windows in [1, 3, 3000] {
             let mut accumulators = vec![0u32; windows * STRIDE];
             for window in accumulators.chunks_mut(STRIDE) {
-                // Below 2^108, so that no sum of 3000 is past the largest f32.
+                // Each value is below 2^108, so that no sum of 3000 exceeds the largest f32.
                 window[..17].fill_with(|| (random.next() >> 40) as u32);
                 window[23..40].fill_with(|| (random.next() >> 40) as u32);
                 window[47] = 1 << 26;
@@ -423,7 +423,7 @@ fn large_offsets_and_full_limbs() {
                 assert!((mean - 1.0).abs() <= 2f64.powi(-21), "{mean}");
             }
         }
-        // One small sum: in the lowest limbs, and across each border of two.
+        // One small sum, in the lowest limbs and across each boundary of two limbs.
         for position in 0..200 {
             let mut accumulators = vec![0u32; STRIDE];
             for (bit, value) in [(position, 1u32), (position + 23, 1)] {
@@ -437,7 +437,7 @@ fn large_offsets_and_full_limbs() {
                 assert!((f64::from(block.mean()) * 3.0 / wanted - 1.0).abs() <= 2f64.powi(-21));
             }
         }
-        // The first invalid element of all windows, its index beyond 32 bits.
+        // The first invalid element of all windows, with an index beyond 32 bits.
         for (window, local) in
             [(0, 0), (0, 5), (1, 0), (63, WINDOW - 1), (64, 0), (65, 7), (2047, 3), (2999, WINDOW - 1)]
         {
@@ -454,7 +454,7 @@ fn large_offsets_and_full_limbs() {
     }
 }
 
-/// Every adapter was a caller's, too.
+/// The callers cover every adapter.
 #[test]
 fn callers_are_the_adapters() {
     assert_eq!(callers().len(), gpu_engines().len());

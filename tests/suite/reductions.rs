@@ -1,4 +1,4 @@
-//! What the losses become, and what gradient and hessian are multiplied by.
+//! The reductions, and the coefficient of gradient and hessian.
 
 use logloss::{BLOCK, Error, Form, NonFinite, Objective, Outputs, Reduction, Value};
 
@@ -33,7 +33,7 @@ fn values_and_derivatives() {
     }
 }
 
-/// The loss, its sum and its mean know nothing of the scale, to the bit.
+/// The loss, its sum and its mean do not depend on the scale, to the bit.
 #[test]
 fn scale_is_for_derivatives() {
     let mut random = Random(42);
@@ -47,7 +47,7 @@ fn scale_is_for_derivatives() {
         let (plain, scaled) = (results(&plain), results(&scaled));
         for i in 0..LEN {
             assert_eq!(plain[0][i].to_bits(), scaled[0][i].to_bits());
-            // A power of two rounds nothing.
+            // Multiplying by a power of two is exact.
             assert_eq!(-4.0 * plain[1][i], scaled[1][i]);
             assert_eq!(-4.0 * plain[2][i], scaled[2][i]);
         }
@@ -67,7 +67,7 @@ fn scale_must_be_finite() {
     assert_eq!(Objective::sum().reduction(), Reduction::Sum);
 }
 
-/// One value is its own mean.
+/// The mean of one value is that value.
 #[test]
 fn of_one_value() {
     each(|engine| {
@@ -81,25 +81,25 @@ fn of_one_value() {
     });
 }
 
-/// A mean's gradient is that of the whole stream, from its first part on.
+/// The gradient of a mean is that of the whole batch, from the first part on.
 #[test]
-fn mean_of_a_stream() {
+fn mean_of_an_accumulator() {
     let mut random = Random(43);
     let predictions = random.predictions(Form::Logits, 4 * BLOCK);
     let targets = random.labels(4 * BLOCK);
     each(|engine| {
         let wanted = all(engine, &batch(Form::Logits, &predictions, &targets), &Objective::mean());
         let mut gradient = vec![f32::NAN; BLOCK];
-        let mut stream = engine.accumulator(&Objective::mean(), Some(4 * BLOCK as u64));
+        let mut accumulator = engine.accumulator(&Objective::mean(), Some(4 * BLOCK as u64));
         for (part, (x, z)) in predictions.chunks(BLOCK).zip(targets.chunks(BLOCK)).enumerate() {
             let outputs = Outputs::none().with_gradient(&mut gradient);
-            stream.push(&batch(Form::Logits, x, z), outputs).expect("valid");
+            accumulator.push(&batch(Form::Logits, x, z), outputs).expect("valid");
             let wanted = &results(&wanted)[1][part * BLOCK..][..BLOCK];
             assert_eq!(
                 gradient.iter().map(|g| g.to_bits()).collect::<Vec<_>>(),
                 wanted.iter().map(|g| g.to_bits()).collect::<Vec<_>>()
             );
         }
-        assert_eq!(stream.finish().expect("complete").mean.to_bits(), wanted.mean.to_bits());
+        assert_eq!(accumulator.finish().expect("complete").mean.to_bits(), wanted.mean.to_bits());
     });
 }

@@ -1,4 +1,4 @@
-//! Batches that live on the device: uploaded, or a caller's buffers.
+//! Resident batches: uploaded ones, and those in the caller's buffers.
 
 use logloss::{
     BLOCK, BufferRegion, Device, DeviceBatch, DeviceOutputs, DeviceSink, Engine, EngineOptions, Error, Evaluation,
@@ -19,7 +19,7 @@ pub fn every_output() -> DeviceOutputs {
     outputs
 }
 
-/// Runs what was prepared, and fetches its outputs.
+/// Runs a prepared evaluation, and downloads its outputs.
 pub fn fetch(engine: &Engine, prepared: &Prepared, len: usize) -> Evaluation {
     let mut evaluation = prepared.evaluate().unwrap_or_else(|error| panic!("{error}"));
     let outputs = [prepared.loss(), prepared.gradient(), prepared.hessian()].map(|region| {
@@ -72,9 +72,9 @@ fn empty() {
     }
 }
 
-/// What isn't asked for has no buffer; what is, is complete whatever lay there before.
+/// An output that is not requested has no buffer; one that is requested is complete, whatever the buffer held before.
 #[test]
-fn poisoned_buffers() {
+fn prefilled_buffers() {
     let mut random = Random(52);
     let (predictions, targets) = (random.predictions(Form::Logits, LEN), random.soft(LEN));
     let host = batch(Form::Logits, &predictions, &targets);
@@ -83,7 +83,7 @@ fn poisoned_buffers() {
         let there = engine.upload(&host).expect("it fits");
         let wanted = all(engine, &host, &Objective::sum());
         for subset in 1..8u8 {
-            let poisoned = |name: &str| -> wgpu::Buffer {
+            let prefilled = |name: &str| -> wgpu::Buffer {
                 device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
                     label: Some(name),
                     contents: &[0xff; LEN * 4],
@@ -91,7 +91,7 @@ fn poisoned_buffers() {
                 })
             };
             let sink = |bit: u8| match subset >> bit & 1 {
-                1 => DeviceSink::Into(poisoned("poisoned").into()),
+                1 => DeviceSink::Into(prefilled("prefilled").into()),
                 _ => DeviceSink::Skip,
             };
             let mut outputs = DeviceOutputs::none();
@@ -109,7 +109,7 @@ fn poisoned_buffers() {
     }
 }
 
-/// Buffers larger than one binding may be: several windows, one result.
+/// Buffers larger than one binding are divided into several windows with one result.
 #[test]
 fn more_than_one_binding() {
     let mut random = Random(53);
@@ -135,7 +135,7 @@ fn more_than_one_binding() {
                 assert_same(&got, &all(engine, &host, &Objective::mean()), &format!("{len} in windows"));
                 assert!(len <= 1 << 16 || got.run.chunks > 1);
             }
-            // An index past the first window is that of the whole.
+            // An index after the first window is counted from the start of the batch.
             let mut invalid = predictions.clone();
             for at in [len - 1, len / 2] {
                 invalid[at] = f32::NAN;
@@ -148,7 +148,7 @@ fn more_than_one_binding() {
     }
 }
 
-/// More than llvmpipe binds at most, and the limits of the adapter as they are.
+/// A batch larger than the largest binding of llvmpipe, with the limits of the adapter itself.
 #[test]
 fn more_than_the_adapter_binds() {
     for engine in gpu_engines() {
@@ -167,7 +167,7 @@ fn more_than_the_adapter_binds() {
     }
 }
 
-/// A training loop: new logits in the same buffer, evaluated anew.
+/// A training loop writes new logits to the same buffer and evaluates them again.
 #[test]
 fn evaluated_again_after_a_write() {
     let mut random = Random(54);
@@ -181,7 +181,7 @@ fn evaluated_again_after_a_write() {
             queue.write_buffer(&there.predictions().buffer, 0, bytemuck::cast_slice(&predictions));
             let wanted = all(engine, &batch(Form::Logits, &predictions, &labels), &Objective::mean());
             assert_same(&fetch(engine, &prepared, LEN), &wanted, "after a write");
-            // And an invalid one in between leaves no trace.
+            // An invalid value in between does not affect later evaluations.
             predictions[77] = f32::NAN;
             queue.write_buffer(&there.predictions().buffer, 0, bytemuck::cast_slice(&predictions));
             let error = prepared.evaluate().expect_err("invalid");
@@ -250,7 +250,7 @@ fn outlives_its_engine() {
     }
 }
 
-/// Each is an error that names the buffer, before anything is made of it.
+/// Each such buffer is an error that names it, before anything is created.
 #[test]
 fn buffers_that_cannot_be_used() {
     for engine in gpu_engines() {
@@ -301,7 +301,7 @@ fn buffers_that_cannot_be_used() {
                 assert!(message.starts_with(name) && message.contains(expected), "{message:?}, not {expected}");
             }
         }
-        // Aliasing: read and written, or written twice.
+        // Aliasing: a buffer is read and written, or written twice.
         let shared = good();
         for message in [
             prepare(shared.clone(), good(), DeviceSink::Into(shared.clone()), skip()),
@@ -310,12 +310,12 @@ fn buffers_that_cannot_be_used() {
         ] {
             assert!(message.contains("its own"), "{message:?}");
         }
-        // Read twice is fine: every prediction is its own target.
+        // A buffer may be read twice: every prediction is its own target.
         assert_eq!(prepare(shared.clone(), shared, skip(), skip()), "");
     }
 }
 
-/// A buffer that another device made cannot be checked beforehand: still an error, not a panic.
+/// A buffer of another device cannot be checked beforehand, but is an error and not a panic.
 #[test]
 fn buffers_of_another_device() {
     for &index in adapters() {

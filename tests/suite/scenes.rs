@@ -1,4 +1,4 @@
-//! Batches with weights, masks, classes and options of every kind, and what is true of them.
+//! Random batches with weights, masks, classes and options of every kind, and their exact results.
 
 use logloss::{
     Batch, Compat, Engine, Evaluation, Floats, Focal, Form, Ignore, Objective, Reduction, Targets, Value, WeightShape,
@@ -12,7 +12,7 @@ use logloss_verify::{
 
 use crate::common::{Random, pack};
 
-/// How predictions are stored.
+/// The storage type of predictions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Stored {
     F32,
@@ -20,7 +20,7 @@ pub enum Stored {
     Bf16,
 }
 
-/// How targets are stored.
+/// The kind and storage type of targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Labels {
     Soft,
@@ -30,7 +30,7 @@ pub enum Labels {
     Bits,
 }
 
-/// What weights there are.
+/// The shape and storage type of weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Weighing {
     None,
@@ -40,7 +40,7 @@ pub enum Weighing {
     SamplesF16,
 }
 
-/// Everything that can be chosen of an evaluation.
+/// All options of an evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
     pub form: Form,
@@ -50,7 +50,7 @@ pub struct Recipe {
     pub mask: bool,
     pub ignore: bool,
     pub class_weights: bool,
-    /// 0 none, 1 one for all, 2 one a class.
+    /// 0 for none, 1 for one value for all classes, 2 for one value per class.
     pub pos_weight: u8,
     pub label_weights: bool,
     pub smoothing: f32,
@@ -82,7 +82,7 @@ impl Recipe {
         }
     }
 
-    /// Anything at all.
+    /// Random options.
     pub fn random(random: &mut Random) -> Self {
         let labels = pick(random, &[Labels::Soft, Labels::Hard, Labels::U8, Labels::Bool, Labels::Bits]);
         Self {
@@ -168,7 +168,7 @@ impl Recipe {
             if labelled {
                 (soft[i], labels[i]) = (f32::NAN, 255);
             }
-            // Whatever it holds.
+            // The prediction of an ignored or masked element may be any value.
             if labelled || self.mask && mask[i] == 0 {
                 predictions[i] = pick(random, &[f32::NAN, f32::INFINITY, -7.0, 1e30]);
                 if count == len && classes > 0 && matches!(self.weighing, Weighing::Elements | Weighing::ElementsF16) {
@@ -207,7 +207,7 @@ pub fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
     from[random.below(from.len())]
 }
 
-/// Weights of all sizes, 0 among them.
+/// Weights of all magnitudes, including 0.
 pub fn some_weights(random: &mut Random, count: usize) -> Vec<f32> {
     (0..count).map(|_| if random.below(8) == 0 { 0.0 } else { (3.0 * random.uniform()) as f32 }).collect()
 }
@@ -238,7 +238,7 @@ impl Scene {
         self.part(0..self.predictions.len())
     }
 
-    /// Whole rows, whose first value has an index that is a multiple of 8.
+    /// A part of the batch that consists of whole rows, and whose first value has an index that is a multiple of 8.
     pub fn part(&self, range: std::ops::Range<usize>) -> Batch<'_> {
         let predictions = match self.stored {
             Stored::F32 => Floats::F32(&self.predictions[range.clone()]),
@@ -270,7 +270,7 @@ impl Scene {
     }
 }
 
-/// Element `i` as the oracle knows it; none if it is left out.
+/// Element `i` for the oracle; none if it is ignored or masked.
 pub fn element(batch: &Batch<'_>, objective: &Objective, i: usize) -> Option<Element> {
     let target = batch.targets().get(i);
     let masked = batch.mask().is_some_and(|bits| bits[i / 8] >> (i % 8) & 1 == 0);
@@ -306,17 +306,17 @@ pub fn element(batch: &Batch<'_>, objective: &Objective, i: usize) -> Option<Ele
     Some(element)
 }
 
-/// What is true of a whole batch.
+/// The exact results of a whole batch.
 pub struct Whole {
     pub sum: f64,
     pub weight: f64,
     pub count: u64,
-    /// What the gradient is multiplied by.
+    /// The factor of gradient and hessian.
     pub coefficient: f64,
     pub value: Value,
 }
 
-/// Adds to twice the digits.
+/// A sum that is computed with twice the digits of f64.
 #[derive(Clone, Copy, Default)]
 struct Sum(f64, f64);
 
@@ -374,16 +374,17 @@ pub fn whole(batch: &Batch<'_>, objective: &Objective, scale: f32) -> Whole {
     }
 }
 
-/// The worst errors found: of loss, gradient and hessian in ULP of the size of what is added up, of sums relative.
+/// The largest errors found: those of loss, gradient and hessian in ULP of the sum of the magnitudes of the addends, those
+/// of sums relative.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Worst {
     pub elements: [f64; 3],
-    /// Those that the contract's ceilings are about, as a part of them.
+    /// The errors of loss, gradient and hessian as defined by the contract, divided by their ceilings.
     pub of_ceiling: [f64; 3],
     pub sum: f64,
     pub weight: f64,
     pub value: f64,
-    /// How many results were compared: losses, gradients, hessians, values, and the sum of the weights with the count.
+    /// The number of results compared: losses, gradients, hessians, values, and sums of the weights with counts.
     pub compared: [u64; 5],
 }
 
@@ -402,7 +403,7 @@ impl Worst {
     }
 }
 
-/// Relative distance; 0 for two NaN or equal values, infinite where only one is a number.
+/// The relative distance of two values; 0 if they are equal or both NaN, infinite if only one of them is NaN.
 pub fn apart(got: f64, wanted: f64) -> f64 {
     if got == wanted || got.is_nan() && wanted.is_nan() || (got - wanted).abs() <= 1e-36 {
         return 0.0;
@@ -411,8 +412,8 @@ pub fn apart(got: f64, wanted: f64) -> f64 {
     if off.is_finite() { off } else { f64::INFINITY }
 }
 
-/// Judges an evaluation with all outputs: panics where the contract is broken, an element that is left out is not 0, a
-/// count is wrong, or a value.
+/// Asserts that an evaluation with all outputs meets the contract, that the outputs of ignored and masked elements are 0,
+/// and that counts and values are right. Returns the largest errors.
 pub fn judge_scene(engine: &Engine, batch: &Batch<'_>, objective: &Objective, scale: f32, got: &Evaluation) -> Worst {
     let name = engine.device().name;
     let class = DeviceClass::of(&engine.device());
@@ -459,7 +460,7 @@ pub fn judge_scene(engine: &Engine, batch: &Batch<'_>, objective: &Objective, sc
     }
     assert_eq!(got.count, whole.count, "{name}: count");
     assert_eq!(got.partials.count, whole.count, "{name}: count");
-    // Few errors do not average out; a mean of a row, on a GPU, is an f32 of few.
+    // The errors of a few values do not average out. On a GPU the mean of a row is an f32 sum of a few values.
     let few = 3e-6 + 3e-7 * steepest;
     let many = contract::find(class, batch.form(), Kind::Weighted, Output::Sum).expect("a row").ceiling;
     let bound = |count: u64| if count >= 1000 { many } else { few };
@@ -468,7 +469,7 @@ pub fn judge_scene(engine: &Engine, batch: &Batch<'_>, objective: &Objective, sc
     worst.weight = apart(got.partials.weight.value(), whole.weight);
     assert!(worst.weight <= bound(whole.count), "{name}: weight {:?}, not {}", got.partials.weight, whole.weight);
     worst.compared[4] += 1;
-    // Where nothing is reduced the value is the losses.
+    // Without a reduction, the value is the losses.
     worst.compared[3] += match &whole.value {
         Value::Elements => worst.compared[0],
         value => value.vector().map_or(1, |values| values.len() as u64),

@@ -1,4 +1,4 @@
-//! The shaders as text: they are valid WGSL that needs no extension, and twins of the CPU's code.
+//! Tests of the shaders as text: they are valid WGSL without extensions, and twins of the code of the CPU.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -9,7 +9,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Parses and validates what a browser would load.
+/// Parses and validates a shader as a browser does.
 fn validate(what: &str, source: &str) -> naga::Module {
     let module =
         naga::front::wgsl::parse_str(source).unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(source)));
@@ -23,7 +23,7 @@ fn validate(what: &str, source: &str) -> naga::Module {
 const SUMS: [&str; 3] = ["all", "each_class", "each_row"];
 const OUTPUTS: [&str; 2] = ["halves", "words"];
 
-/// What the library concatenates.
+/// The source of a kernel, concatenated as in the library.
 pub fn kernel(sums: &str, outputs: &str) -> String {
     ["element", "parameters", "kernel", &format!("sums/{sums}"), &format!("outputs/{outputs}")]
         .map(|stem| read(&format!("shaders/{stem}.wgsl")))
@@ -42,7 +42,7 @@ fn valid_without_extensions() {
         }
     }
     assert_eq!(entry_points(&validate("finish", &read("shaders/finish.wgsl"))), ["finish", "divide"]);
-    // Element math stands alone: others can concatenate it with kernels of their own.
+    // The file of element functions is valid by itself, so that callers can concatenate it with their own kernels.
     validate("element", &read("shaders/element.wgsl"));
     validate("element + parameters", &[read("shaders/element.wgsl"), read("shaders/weighted.wgsl")].join("\n"));
 }
@@ -69,7 +69,7 @@ fn every_shader_is_checked() {
     assert_eq!(names("shaders/outputs"), OUTPUTS.map(|stem| format!("{stem}.wgsl")));
 }
 
-/// The number a constant's right-hand side is, in either language; `None` for one that is not understood.
+/// The number of the right-hand side of a constant, in either language; `None` if it cannot be parsed.
 fn number(text: &str) -> Option<u64> {
     let float = |value: f32| Some(u64::from(value.to_bits()) | 1 << 63);
     match text.trim() {
@@ -92,13 +92,13 @@ fn number(text: &str) -> Option<u64> {
         .unwrap_or(&text)
         .to_owned();
     match digits.parse::<i64>() {
-        // As the f32 it becomes, or as the integer it is: both are compared by their bits.
+        // Floats are compared by the bits of the f32, integers by their bits.
         Ok(integer) => Some(integer as u64),
         Err(_) => digits.parse().ok().and_then(float),
     }
 }
 
-/// The constants of a source by name.
+/// The constants of a source, by name.
 fn constants(source: &str) -> BTreeMap<String, String> {
     source
         .lines()
@@ -145,7 +145,7 @@ fn twins_have_the_same_constants() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// A diff of the two can be read because what is in both comes in the same order.
+/// Functions that are in both files have the same order, so that a diff of the files is readable.
 #[test]
 fn twins_have_their_functions_in_the_same_order() {
     for (shader, twin) in

@@ -1,4 +1,4 @@
-//! Weighted losses in parts: streams, threads, windows, machines.
+//! Weighted losses in parts: accumulators, threads, windows, and shards on several machines.
 
 use std::num::NonZeroUsize;
 
@@ -12,7 +12,7 @@ use crate::{
     scenes::{Labels, REDUCTIONS, Recipe, Scene, Stored, Weighing, judge_scene, pick},
 };
 
-/// Everything at once, on `classes` classes.
+/// A batch with all options at the same time, of `classes` classes.
 fn scene(reduction: Reduction, rows: usize, classes: usize, seed: u64) -> Scene {
     let mut random = Random(seed);
     let mut recipe = Recipe::plain(Form::Logits);
@@ -32,10 +32,10 @@ fn scene(reduction: Reduction, rows: usize, classes: usize, seed: u64) -> Scene 
 }
 
 /// Pushes the scene in parts that end at `cuts`.
-fn streamed(engine: &Engine, scene: &Scene, cuts: &[usize]) -> Evaluation {
+fn in_parts(engine: &Engine, scene: &Scene, cuts: &[usize]) -> Evaluation {
     let len = scene.predictions.len();
     let totals = engine.totals(&scene.batch(), &scene.objective).expect("it fits");
-    let mut stream = engine.accumulator_with_totals(&scene.objective, totals);
+    let mut accumulator = engine.accumulator_with_totals(&scene.objective, totals);
     let mut outputs = [(); 3].map(|()| vec![f32::NAN; len]);
     let mut start = 0;
     for &end in cuts.iter().chain([&len]) {
@@ -44,16 +44,16 @@ fn streamed(engine: &Engine, scene: &Scene, cuts: &[usize]) -> Evaluation {
             .with_loss(&mut loss[start..end])
             .with_gradient(&mut gradient[start..end])
             .with_hessian(&mut hessian[start..end]);
-        stream.push(&scene.part(start..end), sinks).expect("valid");
+        accumulator.push(&scene.part(start..end), sinks).expect("valid");
         start = end;
     }
-    let mut evaluation = stream.finish().expect("all of it");
+    let mut evaluation = accumulator.finish().expect("all of it");
     [evaluation.loss, evaluation.gradient, evaluation.hessian] = outputs.map(Some);
     evaluation
 }
 
 #[test]
-fn streams() {
+fn accumulators() {
     for (seed, reduction) in (121..).zip(REDUCTIONS) {
         for classes in [1, 3, 10] {
             let scene = scene(reduction, 9 * BLOCK + 77, classes, seed);
@@ -63,7 +63,7 @@ fn streams() {
                     let step = step * BLOCK * classes;
                     let cuts: Vec<usize> =
                         (1..).map(|i| i * step).take_while(|&cut| cut < scene.predictions.len()).collect();
-                    let parts = streamed(engine, &scene, &cuts);
+                    let parts = in_parts(engine, &scene, &cuts);
                     assert_same(&parts, &whole, &format!("{reduction:?}, {classes} classes, in parts of {step}"));
                 }
             });
@@ -87,7 +87,7 @@ fn run_to_run_and_any_threads() {
     }
 }
 
-/// Chunks and windows of a device that binds little are those of one that binds much.
+/// A device with small bindings gives the same bits as one with large bindings.
 #[test]
 fn small_bindings() {
     for (position, &index) in adapters().iter().enumerate() {
@@ -112,7 +112,7 @@ fn small_bindings() {
                 assert_same(&there, &unrestricted, &what);
             }
         }
-        // Whole blocks of whole rows need not fit: an error that says so.
+        // A whole number of blocks and rows may not fit in a binding, which is an error.
         let scene = scene(Reduction::PerClass, 3000, 257, 150);
         let there = restricted.upload(&scene.batch()).expect("it fits");
         let error =
@@ -156,10 +156,10 @@ fn merged_in_any_order() {
     }
 }
 
-/// Sent to another process and back.
+/// Partials that are serialised and deserialised merge to the same bits.
 #[cfg(feature = "serde")]
 #[test]
-fn merged_after_a_journey() {
+fn merged_after_serialisation() {
     for (seed, reduction) in (161..).zip(REDUCTIONS) {
         let scene = scene(reduction, 10 * BLOCK + 5, 3, seed);
         each(|engine| {
@@ -184,7 +184,7 @@ fn merged_after_a_journey() {
             }
         });
     }
-    // What JSON has no number for.
+    // Values that JSON cannot represent as numbers, or only with rounding.
     for value in [f64::NAN, f64::INFINITY, 5e-324, 1e300] {
         let partials =
             Partials { sum: logloss::ExactSum::of([value, 1.0]), first_invalid: Some(u64::MAX), ..Partials::default() };
@@ -195,7 +195,7 @@ fn merged_after_a_journey() {
     }
 }
 
-/// A gradient whose divisor nobody has counted is refused, whatever would make it differ from the length.
+/// A gradient whose divisor is not known is an error, whatever makes the divisor differ from the length.
 #[test]
 fn unknown_totals() {
     let scene = scene(Reduction::Mean, 2 * BLOCK, 1, 171);
@@ -203,15 +203,15 @@ fn unknown_totals() {
     each(|engine| {
         for (objective, len) in [(&scene.objective, None), (&weighted, None), (&weighted, Some(2 * BLOCK as u64))] {
             let mut gradient = vec![0.0; BLOCK];
-            let mut stream = engine.accumulator(objective, len);
-            let pushed = stream.push(&scene.part(0..BLOCK), Outputs::none().with_gradient(&mut gradient));
+            let mut accumulator = engine.accumulator(objective, len);
+            let pushed = accumulator.push(&scene.part(0..BLOCK), Outputs::none().with_gradient(&mut gradient));
             assert!(matches!(pushed, Err(Error::UnknownTotal { .. })), "{pushed:?}");
         }
-        let mut stream = engine.accumulator(&weighted, None);
+        let mut accumulator = engine.accumulator(&weighted, None);
         for start in [0, BLOCK] {
-            stream.push(&scene.part(start..start + BLOCK), Outputs::none()).expect("no gradient");
+            accumulator.push(&scene.part(start..start + BLOCK), Outputs::none()).expect("no gradient");
         }
-        let value = stream.finish().expect("all of it").value;
+        let value = accumulator.finish().expect("all of it").value;
         assert_eq!(value, all(engine, &scene.batch(), &weighted).value);
     });
 }

@@ -1,4 +1,5 @@
-//! Weights: what belongs to a sample, a class or a label is what it would be written out; what is invalid is named.
+//! Weights: a weight of a sample, class or label acts as the same weight on each of its elements, and invalid weights are
+//! reported.
 
 use logloss::{
     Array, Batch, Compat, Device, Engine, EngineOptions, Error, Focal, Form, Ignore, NonFinite, Objective, Outputs,
@@ -68,7 +69,7 @@ fn neutral_is_plain() {
             let neutral = zero(neutral.expect("valid").with_ignore(Ignore::Label(255)));
             assert_same(&all(engine, &weighted, &neutral), &plain, "weights of 1");
             assert_same(&all(engine, &soft, &zero(Objective::mean())), &all(engine, &soft, &Objective::mean()), "soft");
-            // γ = 0 with everything else is everything else.
+            // γ = 0 does not change an objective with other parameters.
             let rest =
                 Objective::sum().with_pos_weight([2.5]).and_then(|o| o.with_label_smoothing(0.2)).expect("valid");
             assert_same(&all(engine, &soft, &zero(rest.clone())), &all(engine, &soft, &rest), "γ = 0 and the rest");
@@ -76,7 +77,7 @@ fn neutral_is_plain() {
     }
 }
 
-/// The weight of everything, where nothing weighs.
+/// Without weights, the sum of the weights is the count.
 #[test]
 fn without_weights_the_weight_is_the_count() {
     let mut random = Random(103);
@@ -118,7 +119,7 @@ fn invalid_weights_are_named() {
             for at in [0, 1, 2047, 2048, 5000, LEN - 1] {
                 let mut weights = vec![1.0f32; LEN];
                 weights[at] = bad;
-                // What comes later does not matter.
+                // Later invalid weights have no effect.
                 weights[at.max(LEN - 2)..].fill(bad);
                 let elements = plain.with_weights(&weights).expect("as many");
                 let reduction = REDUCTIONS[at % 6];
@@ -134,14 +135,14 @@ fn invalid_weights_are_named() {
                     let samples = plain.with_sample_weights(Weights::F16(&halves)).expect("as many");
                     evaluate(&samples, &Objective::sum(), row * CLASSES, bad, "samples, f16");
                 }
-                // The first of the row that counts.
+                // The index is that of the first element of the row that is counted.
                 let mut mask = vec![0xff; LEN.div_ceil(8)];
                 mask[row * CLASSES / 8] &= !(1 << (row * CLASSES % 8));
                 let masked = samples.with_mask(&mask).expect("as many");
                 evaluate(&masked, &Objective::mean(), row * CLASSES + 1, bad, "masked samples");
             }
         }
-        // The first of all is told, whatever array it is in; and in one element, the prediction before the rest.
+        // The smallest index of all arrays is reported; within one element, the prediction comes first.
         let (mut weights, mut bad_predictions) = (vec![1.0f32; LEN], predictions.clone());
         (weights[77], bad_predictions[78]) = (-1.0, f32::NAN);
         let both = batch(Form::Logits, &bad_predictions, &labels).with_weights(&weights).expect("as many");
@@ -153,9 +154,9 @@ fn invalid_weights_are_named() {
     });
 }
 
-/// Zero is a weight, of either sign.
+/// A weight of 0 is valid, with either sign.
 #[test]
-fn zero_weighs_nothing() {
+fn zero_is_valid() {
     let predictions = [f32::INFINITY, f32::NEG_INFINITY, 3.0, -3.0];
     let labels = [0u8, 1, 0, 1];
     each(|engine| {
@@ -183,7 +184,7 @@ fn zero_weighs_nothing() {
     });
 }
 
-/// What is invalid becomes NaN where it is let through, and alone.
+/// If invalid values are propagated, the results of exactly those elements are NaN.
 #[test]
 fn propagated() {
     let mut random = Random(105);
@@ -207,7 +208,7 @@ fn propagated() {
     });
 }
 
-/// The totals are those of the evaluation, whatever is invalid in its predictions.
+/// The totals are those of the evaluation, even if predictions are invalid.
 #[test]
 fn totals() {
     let mut random = Random(106);
@@ -232,7 +233,7 @@ fn totals() {
             let totals = engine.totals(&batch, &objective).expect("it fits");
             assert_eq!(totals.count, found.count);
             let off = (found.partials.weight.value() / totals.weight.value() - 1.0).abs();
-            // On a GPU the weights are added up by the GPU; the totals by the CPU.
+            // On a GPU the weights of an evaluation are added by the GPU, but those of the totals by the CPU.
             assert!(off <= if engine.wgpu().is_some() { 1e-7 } else { 0.0 }, "{off:e}, {compat:?}");
         }
     });
@@ -261,7 +262,7 @@ fn weights_of_every_kind() {
 }
 
 #[test]
-fn what_does_not_fit() {
+fn wrong_lengths() {
     let (predictions, labels) = ([0.5f32; 12], [1u8; 12]);
     let plain = batch(Form::Logits, &predictions, &labels).with_classes(3).expect("3 divides it");
     let message = |result: logloss::Result<Batch<'_>>| result.expect_err("does not fit").to_string();
@@ -307,7 +308,7 @@ fn what_does_not_fit() {
     });
 }
 
-/// A device that has no more than WebGPU promises says so where it needs more.
+/// A device with only the storage buffers that WebGPU guarantees reports an error if an evaluation needs more.
 #[test]
 fn few_storage_buffers() {
     let (predictions, labels) = ([0.5f32; 12], [1u8; 12]);
