@@ -1,4 +1,4 @@
-//! The SIMD backend: a call on slices, by outputs, types, sizes and threads.
+//! Benchmarks of the SIMD backend: calls on slices, by outputs, types, sizes and threads.
 
 use std::{hint::black_box, num::NonZeroUsize};
 
@@ -9,7 +9,7 @@ use logloss::{Batch, Device, Engine, EngineOptions, Objective, Outputs};
 mod common;
 
 const SIZES: [usize; 5] = [1 << 10, 1 << 13, 1 << 16, 1 << 20, 1 << 24];
-/// In cache and out of it.
+/// A size that fits the cache and one that does not.
 const FEW_SIZES: [usize; 2] = [1 << 16, 1 << 24];
 
 #[derive(Clone, Copy)]

@@ -1,4 +1,5 @@
-//! The best adapter there is, a software one if there is no other: batches from host memory and on the device.
+//! Benchmarks of the best adapter, or of a software adapter if there is no other: batches in host memory and resident
+//! batches.
 #![expect(clippy::print_stderr, reason = "names the adapter, or says that there is none")]
 
 use std::{hint::black_box, time::Duration};

@@ -1,5 +1,5 @@
-//! What a call costs beside its elements: batches of 1 to 4,096, in time and in allocations.
-#![expect(clippy::print_stderr, reason = "allocations are told beside Criterion's figures")]
+//! Benchmarks of the fixed cost of a call: batches of 1 to 4,096 elements, in time and in allocations.
+#![expect(clippy::print_stderr, reason = "prints the number of allocations beside Criterion's figures")]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -16,21 +16,21 @@ mod common;
 
 const SIZES: [usize; 7] = [1, 16, 64, 512, 1000, 2048, 4096];
 
-/// The system's allocator, counting.
+/// The system's allocator, which counts allocations.
 struct Counting;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
-// SAFETY: everything is handed on to the system's allocator as it comes.
+// SAFETY: every call is forwarded to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Relaxed);
-        // SAFETY: the caller's promises are those of the system's allocator.
+        // SAFETY: the contract of the caller is that of the system's allocator.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: likewise.
+        // SAFETY: as above.
         unsafe { System.dealloc(pointer, layout) }
     }
 }

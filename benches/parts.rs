@@ -1,4 +1,4 @@
-//! The parts around the kernels: a stream, exact sums, merging.
+//! Benchmarks of the code around the kernels: accumulators, exact sums, and merging.
 
 use std::hint::black_box;
 
@@ -8,8 +8,8 @@ use logloss::{BLOCK, Batch, Engine, ExactSum, Objective, Outputs, Partials};
 
 mod common;
 
-/// The same batch in parts of several sizes: what cutting costs.
-fn stream(criterion: &mut Criterion) {
+/// The same batch in parts of several sizes, which shows the cost of the division.
+fn accumulator(criterion: &mut Criterion) {
     const LEN: usize = 1 << 20;
     let engine = Engine::cpu();
     let data = Data::new(LEN);
@@ -18,14 +18,14 @@ fn stream(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(LEN as u64));
     for part_len in [BLOCK, 8 * BLOCK, 64 * BLOCK, LEN] {
         let part = data.batch(Types::F32F32, part_len);
-        // The data repeats, so that one part stands for all.
+        // The data is periodic, so that all parts are the same.
         let parts: Vec<Batch<'_>> = vec![part; LEN / part_len];
         let run = || {
-            let mut stream = engine.accumulator(&Objective::mean(), Some(LEN as u64));
+            let mut accumulator = engine.accumulator(&Objective::mean(), Some(LEN as u64));
             for part in black_box(&parts) {
-                stream.push(part, Outputs::none()).expect("whole blocks");
+                accumulator.push(part, Outputs::none()).expect("whole blocks");
             }
-            stream.finish().expect("as long as was said")
+            accumulator.finish().expect("all of it")
         };
         if part_len >= 2 * BLOCK {
             common::assert_right(&whole, &run(), None);
@@ -36,7 +36,7 @@ fn stream(criterion: &mut Criterion) {
 
 fn exact_sum(criterion: &mut Criterion) {
     let mut group = common::group(criterion, "exact sum");
-    // As sums of blocks are: of one magnitude, none of them round.
+    // Values like the sums of blocks: of one magnitude, with all digits of f64.
     let values: Vec<f64> = (0..8192u32).map(|i| 2856.0 + f64::from(i) / 7.0).collect();
     let want: f64 = values.iter().sum();
     assert!((ExactSum::of(values.iter().copied()).value() / want - 1.0).abs() < 1e-12);
@@ -63,5 +63,5 @@ fn exact_sum(criterion: &mut Criterion) {
     group.bench_function("merge of 128", |bencher| bencher.iter(merge));
 }
 
-criterion_group!(benches, stream, exact_sum);
+criterion_group!(benches, accumulator, exact_sum);
 criterion_main!(benches);

@@ -1,9 +1,9 @@
-//! Records an evaluation into a command encoder of one's own, between one's own passes, with one's own buffers.
+//! Records an evaluation into the application's command encoder, between its own passes and with its own buffers.
 //!
-//! A first shader computes logits, the library evaluates them, a second shader steps along the gradient, all in one
-//! submission: nothing crosses the bus but the result block at the end.
+//! The library evaluates logits, and a shader of the application moves the logits along the gradient, ten times in one
+//! submission. Only the result block at the end is copied to the host.
 
-#![expect(clippy::print_stdout, reason = "an example shows what it has done")]
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use logloss::{
     BufferRegion, DeviceBatch, DeviceOutputs, DeviceSink, Engine, Form, Objective, PredictionType, ResultBlock,
@@ -26,12 +26,12 @@ fn step(@builtin(global_invocation_id) id: vec3<u32>) {
 ";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // A device and a queue, as an application has them; the software adapter will do.
+    // The device and queue of the application. A software adapter is sufficient.
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let adapter = pollster::block_on(instance.request_adapter(&Default::default()))?;
     let (device, queue) = pollster::block_on(adapter.request_device(&Default::default()))?;
 
-    // The application's buffers. The gradient shares one with something else, at an offset.
+    // The buffers of the application. The gradient is a region of a larger buffer, at an offset.
     let logits = device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("logits"),
         size: N * 4,
@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     let gradient = BufferRegion::new(scratch.clone(), 1024);
 
-    // Prepared once: everything is checked here, nothing while recording.
+    // The evaluation is prepared once. All checks are made here, none while recording.
     let engine = Engine::from_wgpu(device.clone(), queue.clone())?;
     let batch = DeviceBatch::from_buffers(
         Form::Logits,
@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let outputs = DeviceOutputs::none().with_gradient(DeviceSink::Into(gradient));
     let evaluation = engine.prepare(&batch, &Objective::mean(), outputs)?;
 
-    // The application's own pass.
+    // The pass of the application.
     let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
         label: Some("step"),
         source: wgpu::ShaderSource::Wgsl(SHADER.into()),
@@ -92,7 +92,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ],
     });
 
-    // Ten steps in one encoder, and one copy of the last result.
+    // Ten steps in one encoder, and a copy of the last result.
     let readback = device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("readback"),
         size: ResultBlock::SIZE,

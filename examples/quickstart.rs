@@ -1,6 +1,6 @@
-//! Evaluates a small batch: the mean loss, and the gradient a trainer would take a step with.
+//! Evaluates a small batch: the mean loss, and its gradient for a training step.
 
-#![expect(clippy::print_stdout, reason = "an example shows what it has done")]
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use logloss::{Batch, Engine, Objective, Outputs, Result};
 

@@ -1,15 +1,15 @@
-//! A training loop whose data stays on the device: upload once, evaluate many times, the gradient never leaves.
+//! A training loop with resident data: it uploads the batch once and evaluates it many times.
 //!
-//! The model is the simplest there is, one logit for everybody: its optimum is the log-odds of the base rate.
+//! The model is a single bias, the same logit for all elements, whose optimum is the log-odds of the base rate.
 
-#![expect(clippy::print_stdout, reason = "an example shows what it has done")]
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use logloss::{Batch, Device, DeviceOutputs, Engine, EngineOptions, Objective, Result};
 
 const N: usize = 1 << 20;
 
 fn main() -> Result<()> {
-    // Any adapter will do here, a software one too.
+    // Any adapter is sufficient, including a software one.
     let engine = Engine::new(EngineOptions::new(Device::Gpu).with_allow_software(true))?;
     let targets: Vec<bool> = (0..N).map(|i| i % 5 == 0).collect();
     let mut logits = vec![0.0f32; N];
@@ -21,7 +21,8 @@ fn main() -> Result<()> {
     for step in 0..20 {
         let result = evaluation.evaluate()?;
         if let (Some(region), Some((_, queue))) = (evaluation.gradient(), engine.wgpu()) {
-            // This model's own gradient is the sum over the batch. A real one would go on from here on the device.
+            // The gradient of the bias is the sum over the batch. A larger model would compute its gradient on the
+            // device.
             engine.download(region, &mut gradient)?;
             bias -= 4.0 * gradient.iter().sum::<f32>();
             logits.fill(bias);

@@ -1,13 +1,13 @@
-# Sourced by the scripts that install what they need (Debian, Ubuntu).
+# Functions for the scripts that install the packages they need (Debian, Ubuntu).
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# Installs packages. Fails if that is not possible.
+# Installs packages. Fails if there is no apt-get or an installation fails.
 install() {
     if ! command -v apt-get >/dev/null; then
-        echo "no apt-get here: please install what gives you $*" >&2
+        echo "there is no apt-get: please install the equivalent of $*" >&2
         return 1
     fi
     printf '+ apt-get install %s\n' "$*"

@@ -1,4 +1,4 @@
-//! A warm call on the CPU allocates nothing: a trainer makes millions of small ones.
+//! A warm call on the CPU allocates nothing, because a trainer makes millions of small calls.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -12,14 +12,14 @@ thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The system's allocator, and how often this thread has asked it.
+/// The system's allocator, which counts the allocations of each thread.
 struct Counting;
 
-// SAFETY: every call is the system allocator's.
+// SAFETY: every call is forwarded to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract, which is the same.
+        // SAFETY: the contract of the caller is that of the system's allocator.
         unsafe { System.alloc(layout) }
     }
 
@@ -55,7 +55,7 @@ fn none_on_one_thread() {
         let mut gradient = vec![0.0f32; len];
         for targets in [Targets::F32(&targets), Targets::U8(&bytes)] {
             let batch = Batch::logits(&logits, targets).expect("as many");
-            // The first call of a thread makes what the others use again.
+            // The first call of a thread allocates memory that later calls reuse.
             let counts = [(); 2].map(|()| {
                 allocations(|| {
                     let outputs = Outputs::none().with_gradient(&mut gradient);
@@ -67,7 +67,7 @@ fn none_on_one_thread() {
     }
 }
 
-/// Up to this many values no other thread is woken, which would take a box for each.
+/// Up to this number of values no other thread is woken, which would take one allocation per thread.
 #[test]
 fn none_for_small_batches_on_all_threads() {
     let engine = Engine::cpu();

@@ -1,14 +1,14 @@
-//! A warm call on an adapter makes nothing there: no buffer, no bind group, no pipeline.
+//! A warm call on an adapter creates nothing on the device: no buffer, no bind group, no pipeline.
 //!
-//! What is asked of wgpu is read off its own log. A write to a buffer through the queue counts, too: it takes a
-//! buffer to write from.
+//! The calls of wgpu are read from its log. A write to a buffer through the queue counts as well, because it takes a
+//! staging buffer.
 
 use std::sync::{Mutex, PoisonError};
 
 use logloss::{Batch, Device, DeviceOutputs, EngineOptions, Objective, Outputs, Reduction};
 
 #[path = "suite/common.rs"]
-#[expect(dead_code, reason = "what the other tests need")]
+#[expect(dead_code, reason = "used by other tests")]
 mod common;
 
 static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -31,20 +31,20 @@ impl log::Log for Calls {
     fn flush(&self) {}
 }
 
-/// What `body` makes on a device.
-fn made(body: impl FnOnce()) -> Vec<String> {
+/// The calls of `body` that create something on a device.
+fn created(body: impl FnOnce()) -> Vec<String> {
     let calls = || std::mem::take(&mut *CALLS.lock().unwrap_or_else(PoisonError::into_inner));
     calls();
     body();
     calls()
 }
 
-/// One test, for the log is one.
+/// This is a single test, because the process has only one log.
 #[test]
-fn nothing_is_made_on_a_warm_call() {
+fn a_warm_call_creates_nothing() {
     log::set_logger(&Calls).expect("no other");
     log::set_max_level(log::LevelFilter::Trace);
-    // Chunks of a full and of a part of a slot, and more of them than slots.
+    // More chunks than slots, with a last chunk that fills a slot only partly.
     let len = (4 << 20) + 4099;
     let logits: Vec<f32> = (0..len).map(|i| (i as f32).sin()).collect();
     let targets: Vec<f32> = (0..len).map(|i| (i % 2) as f32).collect();
@@ -60,7 +60,7 @@ fn nothing_is_made_on_a_warm_call() {
         let weighted_mean = Objective::mean().with_reduction(Reduction::WeightedMean);
         for (batch, short, objective) in [(plain, short, mean), (weighted, short_weighted, weighted_mean)] {
             let mut evaluate = |batch: &Batch<'_>| {
-                made(|| {
+                created(|| {
                     let outputs = Outputs::none().with_gradient(&mut gradient[..batch.len()]);
                     engine.evaluate(batch, &objective, outputs).expect("valid values");
                 })
@@ -68,19 +68,19 @@ fn nothing_is_made_on_a_warm_call() {
             let cold = evaluate(&batch);
             assert!(cold.iter().any(|call| call.contains("create_bind_group ")), "{cold:?}");
             assert_eq!(evaluate(&batch), [""; 0]);
-            // A shorter one fits as well.
+            // A shorter batch uses the same buffers.
             assert_eq!(evaluate(&short), [""; 0]);
 
             let uploaded = engine.upload(&batch).expect("room");
             let mut prepared = None;
-            let cold = made(|| {
+            let cold = created(|| {
                 prepared = Some(engine.prepare(&uploaded, &objective, DeviceOutputs::gradient()).expect("room"));
             });
             assert!(cold.iter().any(|call| call.contains("create_bind_group ")), "{cold:?}");
             let prepared = prepared.expect("made above");
-            // The first evaluation still carries what `prepare` has written.
+            // The first evaluation submits the writes of `prepare`.
             prepared.evaluate().expect("valid values");
-            assert_eq!(made(|| drop(prepared.evaluate().expect("valid values"))), [""; 0]);
+            assert_eq!(created(|| drop(prepared.evaluate().expect("valid values"))), [""; 0]);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Data with known answers, for every bench.
-#![allow(dead_code, reason = "no bench uses all of it")]
+//! Data with known results, for all benchmarks.
+#![allow(dead_code, reason = "no benchmark uses all of it")]
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use logloss::{
 };
 use logloss_verify::oracle::Element;
 
-/// The data repeats after as many values, so that the oracle has to look at no more of them.
+/// The period of the data, which is the number of values that the oracle evaluates.
 const PERIOD: usize = 1 << 12;
 
 /// Predictions and labels in every type.
@@ -24,7 +24,7 @@ pub struct Data {
     bits: Vec<u8>,
 }
 
-/// What a batch is made of: predictions, then targets.
+/// The types of the predictions and the targets of a batch.
 #[derive(Clone, Copy, Debug)]
 pub enum Types {
     F32F32,
@@ -52,10 +52,11 @@ impl Types {
 }
 
 impl Data {
-    /// Logits spread about as a normal distribution of standard deviation 3, labels of a base rate of one half.
+    /// Logits of an approximately normal distribution with standard deviation 3, and labels with a base rate of one
+    /// half.
     pub fn new(len: usize) -> Self {
         let unit = |i: usize, stream: u64| {
-            // SplitMix64
+            // The mixing function of SplitMix64.
             let mut x = ((i % PERIOD) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (stream << 32);
             x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -76,7 +77,7 @@ impl Data {
         }
     }
 
-    /// The first `len` values.
+    /// A batch of the first `len` values.
     pub fn batch(&self, types: Types, len: usize) -> Batch<'_> {
         let predictions = match types {
             Types::F32F32 | Types::F32U8 | Types::F32Bits => Floats::F32(&self.logits[..len]),
@@ -94,7 +95,7 @@ impl Data {
     }
 }
 
-/// Stops the bench if a mean, or a gradient of it, is not what the oracle says.
+/// Asserts that a mean and its gradient agree with the oracle.
 pub fn assert_right(batch: &Batch<'_>, evaluation: &Evaluation, gradient: Option<&[f32]>) {
     let len = batch.len();
     let near = |got: f64, want: f64, tolerance: f64| {
@@ -111,14 +112,14 @@ pub fn assert_right(batch: &Batch<'_>, evaluation: &Evaluation, gradient: Option
     }
 }
 
-/// A group whose benches take two seconds each, not eight.
+/// A group whose benchmarks take two seconds each instead of eight.
 pub fn group<'c>(criterion: &'c mut Criterion, name: &str) -> BenchmarkGroup<'c, WallTime> {
     let mut group = criterion.benchmark_group(name);
     group.sample_size(20).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_millis(1500));
     group
 }
 
-/// 2^16 for 65,536.
+/// A power of two as text: `2^16` for 65,536.
 pub fn power(len: usize) -> String {
     format!("2^{}", len.ilog2())
 }

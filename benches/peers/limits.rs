@@ -1,28 +1,29 @@
-//! What memory allows: how fast two arrays can be read, and read while a third is written, with nothing computed that
-//! takes time. Written as a plain sweep, a contiguous share for each thread, as STREAM does.
+//! The memory bandwidth: the speed of reading two arrays, and of reading two arrays and writing a third, with
+//! negligible computation. It is a plain sweep with a contiguous share for each thread, as in STREAM.
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder, prelude::*};
 
-/// Values an iteration: a multiple of every vector there is, and enough sums that none waits for another.
+/// The number of values per iteration: a multiple of every vector width, and enough sums that no addition waits for
+/// another.
 const STEP: usize = 32;
 
-/// Outputs of more bytes than this go past the cache.
+/// Outputs of more bytes than this are written with streaming stores.
 const STREAMED: usize = 8 << 20;
 
-/// Threads to sweep with.
+/// The threads of a sweep.
 pub struct Limits {
     pool: Option<ThreadPool>,
     threads: usize,
 }
 
 impl Limits {
-    /// On `threads` threads; a single one is the caller's.
+    /// Sweeps on `threads` threads; a single thread is that of the caller.
     pub fn new(threads: usize) -> Result<Self, ThreadPoolBuildError> {
         let pool = (threads > 1).then(|| ThreadPoolBuilder::new().num_threads(threads).build()).transpose()?;
         Ok(Self { pool, threads })
     }
 
-    /// Reads 8 bytes a value.
+    /// Reads 8 bytes per value.
     pub fn read(&self, x: &[f32], z: &[f32]) {
         let share = self.share(x.len());
         let sweep = |(x, z): (&[f32], &[f32])| read(x, z);
@@ -32,7 +33,7 @@ impl Limits {
         }
     }
 
-    /// Reads 8 bytes a value and writes 4, past the cache where they would not stay in it anyway.
+    /// Reads 8 bytes per value and writes 4, with streaming stores if the output does not fit the cache.
     pub fn read_write(&self, x: &[f32], z: &[f32], out: &mut [f32]) {
         let share = self.share(x.len());
         let sweep = if size_of_val(out) > STREAMED { stream } else { write };
@@ -50,7 +51,7 @@ impl Limits {
     }
 }
 
-/// A plain loop, compiled for each level of x86-64; the best there is runs.
+/// Compiles a plain loop for each level of x86-64, and runs the best one that the processor supports.
 macro_rules! levels {
     ($name:ident($($argument:ident: $type:ty),*) $body:block) => {
         fn $name($($argument: $type),*) {
@@ -68,11 +69,11 @@ macro_rules! levels {
                     plain($($argument),*);
                 }
                 if is_x86_feature_detected!("avx512f") {
-                    // SAFETY: the processor has it, as was just found.
+                    // SAFETY: the processor has this feature, as checked above.
                     return unsafe { avx512($($argument),*) };
                 }
                 if is_x86_feature_detected!("avx2") {
-                    // SAFETY: the processor has it, as was just found.
+                    // SAFETY: the processor has this feature, as checked above.
                     return unsafe { avx2($($argument),*) };
                 }
             }
@@ -98,7 +99,7 @@ levels!(write(x: &[f32], z: &[f32], out: &mut [f32]) {
     }
 });
 
-/// As [`write`], with stores that go past the cache, where the architecture has them.
+/// [`write`] with streaming stores, if the architecture has them.
 fn stream(x: &[f32], z: &[f32], out: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if out.as_ptr().addr().is_multiple_of(64) {
@@ -111,8 +112,8 @@ fn stream(x: &[f32], z: &[f32], out: &mut [f32]) {
         } else {
             x86::sse
         };
-        // SAFETY: the processor has the level, as was just found; there are `whole` values in each array, a multiple
-        // of every vector, and the output starts on a line.
+        // SAFETY: the processor has this level, as checked above; each array has `whole` values, a multiple of every
+        // vector width, and the output starts at a cache line.
         unsafe { sweep(x.as_ptr(), z.as_ptr(), out.as_mut_ptr(), whole) };
         return write(&x[whole..], &z[whole..], &mut out[whole..]);
     }
@@ -128,7 +129,7 @@ mod x86 {
             #[target_feature(enable = $feature)]
             pub unsafe fn $name(x: *const f32, z: *const f32, out: *mut f32, len: usize) {
                 for i in (0..len).step_by($width) {
-                    // SAFETY: the caller has `len` values in each, a multiple of the width, and aligned its output.
+                    // SAFETY: each array has `len` values, a multiple of the width, and the output is aligned.
                     unsafe { $stream(out.add(i).cast(), $add($load(x.add(i)), $load(z.add(i)))) };
                 }
                 _mm_sfence();

@@ -1,14 +1,14 @@
-//! Our side of `benches/peers/peers.py`: a child that loads the arrays once, keeps its outputs warm, and evaluates
-//! when it is told to. It also measures what the memory allows, on the same arrays.
+//! The child process of `benches/peers/peers.py` for this library: it loads the arrays once, keeps its outputs in
+//! memory, and evaluates on request. It also measures the memory bandwidth with the same arrays.
 //!
-//! `peers_ours cpu THREADS` or `peers_ours gpu ADAPTER` (an index, part of a name, or `best`) says
-//! `hello` and then answers each line of its standard input with one line, `ok ...` or `error ...`:
+//! `peers_ours cpu THREADS` or `peers_ours gpu ADAPTER` (an index, part of a name, or `best`) prints a line that starts
+//! with `hello`, and then answers each line of its standard input with one line, `ok ...` or `error ...`:
 //!
 //! - `load N DIR`: reads the first N values of `x.f32` and `z.f32` in that folder;
-//! - `check WHO WORK FILE`: evaluates once and writes the gradient, if the work makes one, to that file: `ok MEAN`;
-//! - `time WHO WORK REPS`: evaluates once to be warm and then REPS times: `ok SECONDS MEAN [KERNEL_SECONDS]`, each
-//!   per evaluation, the kernel's by the device's own clock;
-//! - `quit`.
+//! - `check WHO WORK FILE`: evaluates once and writes the gradient, if it is part of the work, to that file: `ok MEAN`;
+//! - `time WHO WORK REPS`: evaluates once to warm up and then REPS times: `ok SECONDS MEAN [KERNEL_SECONDS]`, with
+//!   times per evaluation, that of the kernel by the device's own clock;
+//! - `quit`: ends the process.
 
 use std::{
     error::Error,
@@ -93,12 +93,13 @@ impl Work {
     }
 }
 
-/// A cache line, so that a vector of them is aligned to one: JAX's arrays have to be, so everybody's are.
+/// A cache line, so that a vector of them is aligned to cache lines. JAX needs aligned arrays, so all competitors get
+/// them.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
 struct Line([f32; 16]);
 
-/// f32 values from the start of a cache line.
+/// An array of f32 values that starts at a cache line.
 #[derive(Default)]
 struct Array {
     lines: Vec<Line>,
@@ -124,8 +125,8 @@ impl Array {
     }
 }
 
-/// Asks for transparent huge pages.
-fn advise_huge(room: &mut [std::mem::MaybeUninit<Line>]) {
+/// Requests transparent huge pages for uninitialised memory.
+fn advise_huge(memory: &mut [std::mem::MaybeUninit<Line>]) {
     #[cfg(target_os = "linux")]
     {
         unsafe extern "C" {
@@ -133,14 +134,14 @@ fn advise_huge(room: &mut [std::mem::MaybeUninit<Line>]) {
         }
         const MADV_HUGEPAGE: i32 = 14;
         const PAGE: usize = 4096;
-        let start = room.as_mut_ptr().cast::<u8>();
+        let start = memory.as_mut_ptr().cast::<u8>();
         let skipped = start.align_offset(PAGE);
-        if let Some(len) = size_of_val(room).checked_sub(skipped) {
-            // SAFETY: the pages lie inside the room, and advice changes no byte of them.
+        if let Some(len) = size_of_val(memory).checked_sub(skipped) {
+            // SAFETY: the pages lie inside `memory`, and the advice does not change their content.
             unsafe { madvise(start.wrapping_add(skipped), len / PAGE * PAGE, MADV_HUGEPAGE) };
         }
     }
-    let _ = room;
+    let _ = memory;
 }
 
 fn read(folder: &str, name: &str, len: usize) -> Result<Array> {
@@ -149,14 +150,14 @@ fn read(folder: &str, name: &str, len: usize) -> Result<Array> {
     Ok(array)
 }
 
-/// Seconds per evaluation, and what it gave.
+/// The seconds per evaluation, and the mean.
 struct Timed {
     seconds: f64,
     kernel: Option<f64>,
     mean: f64,
 }
 
-/// What a child can do, on a CPU or a GPU.
+/// The operations of a child process on a CPU or a GPU.
 trait Side {
     fn engine(&self) -> &Engine;
     fn who(&self) -> &'static [&'static str];
@@ -220,7 +221,7 @@ impl Side for Cpu {
         self.bytes = z.values().iter().map(|&z| z as u8).collect();
         self.bits = self.bytes.chunks(8).map(|byte| byte.iter().rev().fold(0, |bits, z| (bits << 1) | z)).collect();
         self.gradient = Array::zeroed(x.len);
-        self.gradient.values_mut().fill(1.0); // its pages are there
+        self.gradient.values_mut().fill(1.0); // the first write maps the pages
         (self.x, self.z) = (x, z);
         Ok(())
     }
@@ -300,7 +301,7 @@ impl Side for Gpu {
     }
 
     fn load(&mut self, x: Array, z: Array) -> Result<()> {
-        self.loaded = None; // its memory is free again
+        self.loaded = None; // frees the memory
         let batch = self.engine.upload(&Batch::logits(x.values(), z.values())?)?;
         let prepare = |outputs| self.engine.prepare(&batch, &Objective::mean(), outputs);
         let (mean, mean_grad) = (prepare(DeviceOutputs::none())?, prepare(DeviceOutputs::gradient())?);
@@ -332,7 +333,7 @@ impl Side for Gpu {
         Ok(self.gradient.values())
     }
 
-    /// Copies as many bytes as the work moves: half of them read, half written.
+    /// Copies the number of bytes that the work moves: half of them are read, half are written.
     fn limit(&mut self, work: Work, reps: u32) -> Result<Timed> {
         const SUBMISSION: f64 = 0.02;
         let Loaded { x, copy, len, .. } = self.loaded()?;
@@ -351,7 +352,7 @@ impl Side for Gpu {
             device.poll(logloss::wgpu::PollType::Wait { submission_index, timeout: None })?;
             Ok(started.elapsed().as_secs_f64() / count as f64)
         };
-        // Enough of them in one submission that submitting costs nothing beside them.
+        // One submission has so many copies that the cost of submitting is negligible.
         let count = (SUBMISSION / copies(1)?).clamp(1.0, 1000.0).max(f64::from(reps));
         let seconds = copies(count as u64)?;
         Ok(Timed { seconds, kernel: Some(seconds), mean: 0.0 })

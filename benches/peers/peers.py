@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
-"""logloss beside its peers, on the same arrays, in one run.
+"""Compares logloss with its peers, on the same arrays, in one run.
 
-    benches/peers/setup             once: NumPy, JAX, PyTorch in target/peers/venv
-    benches/peers/peers.py          every competitor there is, on the CPU and on the best GPU: about ten minutes
-    benches/peers/peers.py --quick  two minutes, for a look
-    benches/peers/peers.py --json F the same as a file
+    benches/peers/setup             once: installs NumPy, JAX and PyTorch in target/peers/venv
+    benches/peers/peers.py          all installed competitors, on the CPU and on the best GPU: about ten minutes
+    benches/peers/peers.py --quick  a short run of two minutes
+    benches/peers/peers.py --json F writes the results to a file, too
 
-Every competitor is a process of its own that loads the arrays once. Its answer is checked against float64 first; then,
-round by round, each runs once, in an order that rotates, so that whatever disturbs the machine disturbs all of them.
-A ratio is the median of the ratios within rounds. What memory allows is measured in the same rounds, by the process
-and on the arrays of logloss.
+Every competitor is a separate process that loads the arrays once. Its results are first compared with float64. Then, in
+each round, each competitor runs once, in an order that rotates, so that a disturbance of the machine affects all of them.
+A ratio is the median of the ratios within rounds. The memory bandwidth is measured in the same rounds, by the process of
+logloss and on its arrays.
 
-Work is `mean` (the mean loss: 8 bytes read a value) and `mean+grad` (it and the gradient of it: 4 more are written).
-Logits are f32 ~ N(0, 3), labels f32 in {0, 1}. Pages: `4k` and `thp` (transparent huge pages for every array of every
-competitor, as far as its allocator is glibc's). Names that end in `_warm` have an allocator that keeps its pages.
+The work is `mean` (the mean loss, which reads 8 bytes per value) and `mean+grad` (the mean and its gradient, which also
+writes 4 bytes per value). Logits are f32 ~ N(0, 3), labels f32 in {0, 1}. The pages are `4k` and `thp` (transparent huge
+pages for every array of every competitor whose allocator is that of glibc). Competitors whose names end in `_warm` have
+an allocator that keeps its pages.
 """
 import argparse, contextlib, ctypes, datetime, json, math, os, pathlib, platform, re, shlex, statistics, subprocess
 import sys, time
@@ -28,16 +29,16 @@ BURN = TARGET / "peers" / "burn" / "release" / f"burn_peer{EXE}"
 DATA = TARGET / "peers" / "data"
 
 WORKS = {"mean": 8, "mean+grad": 12}
-# An answer further off than this, as a whole, is wrong and takes no part in "the fastest peer". (Elements that are off by
-# themselves, as every peer has some, do not show here but under "worst".)
+# A competitor whose mean or gradient has a larger relative error is wrong, and cannot be "the fastest peer". Errors of
+# single elements, which every peer has, are in the column "worst".
 MEAN_ERROR, GRADIENT_ERROR = 1e-3, 1e-2
 KEEP_PAGES = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=67108864"
 
 
-# ---------------------------------------------------------------- the peers: children that speak as ours.rs does
+# ---------------------------------------------------------------- the peers: child processes with the protocol of ours.rs
 
 def torch_peer(device, threads):
-    """who -> work -> a function that gives the mean (and leaves the gradient in `last`)."""
+    """who -> work -> a function that returns the mean (and stores the gradient in `last`)."""
     import torch
     import torch.nn.functional as F
     torch.set_num_threads(threads)
@@ -163,24 +164,24 @@ def numpy_peer(_device, _threads):
 
 
 PEERS = {"torch": torch_peer, "jax": jax_peer, "numpy": numpy_peer}
-# Values of memory a value of the batch that a child may take, at most.
+# The most memory that a child process takes, in bytes per value of the batch.
 FOOTPRINT = {"ours": 20, "torch": 40, "jax": 28, "numpy": 32, "burn": 48}
 
 
 def aligned(path, len):
-    """The first values of a file, from a multiple of 64 bytes: JAX takes such an array as it is."""
+    """The first values of a file, in an array aligned to 64 bytes, which JAX uses without a copy."""
     import numpy as np
-    room = np.empty(4 * len + 64, np.uint8)
-    offset = -room.ctypes.data % 64
-    array = room[offset:offset + 4 * len].view(np.float32)
+    memory = np.empty(4 * len + 64, np.uint8)
+    offset = -memory.ctypes.data % 64
+    array = memory[offset:offset + 4 * len].view(np.float32)
     with open(path, "rb") as file:
         assert file.readinto(memoryview(array).cast("B")) == 4 * len
     return array
 
 
 def has_huge_malloc():
-    """Whether this process has huge pages from malloc. (glibc 2.36 reads its tunable past the end of a string, so that
-    whether it does is a matter of luck.)"""
+    """Whether malloc gives this process huge pages. (glibc 2.36 reads its tunable past the end of a string, so that the
+    effect of the tunable is random.)"""
     libc = ctypes.CDLL(None)
     libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
     block, found, inside = libc.malloc(1 << 26), False, False
@@ -199,7 +200,7 @@ def child(peer, device, threads):
         os.environ["PEER_TRIES"] = str(tries + 1)
         os.execv(sys.executable, [sys.executable, *sys.argv])
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # a library that prints does not answer
+    os.dup2(2, 1)  # the output of libraries does not become an answer
     suffix = os.environ.get("PEER_SUFFIX", "")
     try:
         make, gradient, kernel, about = PEERS[peer](device, threads)
@@ -248,7 +249,7 @@ def child(peer, device, threads):
 # ---------------------------------------------------------------- the driver
 
 class Failure(Exception):
-    """What a child said went wrong."""
+    """An error that a child process reported."""
 
 
 class Child:
@@ -296,7 +297,7 @@ class Child:
 
 
 def preparation(cpus, pages):
-    """What a child does before it starts: stays on these CPUs, and has no huge pages if it is to have none."""
+    """The function that a child process runs before it starts: it sets the CPUs, and disables huge pages for `4k`."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)
@@ -316,7 +317,7 @@ def tunables(pages, keep):
 
 
 def start(setting, wanted, say):
-    """The children of a setting, and why others are not among them."""
+    """The child processes of a setting, and the reasons why others are missing."""
     device, threads, pages = setting["device"], setting["threads"], setting["pages"]
     prepare = preparation(setting["cpus"], pages)
     cache = {"TORCHINDUCTOR_CACHE_DIR": str(TARGET / "peers" / "inductor"), "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -354,7 +355,7 @@ def start(setting, wanted, say):
 
 
 def make_data(sizes, say):
-    """Arrays and the float64 truth, in files; the mean for every size."""
+    """Writes the arrays and the gradient in float64 to files, and returns the mean for every size."""
     import numpy as np
     DATA.mkdir(parents=True, exist_ok=True)
     total, step, notes = max(sizes), 1 << 20, DATA / "truth.json"
@@ -371,7 +372,7 @@ def make_data(sizes, say):
             z = (labels.random(step, dtype=np.float32) < 0.5).astype(np.float32)
             x.tofile(xs), z.tofile(zs)
             x, z = x.astype(np.float64), z.astype(np.float64)
-            # For labels of 0 and 1: no digit cancels.
+            # For labels of 0 and 1 this formula has no cancellation.
             y = np.where(z == 1, -x, x)
             loss = np.logaddexp(0, y)
             (np.where(z == 1, -1, 1) / (1 + np.exp(-y))).tofile(gs)
@@ -386,7 +387,7 @@ def make_data(sizes, say):
 
 
 def gradient_error(path, n):
-    """Of the whole (its norm), and the worst of an element where the truth is a normal number."""
+    """The relative error of the gradient in norm, and the largest of an element whose exact value is a normal f32."""
     import numpy as np
     got, want = np.memmap(path, np.float32, "r"), np.memmap(DATA / "g.f64", np.float64, "r", shape=(n,))
     if len(got) != n:
@@ -411,7 +412,7 @@ def quantile(values, q):
 
 
 def measure(children, n, work, mean, options, say):
-    """Checks every competitor and times those of them that answer: rows of the table."""
+    """Checks every competitor and times those that answer. Returns the rows of the table and the errors."""
     rows, errors = [], {}
     for kid in children:
         for who in kid.serves.get(work, []):
@@ -455,7 +456,7 @@ def measure(children, n, work, mean, options, say):
         for row in rows[turn % len(rows):] + rows[:turn % len(rows)]:
             if row["competitor"] in errors:
                 continue
-            time.sleep(options.settle)  # the one before lets its threads sleep
+            time.sleep(options.settle)  # until the threads of the previous competitor sleep
             try:
                 row["samples"].append(sample(row, row["reps"]))
             except Failure as error:
@@ -470,7 +471,7 @@ def measure(children, n, work, mean, options, say):
 
 
 def ratio(ours, theirs):
-    """Our time over theirs, round by round: by the device's clock where both have one."""
+    """The ratio of our time to theirs over all rounds, by the device's clock if both have one."""
     a, b = (ours["kernels"], theirs["kernels"]) if ours["kernels"] and theirs["kernels"] else \
         (ours["seconds"], theirs["seconds"])
     ratios = [mine / other for mine, other in zip(a, b)]
@@ -478,7 +479,7 @@ def ratio(ours, theirs):
 
 
 def results(rows, setting, n, work):
-    """What a run says of each competitor, fit for JSON."""
+    """The results of each competitor in a run, as JSON values."""
     by_name = {row["competitor"]: row for row in rows}
     middle = lambda row: statistics.median(row["kernels"] or row["seconds"])
     ours = by_name.get("logloss")
@@ -532,7 +533,7 @@ def table(made):
 
 
 def goals(made):
-    """What this project set itself, against this run."""
+    """The goals of this project, compared with this run."""
     def pick(who, **where):
         for r in made:
             if r["competitor"] == who and all(r.get(key) == value for key, value in where.items()):
@@ -550,7 +551,7 @@ def goals(made):
         ours, peer = pick("logloss", **where), None
         if ours is None:
             continue
-        # Against the fastest peer only if those that may be it were there.
+        # The fastest peer counts only if all peers that may be the fastest took part.
         if all(pick(who, **where) for who in ("torch_compile", "jax")):
             peer = next((r for r in made if r["fastest_peer"] and all(r[key] == value for key, value in where.items())), None)
         place = f"{work}, 2^{n.bit_length() - 1}, " + (f"{threads} thread{'s' * (threads > 1)}, {pages}" if threads else device)
@@ -577,7 +578,7 @@ def goals(made):
 
 
 def machine():
-    """Facts that figures are worth nothing without."""
+    """The properties of the machine and the software that the figures depend on."""
     def run(*command):
         try:
             return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=30).stdout.strip()
@@ -606,24 +607,24 @@ def machine():
 
 
 def groups(children, n):
-    """The children, cut so that each group and ours fit in memory together."""
+    """The child processes in groups, such that each group and our process fit in memory together."""
     available = 8 << 30
     with contextlib.suppress(OSError, TypeError):
         text = pathlib.Path("/proc/meminfo").read_text()
         available = int(re.search(r"MemAvailable:\s+(\d+)", text)[1]) * 1024 * 3 // 4
     ours = [kid for kid in children if kid.name == "ours"]
-    room = available - FOOTPRINT["ours"] * n
-    cut, used = [[]], 0
+    free = available - FOOTPRINT["ours"] * n
+    parts, used = [[]], 0
     for kid in children:
         if kid.name == "ours":
             continue
         need = FOOTPRINT[kid.kind] * n
-        if cut[-1] and used + need > room:
-            cut.append([])
+        if parts[-1] and used + need > free:
+            parts.append([])
             used = 0
-        cut[-1].append(kid)
+        parts[-1].append(kid)
         used += need
-    return [ours + group for group in cut]
+    return [ours + group for group in parts]
 
 
 def load(children, n, errors):
@@ -641,7 +642,7 @@ def load(children, n, errors):
 
 
 def settings(options):
-    """Every device, number of threads and page size that is to run."""
+    """All combinations of device, number of threads and page size to run."""
     made = []
     if "cpu" in options.devices:
         cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []

@@ -3,9 +3,9 @@
     python generate.py            all seven files
     python generate.py torch ...  only these
 
-Every case is also computed here in 50-digit arithmetic from the library's conventions as written down in `oracle`; a
-case that is further from it than its file's tolerance, and not marked `tails`, stops the run. So the conventions that
-README.md states are the ones the libraries follow. Needs requirements.txt; shares nothing with the Rust code.
+Every case is also computed in 50-digit arithmetic from the conventions of the library in `oracle`. The run stops at a
+case that differs from it by more than the tolerance of its file and is not marked `tails`, so the conventions that
+README.md states are those of the libraries. Needs requirements.txt; shares nothing with the Rust code.
 """
 import json
 import os
@@ -32,7 +32,7 @@ def f32(value):
     return struct.unpack("<f", struct.pack("<f", value))[0]
 
 
-# Inputs: dyadic numbers of few digits and a few full f32 values, the same in every file. ------------------------------
+# Inputs: dyadic numbers of few digits and a few f32 values with all digits, the same in every file. ------------------------------
 
 LOGITS = [0.5, -0.25, 1.75, -3.0, 0.015625, -0.8125, 2.5, -5.25, 4.0, -1.125, 7.5, -9.75, f32(0.1), f32(-2.7), f32(11.3), f32(-6.6)]
 HARD = [1, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1, 1, 0, 1, 0, 0]
@@ -44,7 +44,7 @@ ONE_DOWN, TWO_DOWN, THREE_DOWN = (1 - k * 2.0**-24 for k in (1, 2, 3))
 
 # The conventions, in 50 digits ----------------------------------------------------------------------------------------
 
-TORCH_EPSILON = mpf(f32(1e-12))  # a float constant in the C++, for double too
+TORCH_EPSILON = mpf(f32(1e-12))  # a float constant in the C++ code, also for double
 KERAS_LOW = {"float32": mpf(f32(1e-7)), "float64": mpf(1e-7)}
 KERAS_HIGH = {"float32": mpf(TWO_DOWN), "float64": mpf(1 - 1e-7)}  # 1 - 1e-7 rounds to 1 - 2^-23 in f32
 EPSILON = {"float32": mpf(2) ** -23, "float64": mpf(2) ** -52}
@@ -60,7 +60,7 @@ def sigmoid(x):
 
 
 def of_logit(x, z, q, focal):
-    """Loss, first and second derivative in x, unweighted."""
+    """The unweighted loss and its first and second derivative with respect to x."""
     if focal is None:
         s = sigmoid(x)
         rest = sigmoid(-x)
@@ -86,7 +86,7 @@ def of_logit(x, z, q, focal):
 
 
 def of_probability(p, z, library, dtype, focal):
-    """Loss, first and second derivative in p, unweighted, under the library's clamp."""
+    """The unweighted loss and its first and second derivative with respect to p, clipped as the library does."""
     if library == "torch":
         logs = [max(mp.log(v), mpf(-100)) if v > 0 else mpf(-100) for v in (p, 1 - p)]
         loss = -(z * logs[0] + (1 - z) * logs[1])
@@ -104,14 +104,14 @@ def of_probability(p, z, library, dtype, focal):
     bce, first, second = -z * mp.log(r) - (1 - z) * mp.log(1 - r), (1 - z) / (1 - r) - z / r, (1 - z) / (1 - r) ** 2 + z / r**2
     if focal is None:
         return (bce, first, second) if inside else (bce, mpf(0), mpf(0))
-    gamma, alpha = focal  # Keras: p_t of the p that was not clipped
+    gamma, alpha = focal  # Keras computes p_t from the p that is not clipped
     alpha = mpf(1) if alpha is None else z * alpha + (1 - z) * (1 - alpha)
     u, u1 = z * (1 - p) + (1 - z) * p, 1 - 2 * z
     return alpha * u**gamma * bce, alpha * (gamma * u ** (gamma - 1) * u1 * bce + u**gamma * (first if inside else 0)), None
 
 
 def oracle(case):
-    """What the conventions say about a case: value, loss, gradient, hessian."""
+    """The results of a case by the conventions of its library: value, loss, gradient, hessian."""
     library, o, classes, dtype = case["mode"], case["options"], case["classes"], case["dtype"]
     kept, losses, firsts, seconds, weights = [], [], [], [], []
     focal = None if o["focal_gamma"] is None else (mpf(o["focal_gamma"]), None if o["focal_alpha"] is None else mpf(o["focal_alpha"]))
@@ -139,7 +139,7 @@ def oracle(case):
             scale *= mpf(case["resolved_label_weights"][1 if label > 0 else 0])
         if o["form"] == "logits":
             a = of_logit(mpf(x), z, q, focal)
-            if library == "xgboost":  # the metric clips; the objective floors the hessian
+            if library == "xgboost":  # the metric clips; the objective bounds the hessian from below
                 clipped = of_probability(sigmoid(mpf(x)), z, library, dtype, None)[0]
                 s = sigmoid(mpf(x)) * sigmoid(-mpf(x))
                 a = clipped, a[1], max(s, mpf("1e-16")) * (q if label == 1 else 1)
@@ -173,7 +173,7 @@ def oracle(case):
 
 
 def deviation(got, want):
-    """Absolute difference of a library's number from the oracle's."""
+    """The absolute difference of a library's number from the oracle's."""
     if isinstance(want, float) and want != want:
         return mpf(0) if got != got else mp.inf
     return abs(mpf(got) - mpf(want))
@@ -188,7 +188,7 @@ DEFAULTS = {
 
 
 def make(name, predictions, targets, expected, *, call, classes=1, weights=None, weights_shape=None, dtype="float64", loss_shape="NC", note=None, tails=None, resolved=None, **options):
-    """One case. `expected` holds what the library gave: value, loss, gradient, hessian, message."""
+    """One case. `expected` has the results of the library: value, loss, gradient, hessian, message."""
     assert not set(options) - set(DEFAULTS), options
     predictions, targets = [float(v) for v in predictions], [float(v) for v in targets]
     weights = None if weights is None else [float(v) for v in weights]
@@ -216,7 +216,7 @@ def make(name, predictions, targets, expected, *, call, classes=1, weights=None,
 
 
 def plain(value):
-    """A value as JSON has it: NaN and the infinities as strings."""
+    """A value for JSON, with NaN and the infinities as strings."""
     if isinstance(value, float) and (value != value or abs(value) == float("inf")):
         return "nan" if value != value else ("inf" if value > 0 else "-inf")
     if isinstance(value, dict):
@@ -278,10 +278,10 @@ def tolerances(value, loss, gradient, hessian):
 
 
 def failure(call):
-    """The message of the exception that call raises."""
+    """The expected result of a case in which `call` raises an exception, with its message."""
     try:
         result = call()
-    except Exception as e:  # noqa: BLE001 - whatever the library raises is the answer
+    except Exception as e:  # noqa: BLE001 - any exception of the library is the expected result
         return {"value": "error", "message": f"{type(e).__name__}: {str(e).splitlines()[0]}"[:300]}
     raise SystemExit(f"expected an error, got {result!r}")
 
@@ -406,7 +406,7 @@ def keras_file():
             g = inner.gradient(value, x)
         h = outer.gradient(g, x) if form == "logits" else None
         rows = loss_of("none")(y, x, sample_weight=w)
-        if np.ndim(value) and reduction != "none":  # an empty batch: Keras hands the empty array back
+        if np.ndim(value) and reduction != "none":  # for an empty batch Keras returns the empty array
             value, note = None, "Keras returns an empty array for an empty batch, neither 0 nor NaN"
         if value is not None:
             value = None if reduction == "none" else value.numpy()
@@ -415,7 +415,7 @@ def keras_file():
         call = f"keras.losses.Binary{'Focal' if gamma is not None else ''}Crossentropy({shown}, dtype={dtype!r})(y, x{', sample_weight=w' if w is not None else ''})"
         call += " with x._keras_mask = (y != 255)" if ignore is not None else ""
         cases.append(make(name, predictions, targets, expected, call=call, form=form, reduction=reduction, classes=classes, weights=weights, dtype=dtype, ignore_label=ignore, label_smoothing=smoothing, focal_gamma=gamma, focal_alpha=alpha, loss_shape="NC" if classes == 1 else "N", note=note, tails=tails))
-        if dtype == "float32":  # f32 arithmetic: its own tolerance, stated
+        if dtype == "float32":  # f32 arithmetic has a separate tolerance
             cases[-1]["tolerance"] = F32
 
     F32 = tolerances((1e-6, 1e-7), (1e-6, 2e-7), (1e-6, 1e-6), (1e-6, 1e-6))
@@ -574,7 +574,7 @@ def sklearn_file():
         for name, q, y in (("p0_y0", 0.0, 0), ("p0_y1", 0.0, 1), ("p1_y0", 1.0, 0), ("p1_y1", 1.0, 1), ("below_eps_y1", f32(1e-20), 1), ("above_one_less_eps_y0", ONE_DOWN, 0)):
             case(f"clip_{name}_{dtype}", [q, 0.5], [y, 1 - y], dtype=dtype, reduction="sum", note="the second row only brings in the other label: it adds log 2")
     labels = [1, 0, 0, 0, 1, 0, 0, 0]
-    # "balanced": sum of w·l over the sum of the label weights times w, given here as weights the user would pass.
+    # "balanced": the sum of w·l over the sum of the label weights times w, given here as the weights that a user passes.
     case("balanced_sum", p[:8], labels, balanced=True, reduction="sum", note="weights n / (2 n_k)")
     case("balanced_weighted_sum", p[:8], labels, balanced=True, weights=w[:8], reduction="sum", note="counts are of rows, not of weights")
     case("balanced_mean", p[:8], labels, balanced=True, reduction="mean", note="Σwl/Σw = ÷ n, since balanced weights sum to n")
@@ -633,13 +633,13 @@ def xgboost_file():
         else:
             expected = dict(zip(("gradient", "hessian"), zip(*compute())))
         cases.append(make(name, predictions, targets, expected, call="xgboost.train(objective='binary:logistic'), one round on each row alone; H = sum_hessian, G = -base_weight * (H + lambda)", reduction="sum", weights=weights, pos_weight=pos_weight, dtype="float32", note=note, tails=tails))
-        if not error:  # σ and 1 - σ have an absolute error of 2^-24, times weights; the floor has none
+        if not error:  # σ and 1 - σ have an absolute error of 2^-24, times weights; the lower bound has none
             absolute = 6e-8 * max(weights or [1.0]) * (pos_weight or [1.0])[0]
             floored = min(abs(v) for v in predictions) > 37
             cases[-1]["tolerance"] = tolerances((0, 0), (0, 0), (5e-7, absolute), (5e-7, 0 if floored else absolute))
 
     def metric(name, predictions, targets, *, form, weights=None, scale=None, note=None, tails=None):
-        kind = "binary:logistic" if form == "logits" else "reg:squarederror"  # the second hands the margins to the metric as they are
+        kind = "binary:logistic" if form == "logits" else "reg:squarederror"  # the second passes the margins to the metric unchanged
         data = xgb.DMatrix(np.zeros((len(predictions), 1), np.float32), label=np.array(targets, np.float32), base_margin=np.array(predictions, np.float32), weight=None if weights is None else np.array(weights, np.float32))
         keywords = dict(objective=kind, eval_metric="logloss", nthread=1, **({"scale_pos_weight": scale} if scale else {}))
         text = xgb.train(keywords, data, 0).eval_set([(data, "t")])
@@ -723,7 +723,7 @@ def lightgbm_file():
 
     def metric(name, predictions, targets, *, form, weights=None, note=None, tails=None, **keywords):
         columns = np.arange(len(predictions), dtype=float).reshape(-1, 1)
-        kind = "binary" if form == "logits" else "none"  # without an objective the metric takes the scores as they are
+        kind = "binary" if form == "logits" else "none"  # without an objective the metric uses the scores unchanged
         booster = lgb.Booster(dict(objective=kind, metric="binary_logloss", num_threads=1, **loading, **keywords), dataset(columns, targets, predictions, weights))
         value = booster.eval_train()[0][2]
         shown = "".join(f", {k}={v}" for k, v in keywords.items())
@@ -732,7 +732,7 @@ def lightgbm_file():
     p, x = PROBABILITIES, [v for v in LOGITS if abs(v) < 5]
     x += [-0.375, 1.3125, -4.5, 3.625, 0.0]
     x = x[:16]
-    w = [v or 0.625 for v in WEIGHTS]  # a row of weight 0 makes no leaf
+    w = [v or 0.625 for v in WEIGHTS]  # a row of weight 0 has no leaf
     many = [1 if i % 4 else 0 for i in range(16)]
     few = [0 if i % 8 else 1 for i in range(16)]
     objective("objective_hard", x, HARD)
@@ -744,7 +744,7 @@ def lightgbm_file():
     objective("objective_is_unbalance_weighted", x, few, weights=w, unbalance=True, note="n₀ and n₁ count rows, not weights")
     objective("objective_any_positive_label", x[:8], [0.5, 2.0, 0.0, -1.0, 0.25, 1.0, 0.0, 7.0], note="labels > 0 are positive, the others negative")
     far = [9.75, -9.75, 15.0, -15.0, 0.0]
-    pairs = [rows([v, v], [0, 1], None) for v in far]  # a twin of the other label has the same hessian
+    pairs = [rows([v, v], [0, 1], None) for v in far]  # the same row with the other label has the same hessian
     expected = {k: [v for pair in pairs for v in pair[k]] for k in ("gradient", "hessian")}
     cases.append(make("objective_far", [v for v in far for _ in range(2)], [0, 1] * 5, expected, call="as objective_hard, each pair on its own", reduction="sum"))
     objective("is_unbalance_with_scale_pos_weight", x[:4], HARD[:4], pos_weight=[2.0], unbalance=True, error=True)
@@ -793,7 +793,7 @@ def focal_file():
             for i in range(len(x)):
                 for got, want in zip((loss, g, h), exact[i]):
                     error = abs(got[i].item() - float(want))
-                    # 1 - p_t is wrong by 1e-16 in float64, so it is where p_t is next to 1.
+                    # 1 - p_t has an error of 1e-16 in float64, which matters where p_t is close to 1.
                     assert error <= 1e-11 * abs(float(want)) + 3e-15 + (abs(float(want)) * 0.05 if abs(x[i]) > 12 else 0), (gamma, alpha, x[i], z[i], got[i].item(), want)
                     if abs(x[i]) <= 12 and want:
                         worst = max(worst, error / max(abs(float(want)), 1e-12))
@@ -817,6 +817,6 @@ if __name__ == "__main__":
     names = sys.argv[1:] or list(FILES)
     if len(names) == 1:
         FILES[names[0]]()
-    else:  # one process a library: their thread pools and their protobufs do not share well
+    else:  # one process per library, because their thread pools and protobuf versions conflict
         for name in names:
             subprocess.run([sys.executable, __file__, name], check=True)

@@ -1,5 +1,5 @@
-//! Comparison with the values that PyTorch, Keras, TensorFlow, scikit-learn, XGBoost and LightGBM compute (tests/compat),
-//! on every backend.
+//! Comparison with the values that PyTorch, Keras, TensorFlow, scikit-learn, XGBoost and LightGBM compute
+//! (tests/compat), on every backend.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -156,8 +156,8 @@ impl<'a> Case<'a> {
         })
     }
 
-    /// The allowed difference of a result: the error of the library, from the table, plus our own error, which is relative
-    /// to the sum of the magnitudes of the addends.
+    /// The allowed difference of a result: the error of the library, from the table, plus our own error, which is
+    /// relative to the sum of the magnitudes of the addends.
     fn tolerance(&self, file: &Json, output: &str, wanted: f64, size: f64, steep: f64) -> f64 {
         let tolerance = [&self.json["tolerance"], &file["tolerance"]].into_iter().find(|t| t.is_object()).expect("one");
         let tolerance = &tolerance[output];
@@ -272,8 +272,8 @@ fn as_the_libraries_compute() {
     });
 }
 
-/// All losses of TensorFlow 1 can be expressed: they are those of Keras for logits, with a mean of 0 for an empty batch.
-/// `SUM_BY_NONZERO_WEIGHTS` is a mean with a mask of the weights that are not 0.
+/// All losses of TensorFlow 1 can be expressed: they are those of Keras for logits, with a mean of 0 for an empty
+/// batch. `SUM_BY_NONZERO_WEIGHTS` is a mean with a mask of the weights that are not 0.
 #[test]
 fn as_tensorflow_1_computes() {
     let file = table("tensorflow");
@@ -310,8 +310,8 @@ fn far_out_by_convention() {
                 recipe.class_weights = random.below(2) == 0;
                 let mut scene = recipe.scene(&mut random, 700, 3);
                 scene.objective = scene.objective.with_non_finite(NonFinite::Propagate);
-                // Weights are so small that products and sums of 64 losses stay within f32. Only some scenes have infinite
-                // losses, because the sum of an infinite loss tests nothing else.
+                // Weights are so small that products and sums of 64 losses stay within f32. Only some scenes have
+                // infinite losses, because the sum of an infinite loss tests nothing else.
                 scene.weights.iter_mut().for_each(|w| *w *= 0.5f32.powi(12));
                 let infinite = random.below(4) == 0;
                 for x in &mut scene.predictions {

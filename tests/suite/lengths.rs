@@ -63,8 +63,8 @@ fn one_before_and_one_past() {
     }
 }
 
-/// A short piece that is repeated many times: the exact sum is a multiple of that of the piece, to the last bit, and every
-/// element has the result of the piece.
+/// A short piece that is repeated many times: the exact sum is a multiple of that of the piece, to the last bit, and
+/// every element has the result of the piece.
 #[test]
 fn more_than_one_binding() {
     const PIECE: usize = 1 << 18;

@@ -72,8 +72,8 @@ impl Guarded {
     }
 }
 
-/// Evaluates a batch on the device twice, with outputs of the given types in guarded regions. Both times the outputs must
-/// be those of `wanted`, rounded to their types, and all other results equal to those of `wanted`.
+/// Evaluates a batch on the device twice, with outputs of the given types in guarded regions. Both times the outputs
+/// must be those of `wanted`, rounded to their types, and all other results equal to those of `wanted`.
 fn check(
     engine: &Engine,
     batch: &Batch<'_>,

@@ -49,8 +49,8 @@ pub fn resident(engine: &Engine, batch: &Batch<'_>, objective: &Objective) -> Ev
     fetch(engine, &prepared, batch.len())
 }
 
-/// Compares the evaluation of a scene on an engine with the oracle, from host memory and, on a GPU, of a resident batch.
-/// Returns the largest errors of both.
+/// Compares the evaluation of a scene on an engine with the oracle, from host memory and, on a GPU, of a resident
+/// batch. Returns the largest errors of both.
 #[expect(clippy::print_stderr, reason = "shown when a test fails")]
 pub fn judge(engine: &Engine, scene: &Scene, scale: f32, what: &str) -> (Worst, Option<Worst>) {
     eprintln!("on {}: {what}", engine.device().name);

@@ -374,8 +374,8 @@ pub fn whole(batch: &Batch<'_>, objective: &Objective, scale: f32) -> Whole {
     }
 }
 
-/// The largest errors found: those of loss, gradient and hessian in ULP of the sum of the magnitudes of the addends, those
-/// of sums relative.
+/// The largest errors found: those of loss, gradient and hessian in ULP of the sum of the magnitudes of the addends,
+/// those of sums relative.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Worst {
     pub elements: [f64; 3],
@@ -412,8 +412,8 @@ pub fn apart(got: f64, wanted: f64) -> f64 {
     if off.is_finite() { off } else { f64::INFINITY }
 }
 
-/// Asserts that an evaluation with all outputs meets the contract, that the outputs of ignored and masked elements are 0,
-/// and that counts and values are right. Returns the largest errors.
+/// Asserts that an evaluation with all outputs meets the contract, that the outputs of ignored and masked elements are
+/// 0, and that counts and values are right. Returns the largest errors.
 pub fn judge_scene(engine: &Engine, batch: &Batch<'_>, objective: &Objective, scale: f32, got: &Evaluation) -> Worst {
     let name = engine.device().name;
     let class = DeviceClass::of(&engine.device());

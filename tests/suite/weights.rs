@@ -1,5 +1,5 @@
-//! Weights: a weight of a sample, class or label acts as the same weight on each of its elements, and invalid weights are
-//! reported.
+//! Weights: a weight of a sample, class or label acts as the same weight on each of its elements, and invalid weights
+//! are reported.
 
 use logloss::{
     Array, Batch, Compat, Device, Engine, EngineOptions, Error, Focal, Form, Ignore, NonFinite, Objective, Outputs,

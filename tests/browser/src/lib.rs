@@ -1,5 +1,5 @@
-//! What must hold in a browser too: the contract on the CPU and on WebGPU, and the usual ways in. A browser without
-//! an adapter fails.
+//! Tests that run in a browser: the contract on the CPU and on WebGPU, and the main functions of the library. They fail
+//! in a browser without an adapter.
 #![cfg(test)]
 
 use logloss::{Batch, Device, DeviceOutputs, Engine, EngineOptions, Objective, Outputs};
@@ -7,7 +7,7 @@ use wasm_bindgen_test::{console_log, wasm_bindgen_test, wasm_bindgen_test_config
 
 wasm_bindgen_test_configure!(run_in_browser);
 
-/// More chunks than a ring has slots, and not a whole number of blocks.
+/// A length of more chunks than a ring has slots, and not a multiple of a block.
 const LEN: usize = 4_000_001;
 
 fn value(i: usize) -> (f32, u8) {
@@ -18,7 +18,7 @@ fn values() -> (Vec<f32>, Vec<u8>) {
     (0..LEN).map(value).unzip()
 }
 
-/// The mean of [`values`], by the formula, in f64.
+/// The mean loss of [`values`], computed with the formula in f64.
 fn mean() -> f64 {
     let loss = |(x, z): (f32, u8)| {
         let away = if z == 1 { -f64::from(x) } else { x.into() };
@@ -27,13 +27,13 @@ fn mean() -> f64 {
     (0..LEN).map(value).map(loss).sum::<f64>() / LEN as f64
 }
 
-/// The gradient of the mean at one of [`values`].
+/// The gradient of the mean for element `i` of [`values`].
 fn gradient(i: usize) -> f64 {
     let (x, z) = value(i);
     (1.0 / (1.0 + (-f64::from(x)).exp()) - f64::from(z)) / LEN as f64
 }
 
-/// Holds a mean and a gradient against the formulas.
+/// Compares a mean and a gradient with the formulas.
 fn check(what: &str, got: f64, gradients: &[f32]) {
     let truth = mean();
     assert!((got - truth).abs() <= 1e-7 * truth, "{what}: mean {got}, not {truth}");
@@ -49,7 +49,7 @@ async fn gpu() -> Engine {
     Engine::new_async(options).await.expect("the browser gives an adapter")
 }
 
-/// Evaluates [`values`] from host memory, and checks what comes of them.
+/// Evaluates [`values`] from host memory, and checks the results.
 async fn evaluate(what: &str, engine: &Engine) {
     let (logits, labels) = values();
     let batch = Batch::logits(&logits, &labels).expect("of one length");
@@ -87,7 +87,7 @@ async fn host_memory() {
 }
 
 #[wasm_bindgen_test]
-async fn what_auto_takes() {
+async fn auto() {
     let engine = Engine::new_async(EngineOptions::new(Device::Auto).with_allow_software(true)).await.expect("the CPU at least");
     console_log!("{:?}", engine.costs());
     assert_eq!(engine.costs().len(), 2, "both were measured");
@@ -120,12 +120,12 @@ async fn parts() {
     let (logits, labels) = values();
     for engine in [Engine::cpu(), gpu().await] {
         let mut gradients = vec![f32::NAN; LEN];
-        let mut stream = engine.accumulator(&Objective::mean(), Some(LEN as u64));
+        let mut accumulator = engine.accumulator(&Objective::mean(), Some(LEN as u64));
         for (at, out) in (0..).step_by(1 << 20).zip(gradients.chunks_mut(1 << 20)) {
             let part = at..at + out.len();
             let part = Batch::logits(&logits[part.clone()], &labels[part]).expect("of one length");
-            stream.push_async(&part, Outputs::none().with_gradient(out)).await.expect("valid");
+            accumulator.push_async(&part, Outputs::none().with_gradient(out)).await.expect("valid");
         }
-        check("parts", stream.finish().expect("all of it").mean, &gradients);
+        check("parts", accumulator.finish().expect("all of it").mean, &gradients);
     }
 }

@@ -1,7 +1,7 @@
-//! Burn's `BinaryCrossEntropyLoss` on its wgpu backend, as a child of `benches/peers/peers.py`: it answers the same
-//! lines as `ours.rs` does, which says what they mean.
+//! Burn's `BinaryCrossEntropyLoss` on its wgpu backend, as a child process of `benches/peers/peers.py`. It has the same
+//! protocol as `ours.rs`, where it is described.
 //!
-//! `burn` is the module as it comes, whose targets are integers; `burn_float` its formula with float targets.
+//! `burn` is the unmodified module, whose targets are integers; `burn_float` is its formula with float targets.
 
 use std::{
     error::Error,
@@ -66,7 +66,7 @@ fn answer(device: &Device, arrays: &mut Option<Arrays>, line: &str) -> Result<St
     }
 }
 
-/// The arrays on the device, and again for the gradient.
+/// The arrays on the device, once without and once with gradient tracking.
 struct Arrays {
     device: Device,
     x: Tensor<1>,
@@ -100,7 +100,7 @@ impl Arrays {
         })
     }
 
-    /// The mean, and the gradient if the work makes it; the device has finished.
+    /// The mean, and the gradient if it is part of the work. Returns after the device has finished.
     fn evaluate(&self, who: &str, work: &str) -> Result<(f32, Option<Tensor<1>>)> {
         let with_gradient = work == "mean+grad";
         let (x, z, labels, module) = if with_gradient {
@@ -110,7 +110,7 @@ impl Arrays {
         };
         let loss = match who {
             "burn" => module.forward(x.clone(), labels.clone()),
-            // What the module does, without turning integers into floats first.
+            // The formula of the module, without the conversion of integers to floats.
             "burn_float" => ((z.clone().neg() + 1.0) * x.clone() - log_sigmoid(x.clone())).mean(),
             _ => return Err(format!("who is {who}?").into()),
         };
