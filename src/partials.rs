@@ -16,7 +16,7 @@ pub const BLOCK: usize = 2048;
 /// let (engine, objective) = (Engine::cpu(), Objective::sum());
 /// let partials = |range: std::ops::Range<usize>| {
 ///     let batch = Batch::logits(&logits[range.clone()], &targets[range])?;
-///     Ok(engine.evaluate(&batch, &objective, Outputs::none())?.partials)
+///     engine.evaluate(&batch, &objective, Outputs::none()).map(|evaluation| evaluation.partials)
 /// };
 /// let mut merged = partials(BLOCK..2 * BLOCK)?;
 /// merged.merge(&partials(0..BLOCK)?);
