@@ -51,7 +51,7 @@ fn resident(criterion: &mut Criterion, engine: &Engine, data: &Data) {
     let mut group = common::group(criterion, "gpu, on the device");
     for (types, len) in [Types::F32F32, Types::F32U8].into_iter().flat_map(|types| SIZES.map(|len| (types, len))) {
         let batch = data.batch(types, len);
-        let uploaded = engine.upload(&batch).expect("room on the device");
+        let uploaded = engine.upload(&batch).expect("it fits");
         group.throughput(Throughput::Elements(len as u64));
         for (work, outputs) in [("mean", DeviceOutputs::none()), ("mean+grad", DeviceOutputs::gradient())] {
             let prepared = engine.prepare(&uploaded, &Objective::mean(), outputs).expect("its own buffers");

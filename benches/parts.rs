@@ -14,7 +14,7 @@ fn accumulator(criterion: &mut Criterion) {
     let engine = Engine::cpu();
     let data = Data::new(LEN);
     let whole = data.batch(Types::F32F32, LEN);
-    let mut group = common::group(criterion, "stream of 2^20");
+    let mut group = common::group(criterion, "accumulator of 2^20");
     group.throughput(Throughput::Elements(LEN as u64));
     for part_len in [BLOCK, 8 * BLOCK, 64 * BLOCK, LEN] {
         let part = data.batch(Types::F32F32, part_len);

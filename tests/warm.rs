@@ -71,10 +71,10 @@ fn a_warm_call_creates_nothing() {
             // A shorter batch uses the same buffers.
             assert_eq!(evaluate(&short), [""; 0]);
 
-            let uploaded = engine.upload(&batch).expect("room");
+            let uploaded = engine.upload(&batch).expect("it fits");
             let mut prepared = None;
             let cold = created(|| {
-                prepared = Some(engine.prepare(&uploaded, &objective, DeviceOutputs::gradient()).expect("room"));
+                prepared = Some(engine.prepare(&uploaded, &objective, DeviceOutputs::gradient()).expect("it fits"));
             });
             assert!(cold.iter().any(|call| call.contains("create_bind_group ")), "{cold:?}");
             let prepared = prepared.expect("made above");

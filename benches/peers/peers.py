@@ -270,7 +270,7 @@ class Child:
         if word == "error":
             raise Failure(rest)
         tail = self.log.read_text(errors="replace").strip().splitlines()[-1:]
-        raise Failure(f"it ended: {tail[0] if tail else 'without a word'}")
+        raise Failure(f"it ended: {tail[0] if tail else 'no message'}")
 
     def ask(self, *words):
         try:
@@ -664,7 +664,7 @@ def numbers(text):
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer sizes and rounds, small pages only")
-    parser.add_argument("--devices", default="cpu,gpu", help="of cpu, gpu")
+    parser.add_argument("--devices", default="cpu,gpu", help="cpu, gpu or both")
     parser.add_argument("--adapter", default="best", help="the GPU: an index of `logloss devices`, part of a name, or "
                         "best, which takes a software one if there is no other")
     parser.add_argument("--threads", type=numbers, default=[1, 2], help="1,2")
@@ -678,8 +678,8 @@ def parse():
     parser.add_argument("--sample", type=float, default=0.02, help="shortest sample, in seconds")
     parser.add_argument("--settle", type=float, default=0.02, help="pause between two competitors, in seconds")
     parser.add_argument("--json", type=pathlib.Path, help="write everything here")
-    parser.add_argument("--no-build", action="store_true", help="take our side as it was built")
-    parser.add_argument("--ready", action="store_true", help="say whether it can run, and do nothing else")
+    parser.add_argument("--no-build", action="store_true", help="do not rebuild the child process of logloss")
+    parser.add_argument("--ready", action="store_true", help="check whether the peers can run, and exit")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     exponents = options.sizes or ([16, 22] if options.quick else [16, 24, 26])
@@ -722,7 +722,7 @@ def drive(options):
     all_results, skipped, versions = [], {}, {}
     print("\n".join(f"{key}: {value}" for key, value in facts.items() if value not in (None, "")))
     if (facts["load_at_start"] or 0) > 0.5:
-        print("The machine is busy with other things: trust ratios, not times.")
+        print("The machine is busy: ratios are more reliable than times.")
     for setting in settings(options):
         children, missing = start(setting, options.only, say)
         if not children or children[0].name != "ours":

@@ -390,24 +390,24 @@ fn labels_of_any_number() {
         same(&batch(Form::Logits, &x, &bytes), &masked, &ignoring);
 
         // Only NaN is not a label.
-        let mut spoiled = z.clone();
-        spoiled[BLOCK + 3] = f32::NAN;
-        let spoiled = batch(Form::Logits, &x, &spoiled);
+        let mut with_nan = z.clone();
+        with_nan[BLOCK + 3] = f32::NAN;
+        let with_nan = batch(Form::Logits, &x, &with_nan);
         let named = |error: Error| {
             assert!(error.to_string().ends_with("is NaN: targets must not be NaN"), "{error}");
             assert!(
                 matches!(error, Error::InvalidValue { array: Array::Targets, index, .. } if index == BLOCK as u64 + 3)
             );
         };
-        named(engine.evaluate(&spoiled, &plain, Outputs::none()).expect_err("NaN"));
+        named(engine.evaluate(&with_nan, &plain, Outputs::none()).expect_err("NaN"));
         if engine.wgpu().is_some() {
-            let there = engine.upload(&spoiled).expect("it fits");
+            let there = engine.upload(&with_nan).expect("it fits");
             let prepared = engine.prepare(&there, &plain, every_output()).expect("valid");
             named(prepared.evaluate().expect_err("NaN"));
         }
-        let through = all(engine, &spoiled, &plain.clone().with_non_finite(NonFinite::Propagate));
-        assert!(results(&through).iter().all(|output| output[BLOCK + 3].is_nan() && !output[BLOCK + 2].is_nan()));
-        assert!(through.mean.is_nan() && through.count == len as u64);
+        let propagated = all(engine, &with_nan, &plain.clone().with_non_finite(NonFinite::Propagate));
+        assert!(results(&propagated).iter().all(|output| output[BLOCK + 3].is_nan() && !output[BLOCK + 2].is_nan()));
+        assert!(propagated.mean.is_nan() && propagated.count == len as u64);
         // Other systems do not accept these labels.
         let other = Objective::mean().with_compat(Compat::Xgboost);
         assert!(engine.evaluate(&batch(Form::Logits, &x, &z), &other, Outputs::none()).is_err());
@@ -431,13 +431,13 @@ fn balanced_labels() {
     let both = both.expect("valid").with_compat(Compat::Lightgbm);
     let batch = batch(Form::Logits, &[0.5f32, 1.0], &[0u8, 1]);
     each(|engine| {
-        let refused =
+        let assert_unsupported =
             |error: Error| assert!(matches!(error, Error::Unsupported(Unsupported::BalancedTwice)), "{error}");
-        refused(engine.evaluate(&batch, &both, Outputs::none()).expect_err("both"));
-        refused(engine.totals(&batch, &both).expect_err("both"));
+        assert_unsupported(engine.evaluate(&batch, &both, Outputs::none()).expect_err("both"));
+        assert_unsupported(engine.totals(&batch, &both).expect_err("both"));
         if engine.wgpu().is_some() {
             let there = engine.upload(&batch).expect("it fits");
-            refused(engine.prepare(&there, &both, every_output()).expect_err("both"));
+            assert_unsupported(engine.prepare(&there, &both, every_output()).expect_err("both"));
         }
     });
 }
@@ -449,8 +449,8 @@ fn unsupported_by_scikit_learn() {
     let (x, mut z) = (vec![0.25f32; len], vec![1.0f32; len]);
     let unsupported = |engine: &Engine, batch: &Batch<'_>, objective: &Objective| {
         let whole = engine.evaluate(batch, objective, Outputs::all());
-        let through = objective.clone().with_non_finite(NonFinite::Propagate);
-        engine.evaluate(batch, &through, Outputs::all()).expect("let through");
+        let propagated = objective.clone().with_non_finite(NonFinite::Propagate);
+        engine.evaluate(batch, &propagated, Outputs::all()).expect("let propagated");
         if engine.wgpu().is_some() && !batch.is_empty() {
             let there = engine.upload(batch).expect("it fits");
             let prepared = engine.prepare(&there, objective, every_output()).expect("valid");

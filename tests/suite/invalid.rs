@@ -181,18 +181,18 @@ fn propagated() {
     let mut random = Random(32);
     for form in FORMS {
         let clean = (random.predictions(form, LEN), random.soft(LEN));
-        let mut dirty = clean.clone();
+        let mut with_invalid = clean.clone();
         let bad = [0, 1, 300, BLOCK - 1, BLOCK, 3 * BLOCK + 1, LEN - 1];
         for (i, &index) in bad.iter().enumerate() {
             match i % 2 {
-                0 => dirty.0[index] = f32::NAN,
-                _ => dirty.1[index] = 7.0,
+                0 => with_invalid.0[index] = f32::NAN,
+                _ => with_invalid.1[index] = 7.0,
             }
         }
         each(|engine| {
             let objective = Objective::mean().with_non_finite(NonFinite::Propagate);
             let wanted = all(engine, &batch(form, &clean.0, &clean.1), &objective);
-            let got = all(engine, &batch(form, &dirty.0, &dirty.1), &objective);
+            let got = all(engine, &batch(form, &with_invalid.0, &with_invalid.1), &objective);
             for (got, wanted) in results(&got).into_iter().zip(results(&wanted)) {
                 for (i, (got, wanted)) in got.iter().zip(wanted).enumerate() {
                     if bad.contains(&i) {
@@ -206,7 +206,11 @@ fn propagated() {
             assert_eq!((got.count, got.partials.first_invalid), (LEN as u64, Some(0)));
             assert_eq!(wanted.partials.first_invalid, None);
             // Values are propagated also without a reduction.
-            let elements = all(engine, &batch(form, &dirty.0, &dirty.1), &none().with_non_finite(NonFinite::Propagate));
+            let elements = all(
+                engine,
+                &batch(form, &with_invalid.0, &with_invalid.1),
+                &none().with_non_finite(NonFinite::Propagate),
+            );
             assert!(results(&elements)[0][0].is_nan() && !results(&elements)[0][2].is_nan());
         });
     }
@@ -287,7 +291,7 @@ fn an_invalid_target_has_weight_0() {
             if engine.wgpu().is_none() {
                 continue;
             }
-            let resident = engine.upload(&batch).expect("room");
+            let resident = engine.upload(&batch).expect("it fits");
             let prepared = engine.prepare(&resident, &objective, DeviceOutputs::gradient()).expect("fits");
             assert_eq!(prepared.evaluate().expect("let through").partials.weight.value(), 1.0);
             let mut gradient = [0.0f32; 2];

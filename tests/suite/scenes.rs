@@ -427,7 +427,7 @@ pub fn judge_scene(engine: &Engine, batch: &Batch<'_>, objective: &Objective, sc
     for i in 0..batch.len() {
         let Some(element) = element(batch, objective, i) else {
             for output in outputs {
-                assert!(output[i] == 0.0, "{name}: element {i} is left out, and is {}", output[i]);
+                assert!(output[i] == 0.0, "{name}: element {i} is ignored or masked, and is {}", output[i]);
             }
             continue;
         };

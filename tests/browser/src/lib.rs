@@ -88,7 +88,8 @@ async fn host_memory() {
 
 #[wasm_bindgen_test]
 async fn auto() {
-    let engine = Engine::new_async(EngineOptions::new(Device::Auto).with_allow_software(true)).await.expect("the CPU at least");
+    let engine =
+        Engine::new_async(EngineOptions::new(Device::Auto).with_allow_software(true)).await.expect("the CPU at least");
     console_log!("{:?}", engine.costs());
     assert_eq!(engine.costs().len(), 2, "both were measured");
     evaluate("auto", &engine).await;
