@@ -450,7 +450,7 @@ fn unsupported_by_scikit_learn() {
     let unsupported = |engine: &Engine, batch: &Batch<'_>, objective: &Objective| {
         let whole = engine.evaluate(batch, objective, Outputs::all());
         let propagated = objective.clone().with_non_finite(NonFinite::Propagate);
-        engine.evaluate(batch, &propagated, Outputs::all()).expect("let propagated");
+        engine.evaluate(batch, &propagated, Outputs::all()).expect("propagated");
         if engine.wgpu().is_some() && !batch.is_empty() {
             let there = engine.upload(batch).expect("it fits");
             let prepared = engine.prepare(&there, objective, every_output()).expect("valid");
