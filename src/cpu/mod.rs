@@ -1,10 +1,10 @@
 //! The SIMD backend.
 //!
-//! Threads take runs of blocks off a part until none is left ([`threads`]); a run goes through its blocks tile by tile
-//! ([`blocks`]; [`general`] where more than the plain loss is in use); a tile is decoded to f32 ([`decode`]), computed
-//! on and summed ([`tile`]) while it lies in the first-level cache. What lies beyond the caches is asked for ahead and
-//! written past them ([`memory`]). The arithmetic of one element is in [`element`] and [`weighted`], on [`lanes`], twins of
-//! `shaders/element.wgsl` and `shaders/weighted.wgsl`.
+//! [`threads`] spreads the runs of a part over threads. [`run`] is the loop over the tiles of a run: one of the [`kernels`]
+//! decodes a tile to f32 ([`decode`]) and computes it while it lies in the first-level cache, and [`accumulators`] sum and
+//! count what it holds. [`streaming`] prefetches parts that exceed the caches, and writes their outputs past them. The
+//! arithmetic of one element is in [`element`] and [`weighted`], on [`lanes`], twins of `shaders/element.wgsl` and
+//! `shaders/weighted.wgsl`.
 //!
 //! # Determinism
 //! The result is a function of the values and of whether the instruction set fuses multiply-adds. It does not
@@ -23,42 +23,60 @@ use crate::{
     partials::BLOCK,
 };
 
-mod blocks;
+mod accumulators;
 mod decode;
 mod element;
-mod general;
-mod help;
+mod ignored;
+mod kernels;
 mod lanes;
-mod memory;
+mod run;
+#[cfg(feature = "threads")]
+mod scoped_task;
+mod streaming;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "threads")]
+mod threads;
+#[cfg(not(feature = "threads"))]
+#[path = "calling_thread.rs"]
 mod threads;
 mod tile;
 mod weighted;
 #[cfg(test)]
 mod weighted_tests;
 
+use kernels::{plain, totals, weighted as weighted_kernel};
+use run::Run;
+use threads::Threads;
+
 /// A SIMD level and the threads to use it on.
 #[derive(Debug)]
 pub(crate) struct Cpu {
     level: Level,
-    threads: threads::Threads,
+    threads: Threads,
 }
 
 impl Cpu {
-    /// The best level there is, on rayon's global pool.
+    /// The best level of this processor, on rayon's global pool.
     pub(crate) fn global() -> Self {
-        Self { level: Level::new(), threads: threads::Threads::global() }
+        Self { level: Level::new(), threads: Threads::global() }
     }
 
-    /// The best level there is, on `threads` threads, or rayon's global pool if that is not said.
+    /// The best level of this processor, on `threads` threads, or on rayon's global pool if no number is given.
+    ///
+    /// # Errors
+    /// [`Error::Threads`](crate::Error::Threads) if the threads cannot be started, or if there is to be more than one and
+    /// the crate was built without the feature `threads`.
     pub(crate) fn new(threads: Option<NonZeroUsize>) -> Result<Self> {
         Self::with_level(Level::new(), threads)
     }
 
     /// As [`Cpu::new`], on a given level.
+    ///
+    /// # Errors
+    /// As [`Cpu::new`].
     pub(crate) fn with_level(level: Level, threads: Option<NonZeroUsize>) -> Result<Self> {
-        Ok(Self { level, threads: threads::Threads::new(threads)? })
+        Ok(Self { level, threads: Threads::new(threads)? })
     }
 
     /// The instruction set and the number of threads.
@@ -73,73 +91,52 @@ impl Cpu {
     }
 
     /// Evaluates `part`, whose first value has the index `first` (a multiple of [`BLOCK`](crate::BLOCK)) in the
-    /// whole batch. Each output wanted is as long as `part`; the loss is not scaled, gradient and hessian are
+    /// whole batch. Each requested output is as long as `part`; the loss is not scaled, gradient and hessian are
     /// multiplied by the coefficient. An invalid value has NaN in each of its outputs. Where the means of rows are
-    /// wanted, `part` starts and ends with a row.
+    /// requested, `part` starts and ends with a row.
     pub(crate) fn evaluate(&self, part: &Batch<'_>, job: &Job, first: u64, outputs: Slices<'_>) -> Partials {
+        let exceeds_cache = streaming::exceeds_cache(part, &outputs);
+        let whole = Run { part: *part, first, outputs };
         match &job.parameters {
-            None => self.plain(part, job.coefficient, first, outputs),
-            Some(parameters) => self.general(part, job, parameters, first, outputs),
+            None => self.plain(whole, job, exceeds_cache),
+            Some(parameters) => {
+                let all_ones = all_ones(part, parameters);
+                self.weighted(whole, &weighted_kernel::Settings { job, parameters, all_ones, exceeds_cache })
+            }
         }
     }
 
     /// The plain loss.
-    fn plain(&self, part: &Batch<'_>, coefficient: f32, first: u64, outputs: Slices<'_>) -> Partials {
-        let job = blocks::Job { coefficient, beyond_cache: memory::beyond_cache(part, &outputs) };
-        let partials = self.threads.split(
-            part,
-            first,
-            outputs,
-            BLOCK,
-            &|part, first, outputs| dispatch!(self.level, simd => blocks::evaluate(simd, part, job, first, outputs)),
-        );
-        count_is_weight(partials)
+    fn plain(&self, whole: Run<'_>, job: &Job, exceeds_cache: bool) -> Partials {
+        let evaluate = |run: Run<'_>| dispatch!(self.level, simd => plain::evaluate(simd, run, job, exceeds_cache));
+        count_is_weight(self.threads.split(whole, BLOCK, &evaluate))
     }
 
-    /// Whatever is in use.
-    fn general(
-        &self,
-        part: &Batch<'_>,
-        job: &Job,
-        parameters: &LossParameters,
-        first: u64,
-        outputs: Slices<'_>,
-    ) -> Partials {
-        let classes = part.classes();
-        let unit = match job.sums {
+    /// The loss with parameters.
+    fn weighted(&self, whole: Run<'_>, settings: &weighted_kernel::Settings<'_>) -> Partials {
+        let classes = whole.part.classes();
+        let unit = match settings.job.sums {
             Sums::All => BLOCK,
             // Runs that are worth the memory for their classes.
             Sums::PerClass => classes.saturating_mul(16).checked_next_multiple_of(BLOCK).unwrap_or(usize::MAX),
             // The least common multiple: whole blocks and whole rows.
             Sums::PerRow => classes.saturating_mul(BLOCK >> classes.trailing_zeros().min(BLOCK.trailing_zeros())),
         };
-        let run = general::Job {
-            job,
-            parameters,
-            all_ones: all_ones(part, parameters),
-            beyond_cache: memory::beyond_cache(part, &outputs),
-        };
-        let partials = self.threads.split(
-            part,
-            first,
-            outputs,
-            unit,
-            &|part, first, outputs| dispatch!(self.level, simd => general::evaluate(simd, part, &run, first, outputs)),
-        );
-        if run.all_ones { count_is_weight(partials) } else { partials }
+        let evaluate = |run: Run<'_>| dispatch!(self.level, simd => weighted_kernel::evaluate(simd, run, settings));
+        let partials = self.threads.split(whole, unit, &evaluate);
+        if settings.all_ones { count_is_weight(partials) } else { partials }
     }
 
-    /// What a mean of `part` divides by, as [`Cpu::evaluate`] counts it: the number of values that are not left out,
-    /// and their weight. Predictions are not read, and nothing is validated: a value with an invalid target or weight
-    /// is counted, and weighs nothing.
+    /// What a mean of `part` divides by, as [`Cpu::evaluate`] counts it: the number of values that are neither ignored
+    /// nor masked, and their weight. Predictions are not read, and nothing is validated: a value with an invalid target
+    /// or weight is counted, and weighs nothing.
     pub(crate) fn totals(&self, part: &Batch<'_>, parameters: &LossParameters) -> (u64, ExactSum) {
         let all_ones = all_ones(part, parameters);
-        let partials = self.threads.split(part, 0, Slices::default(), BLOCK, &|part, _, _| {
-            match (all_ones, parameters.ignore) {
-                // No value need be looked at.
-                (true, None) => Partials { count: unmasked(part), ..Partials::default() },
-                _ => dispatch!(self.level, simd => general::totals(simd, part, parameters, all_ones)),
-            }
+        let whole = Run { part: *part, first: 0, outputs: Slices::default() };
+        let partials = self.threads.split(whole, BLOCK, &|run| match (all_ones, parameters.ignore) {
+            // No value need be looked at.
+            (true, None) => Partials { count: unmasked(&run.part), ..Partials::default() },
+            _ => dispatch!(self.level, simd => totals::evaluate(simd, run, parameters, all_ones)),
         });
         let partials = if all_ones { count_is_weight(partials) } else { partials };
         (partials.count, partials.weight)
@@ -155,12 +152,12 @@ fn all_ones(part: &Batch<'_>, parameters: &LossParameters) -> bool {
         && parameters.classes.iter().all(|[class_weight, _]| *class_weight == 1.0)
 }
 
-/// Where every value weighs 1.
+/// The partials of values that each weigh 1.
 fn count_is_weight(partials: Partials) -> Partials {
     Partials { weight: ExactSum::of([partials.count as f64]), ..partials }
 }
 
-/// How many values the mask leaves in.
+/// The number of values that are not masked.
 fn unmasked(part: &Batch<'_>) -> u64 {
     let Some(mask) = part.mask() else {
         return part.len() as u64;

@@ -1,4 +1,4 @@
-//! How a part is spread over threads.
+//! How the runs of a part are spread over threads.
 
 use std::{
     num::NonZeroUsize,
@@ -8,40 +8,44 @@ use std::{
     },
 };
 
-use super::help::{self, Help};
-use crate::{Batch, Error, Partials, Result, outputs::Slices, partials::BLOCK};
+use super::{
+    run::Run,
+    scoped_task::{self, ScopedTask},
+};
+use crate::{Error, Partials, Result, partials::BLOCK};
 
-/// A part of at most this many values stays on the thread that asks: waking another costs more.
+/// The most values that stay on the calling thread: waking another costs more than they do.
 const INLINE: usize = 16 * BLOCK;
-/// The fewest values that go to a thread at once, and the most.
+/// The fewest values in a run, and the most.
 const GRAIN_MIN: usize = 4 * BLOCK;
 const GRAIN_MAX: usize = 128 * BLOCK;
-/// Runs a thread that there should be, so that one which starts late or is disturbed holds up little.
+/// The number of runs for each thread: several, so that one which starts late or is disturbed delays the others little.
 const RUNS_PER_THREAD: usize = 8;
 
-/// Calls for help a thread that may wait to be heard. Those who are busy elsewhere hear none: more would pile up.
-const CALLS_PER_THREAD: usize = 4;
+/// The number of tasks for each thread that may be pending. Threads that are busy elsewhere begin none, and more tasks
+/// would pile up.
+const PENDING_PER_THREAD: usize = 4;
 
 /// The threads of an engine.
 #[derive(Debug)]
 pub(crate) struct Threads {
     pool: Pool,
-    /// Calls for help that nobody has heard yet.
-    calls: Arc<AtomicUsize>,
+    /// The number of tasks that no thread has begun yet.
+    pending: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
 enum Pool {
-    /// The thread that asks.
+    /// The calling thread alone.
     Caller,
     /// Rayon's global pool.
     Global,
-    /// A pool of our own, of one less than there are to be: the thread that asks is one of them.
+    /// A pool of its own, of one thread less than requested, since the calling thread works as well.
     Own(rayon::ThreadPool),
 }
 
 impl Threads {
-    /// `threads` threads, or rayon's global pool if that is not said.
+    /// `threads` threads, or rayon's global pool if no number is given.
     ///
     /// # Errors
     /// [`Error::Threads`] if they cannot be started.
@@ -56,15 +60,15 @@ impl Threads {
                 .map(Pool::Own)
                 .map_err(|error| Error::Threads(error.to_string()))?,
         };
-        Ok(Self { pool, calls: Arc::default() })
+        Ok(Self { pool, pending: Arc::default() })
     }
 
     /// Rayon's global pool.
     pub(crate) fn global() -> Self {
-        Self { pool: Pool::Global, calls: Arc::default() }
+        Self { pool: Pool::Global, pending: Arc::default() }
     }
 
-    /// How many they are.
+    /// The number of threads.
     pub(crate) fn count(&self) -> usize {
         match &self.pool {
             Pool::Caller => 1,
@@ -73,79 +77,75 @@ impl Threads {
         }
     }
 
-    /// Evaluates `part` by runs that are multiples of `unit`, itself one of [`BLOCK`]. The thread that asks takes runs
-    /// like the others, and waits for none of them that has not begun.
+    /// Evaluates `whole` by runs that are multiples of `unit`, itself one of [`BLOCK`]. The calling thread takes runs as
+    /// the others do, and waits for none of them that has not begun.
     pub(crate) fn split(
         &self,
-        part: &Batch<'_>,
-        first: u64,
-        outputs: Slices<'_>,
+        whole: Run<'_>,
         unit: usize,
-        run: &Run<'_>,
+        evaluate: &(dyn Fn(Run<'_>) -> Partials + Sync),
     ) -> Partials {
+        let len = whole.part.len();
         // (In this order: counting the threads of rayon's global pool starts them.)
-        if part.len() <= INLINE || self.count() == 1 {
-            return run(part, first, outputs);
+        if len <= INLINE || self.count() == 1 {
+            return evaluate(whole);
         }
         let threads = self.count();
-        let grain = (part.len() / (threads * RUNS_PER_THREAD)).clamp(GRAIN_MIN, GRAIN_MAX);
+        let grain = (len / (threads * RUNS_PER_THREAD)).clamp(GRAIN_MIN, GRAIN_MAX);
         let grain = grain.checked_next_multiple_of(unit).unwrap_or(usize::MAX);
-        let runs = Mutex::new(Runs { part, done: 0, first, outputs, grain });
+        let runs = Mutex::new(Runs { whole, taken: 0, grain });
         let sums = Mutex::new(Partials::default());
         let work = || {
             let next = || runs.lock().unwrap_or_else(PoisonError::into_inner).next();
-            while let Some((part, first, outputs)) = next() {
-                let partials = run(&part, first, outputs);
-                // In whatever order they come: sums are exact.
+            while let Some(run) = next() {
+                let partials = evaluate(run);
+                // In the order in which runs end, which is of no importance: sums are exact.
                 sums.lock().unwrap_or_else(PoisonError::into_inner).merge(&partials);
             }
         };
-        let helpers = (threads - 1).min(part.len().div_ceil(grain) - 1);
-        help::with(helpers, |help| self.ask(help, CALLS_PER_THREAD * threads), &work);
+        let helpers = (threads - 1).min(len.div_ceil(grain) - 1);
+        scoped_task::run(helpers, |task| self.spawn(task, PENDING_PER_THREAD * threads), &work);
         sums.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has one of the other threads help, as soon as one is free; none if so many calls as `most` wait to be heard.
-    fn ask(&self, help: Help, most: usize) {
-        if self.calls.fetch_add(1, Ordering::Relaxed) >= most {
-            self.calls.fetch_sub(1, Ordering::Relaxed);
+    /// Has another thread run `task` as soon as one is free; none if `most` tasks are pending.
+    fn spawn(&self, task: ScopedTask, most: usize) {
+        if self.pending.fetch_add(1, Ordering::Relaxed) >= most {
+            self.pending.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        let calls = Arc::clone(&self.calls);
-        let answer = move || {
-            calls.fetch_sub(1, Ordering::Relaxed);
-            help.run();
+        let pending = Arc::clone(&self.pending);
+        let begin = move || {
+            pending.fetch_sub(1, Ordering::Relaxed);
+            task.run();
         };
         match &self.pool {
-            Pool::Own(pool) => pool.spawn(answer),
-            Pool::Caller | Pool::Global => rayon::spawn(answer),
+            Pool::Own(pool) => pool.spawn(begin),
+            Pool::Caller | Pool::Global => rayon::spawn(begin),
         }
     }
 }
 
-/// Evaluates a run of blocks on one thread.
-pub(crate) type Run<'a> = dyn Fn(&Batch<'_>, u64, Slices<'_>) -> Partials + Sync + 'a;
-
-/// The runs of a part that nobody has taken yet.
+/// The runs that a part is cut into.
 struct Runs<'a> {
-    part: &'a Batch<'a>,
-    /// Values taken.
-    done: usize,
-    first: u64,
-    outputs: Slices<'a>,
+    whole: Run<'a>,
+    /// The number of values in the runs that were taken.
+    taken: usize,
+    /// The number of values in a run.
     grain: usize,
 }
 
 impl<'a> Runs<'a> {
-    /// The next run, the index of its first value and its outputs.
-    fn next(&mut self) -> Option<(Batch<'a>, u64, Slices<'a>)> {
-        let len = self.grain.min(self.part.len() - self.done);
+    /// The next run that no thread has taken.
+    fn next(&mut self) -> Option<Run<'a>> {
+        let Run { part, first, outputs } = &mut self.whole;
+        let start = self.taken;
+        let len = self.grain.min(part.len() - start);
         if len == 0 {
             return None;
         }
-        let run = self.part.part(self.done..self.done + len);
-        let first = self.first + self.done as u64;
-        self.done += len;
-        Some((run, first, self.outputs.split_off(len)))
+        self.taken += len;
+        let part = part.part(start..start + len);
+        Some(Run { part, first: *first + start as u64, outputs: outputs.split_off(len) })
     }
 }

@@ -5,8 +5,8 @@ use fearless_simd::prelude::*;
 
 use super::{
     element::{Element, Power, exp_neg, log_parts, neg_log},
+    kernels::formula::Formula,
     lanes::{F32s, Mask},
-    tile::Formula,
 };
 use crate::loss_parameters::LossParameters;
 

@@ -1,0 +1,163 @@
+//! The formulas of the two forms of predictions, and the plain loss of a tile by each.
+
+use fearless_simd::prelude::*;
+
+use super::Results;
+use crate::cpu::{
+    element::{
+        Element, exp_neg_rounded, hinge_slope, log1p_unit, logit_element, probability_element, sigma_neg, sigma_product,
+    },
+    lanes::{F32s, K, U32s},
+    streaming::prefetch,
+    tile::TILE,
+};
+
+/// What is computed from a prediction: one implementation for each [`Form`](crate::Form).
+pub(crate) trait Formula {
+    /// Whether it is the formula of probabilities.
+    const PROBABILITY: bool;
+
+    /// The largest bits of a valid prediction, as [`Formula::magnitude`] gives them.
+    const MAX_BITS: u32;
+
+    /// Loss and derivatives at prediction `x`; `a` weighs the negative class, `b` the positive one.
+    fn element<S: Simd>(simd: S, x: F32s<S>, a: F32s<S>, b: F32s<S>) -> Element<S>;
+
+    /// The bits that tell whether a prediction is valid.
+    fn magnitude<S: Simd>(x: F32s<S>) -> U32s<S>;
+
+    /// Computes the plain loss of a tile, and prefetches the tiles ahead if the part exceeds the cache. Returns whether
+    /// any of its elements may be invalid or need a recheck; the results of those are unspecified until then.
+    /// `scratch` holds intermediate values.
+    ///
+    /// Read as an integer, every f32 outside [0, 1] is above 1, NaN and the negative ones included; so is -0, which
+    /// the recheck finds valid.
+    fn compute<S: Simd, const EXCEEDS_CACHE: bool, const GRADIENT: bool, const HESSIAN: bool>(
+        simd: S,
+        predictions: &[f32; TILE],
+        targets: &[f32; TILE],
+        scratch: &mut [f32; TILE],
+        results: &mut Results<'_>,
+        coefficient: f32,
+    ) -> bool;
+}
+
+/// Formula of [`Form::Logits`](crate::Form::Logits).
+pub(crate) struct Logits;
+
+impl Formula for Logits {
+    const PROBABILITY: bool = false;
+    const MAX_BITS: u32 = f32::INFINITY.to_bits();
+
+    #[inline(always)]
+    fn element<S: Simd>(simd: S, x: F32s<S>, a: F32s<S>, b: F32s<S>) -> Element<S> {
+        logit_element(simd, x, a, b)
+    }
+
+    #[inline(always)]
+    fn magnitude<S: Simd>(x: F32s<S>) -> U32s<S> {
+        x.abs().bitcast_u32()
+    }
+
+    /// In two passes over the tile: one element is a long chain of operations that wait for each other, and a processor
+    /// does not look far enough ahead to fill its pipes from several of them, unless they are cut into pieces.
+    ///
+    /// An infinite logit whose term has weight 0 needs a recheck: its loss is NaN here, and should be 0.
+    #[inline(always)]
+    fn compute<S: Simd, const EXCEEDS_CACHE: bool, const GRADIENT: bool, const HESSIAN: bool>(
+        simd: S,
+        predictions: &[f32; TILE],
+        targets: &[f32; TILE],
+        scratch: &mut [f32; TILE],
+        results: &mut Results<'_>,
+        coefficient: f32,
+    ) -> bool {
+        let width = K * S::f32s::LEN;
+        let mut x_max = S::u32s::splat(simd, 0);
+        for i in (0..TILE).step_by(width) {
+            let t = F32s::load(simd, &predictions[i..i + width]).abs();
+            x_max = t.bitcast_u32().max_into(x_max);
+            exp_neg_rounded(simd, t).store(&mut scratch[i..i + width]);
+            if EXCEEDS_CACHE {
+                prefetch(&predictions[i..i + width]);
+            }
+        }
+        let mut z_max = S::u32s::splat(simd, 0);
+        for i in (0..TILE).step_by(width) {
+            let x = F32s::load(simd, &predictions[i..i + width]);
+            let z = F32s::load(simd, &targets[i..i + width]);
+            let e = F32s::load(simd, &scratch[i..i + width]);
+            if EXCEEDS_CACHE {
+                prefetch(&targets[i..i + width]);
+            }
+            z_max = z.bitcast_u32().max_into(z_max);
+            let slope = hinge_slope(simd, x, z);
+            let [log_e, log_lo] = log1p_unit(e);
+            (log_e + x.mul_add(slope, log_lo)).store(&mut results.loss[i..i + width]);
+            if GRADIENT || HESSIAN {
+                let sigma_neg = sigma_neg(e);
+                if GRADIENT {
+                    ((slope - sigma_neg.copysign(x)) * coefficient).store(&mut results.gradient[i..i + width]);
+                }
+                if HESSIAN {
+                    (sigma_product(sigma_neg) * coefficient).store(&mut results.hessian[i..i + width]);
+                }
+            }
+        }
+        x_max.reduce_max() >= Self::MAX_BITS || z_max.reduce_max() > ONE_BITS
+    }
+}
+
+/// Formula of [`Form::Probabilities`](crate::Form::Probabilities).
+pub(crate) struct Probabilities;
+
+impl Formula for Probabilities {
+    const PROBABILITY: bool = true;
+    const MAX_BITS: u32 = ONE_BITS;
+
+    #[inline(always)]
+    fn element<S: Simd>(simd: S, x: F32s<S>, a: F32s<S>, b: F32s<S>) -> Element<S> {
+        probability_element(simd, x, a, b)
+    }
+
+    #[inline(always)]
+    fn magnitude<S: Simd>(x: F32s<S>) -> U32s<S> {
+        x.bitcast_u32()
+    }
+
+    #[inline(always)]
+    fn compute<S: Simd, const EXCEEDS_CACHE: bool, const GRADIENT: bool, const HESSIAN: bool>(
+        simd: S,
+        predictions: &[f32; TILE],
+        targets: &[f32; TILE],
+        _: &mut [f32; TILE],
+        results: &mut Results<'_>,
+        coefficient: f32,
+    ) -> bool {
+        let width = K * S::f32s::LEN;
+        let mut x_max = S::u32s::splat(simd, 0);
+        let mut z_max = S::u32s::splat(simd, 0);
+        for i in (0..TILE).step_by(width) {
+            let x = F32s::load(simd, &predictions[i..i + width]);
+            let z = F32s::load(simd, &targets[i..i + width]);
+            if EXCEEDS_CACHE {
+                prefetch(&predictions[i..i + width]);
+                prefetch(&targets[i..i + width]);
+            }
+            x_max = Self::magnitude(x).max_into(x_max);
+            z_max = z.bitcast_u32().max_into(z_max);
+            let element = probability_element(simd, x, -z + 1.0, z);
+            element.loss.store(&mut results.loss[i..i + width]);
+            if GRADIENT {
+                (element.gradient * coefficient).store(&mut results.gradient[i..i + width]);
+            }
+            if HESSIAN {
+                (element.hessian * coefficient).store(&mut results.hessian[i..i + width]);
+            }
+        }
+        x_max.reduce_max() > Self::MAX_BITS || z_max.reduce_max() > ONE_BITS
+    }
+}
+
+/// The bits of 1.
+pub(crate) const ONE_BITS: u32 = 1.0f32.to_bits();
