@@ -66,9 +66,11 @@ pub(crate) fn weights<'a, S: Simd>(
 
 /// A tile of `len` values that is cut short by the end of the batch, padded with 0.
 pub(crate) fn short(len: usize, value: impl Fn(usize) -> f64, buffer: &mut [f32; TILE]) -> &[f32; TILE] {
-    for (i, slot) in buffer.iter_mut().enumerate() {
-        *slot = if i < len { value(i) as f32 } else { 0.0 };
+    let (values, padding) = buffer.split_at_mut(len);
+    for (i, slot) in values.iter_mut().enumerate() {
+        *slot = value(i) as f32;
     }
+    padding.fill(0.0);
     buffer
 }
 

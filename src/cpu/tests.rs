@@ -4,15 +4,16 @@ use fearless_simd::{Level, dispatch};
 use half::{bf16, f16};
 
 use super::{
-    Cpu,
-    blocks::{self, Job},
-    count_is_weight, level_name,
-    memory::{CACHE, CORE_CACHE, beyond_cache},
+    Cpu, count_is_weight,
+    kernels::plain,
+    level_name,
+    run::Run,
+    streaming::{CACHE, CORE_CACHE, exceeds_cache},
     tile::TILE,
 };
 use crate::{
-    BLOCK, Batch, Floats, Form, Partials, Targets,
-    loss_parameters::{Sums, Work},
+    BLOCK, Batch, Floats, Form, Objective, Partials, Targets, ThresholdCounts,
+    job::Job,
     outputs::Slices,
 };
 
@@ -41,20 +42,22 @@ impl All {
     /// The bits of every number: NaN equals itself, and 0 differs from -0.
     pub fn bits(&self) -> Vec<u64> {
         let values = self.loss.iter().chain(&self.gradient).chain(&self.hessian).map(|v| u64::from(v.to_bits()));
-        let Partials { sum, weight, count, classes, first_invalid } = &self.partials;
+        let Partials { sum, weight, count, classes, first_invalid, threshold } = &self.partials;
         let sums = [sum, weight].into_iter().chain(classes.iter().map(|class| &class.sum));
         let terms = sums.flat_map(|sum| sum.terms().iter().map(|v| v.to_bits()));
         let counts = classes.iter().map(|class| class.count);
-        values.chain(terms).chain(counts).chain([*count, first_invalid.unwrap_or(u64::MAX)]).collect()
+        let sides = threshold.iter().flat_map(|ThresholdCounts { below, at_or_above }| [*below, *at_or_above]);
+        values.chain(terms).chain(counts).chain(sides).chain([*count, first_invalid.unwrap_or(u64::MAX)]).collect()
     }
 }
 
 pub(super) fn cpu(level: Level, threads: usize) -> Cpu {
+    let threads = if cfg!(feature = "threads") { threads } else { 1 };
     Cpu::with_level(level, NonZeroUsize::new(threads)).unwrap()
 }
 
-fn plain(coefficient: f32) -> Work {
-    Work { coefficient, parameters: None, sums: Sums::All, empty: f64::NAN }
+fn plain_job(coefficient: f32) -> Job {
+    Job::new(&Objective::mean(), Form::Logits, false, false, coefficient)
 }
 
 pub(super) fn all(cpu: &Cpu, batch: &Batch<'_>, coefficient: f32, first: u64) -> All {
@@ -66,7 +69,7 @@ pub(super) fn all(cpu: &Cpu, batch: &Batch<'_>, coefficient: f32, first: u64) ->
         hessian: Some(&mut hessian),
         ..Slices::default()
     };
-    let partials = cpu.evaluate(batch, &plain(coefficient), first, slices);
+    let partials = cpu.evaluate(batch, &plain_job(coefficient), first, slices);
     All { loss, gradient, hessian, partials }
 }
 
@@ -389,9 +392,9 @@ fn any_length() {
     }
 }
 
-/// Wherever the outputs begin, of whatever the values are, and with some that are invalid or need a closer look.
+/// The same bits wherever the outputs begin, for every type of values, and with some that are invalid or need a recheck.
 #[test]
-fn beyond_the_cache_or_not_is_the_same() {
+fn streaming_changes_nothing() {
     let len = 2 * BLOCK + 100;
     let (mut x, z) = (uniform(18, len), vec![1u8; len]);
     let bits = vec![0xff; len.div_ceil(8)];
@@ -409,25 +412,26 @@ fn beyond_the_cache_or_not_is_the_same() {
         ];
         for (batch, level) in batches.iter().flat_map(|batch| levels().into_iter().map(move |level| (batch, level))) {
             let expected = all(&cpu(level, 1), batch, 0.5, 0);
-            let job = Job { coefficient: 0.5, beyond_cache: true };
+            let job = plain_job(0.5);
+            let run = |outputs| Run { part: *batch, first: 0, outputs };
             for offset in 0..17 {
                 let found = written(len, offset, |slices| {
-                    count_is_weight(dispatch!(level, simd => blocks::evaluate(simd, batch, job, 0, slices)))
+                    count_is_weight(dispatch!(level, simd => plain::evaluate(simd, run(slices), &job, true)))
                 });
                 assert!(found.bits() == expected.bits(), "{level:?} {offset} {invalid}");
             }
             // One output alone.
             let mut hessian = vec![-7.0; len];
             let slices = Slices { hessian: Some(&mut hessian), ..Slices::default() };
-            dispatch!(level, simd => blocks::evaluate(simd, batch, job, 0, slices));
+            dispatch!(level, simd => plain::evaluate(simd, run(slices), &job, true));
             let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
             assert!(bits(&hessian) == bits(&expected.hessian), "{level:?} {invalid}");
         }
     }
 }
 
-/// Outputs that are more than a cache holds are written past it, the same in parts are not; values are asked for ahead
-/// that are more than a core's cache holds.
+/// Outputs that are more than a cache holds are written by streaming stores, the same in parts are not; values that are
+/// more than a core's cache holds are prefetched.
 #[test]
 fn a_batch_larger_than_the_cache() {
     let few: Vec<f32> = uniform(20, 10_007).iter().map(|v| v * 16.0 - 8.0).collect();
@@ -437,10 +441,9 @@ fn a_batch_larger_than_the_cache() {
     let batch = Batch::logits(&x, &z).unwrap();
     let evaluate = |threads, part: &Batch<'_>, first: usize, gradient: Option<&mut [f32]>| {
         let slices = Slices { gradient, ..Slices::default() };
-        let beyond = if slices.gradient.is_some() { part.len() == len } else { part.bytes() > CORE_CACHE as u64 };
-        let beyond = cfg!(target_arch = "x86_64") && beyond;
-        assert_eq!(beyond_cache(part, &slices), beyond);
-        cpu(Level::new(), threads).evaluate(part, &plain(1.0), first as u64, slices)
+        let exceeds = if slices.gradient.is_some() { part.len() == len } else { part.bytes() > CORE_CACHE as u64 };
+        assert_eq!(exceeds_cache(part, &slices), cfg!(target_arch = "x86_64") && exceeds);
+        cpu(Level::new(), threads).evaluate(part, &plain_job(1.0), first as u64, slices)
     };
     let [mut parts, mut whole] = [vec![-7.0f32; len], vec![-7.0; len]];
     let mut expected = Partials::default();
@@ -455,17 +458,18 @@ fn a_batch_larger_than_the_cache() {
         assert_eq!(evaluate(threads, &batch, 0, None), expected);
     }
     let values = CORE_CACHE / (size_of::<f32>() + 1);
-    let around = [values, values + 1].map(|len| beyond_cache(&batch.part(0..len), &Slices::default()));
+    let around = [values, values + 1].map(|len| exceeds_cache(&batch.part(0..len), &Slices::default()));
     assert_eq!(around, [false, cfg!(target_arch = "x86_64")]);
 }
 
-/// Asked from within a pool whose threads are all busy, and by engines that are gone before they are heard.
+/// Evaluated from within a pool whose threads are all busy, and by engines that are dropped while tasks are pending.
+#[cfg(feature = "threads")]
 #[test]
 fn threads_that_never_come_are_not_waited_for() {
     let len = 20 * BLOCK;
     let (x, z) = (uniform(22, len), vec![1u8; len]);
     let batch = Batch::logits(&x, &z).unwrap();
-    let evaluate = |cpu: &Cpu| cpu.evaluate(&batch, &plain(1.0), 0, Slices::default());
+    let evaluate = |cpu: &Cpu| cpu.evaluate(&batch, &plain_job(1.0), 0, Slices::default());
     let expected = evaluate(&cpu(Level::new(), 1));
     let global = Cpu::global();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
@@ -477,7 +481,7 @@ fn threads_that_never_come_are_not_waited_for() {
 }
 
 #[test]
-fn outputs_not_wanted_change_nothing() {
+fn outputs_not_requested_change_nothing() {
     let len = BLOCK + 100;
     let x: Vec<f32> = uniform(8, len).iter().map(|v| v * 8.0 - 4.0).collect();
     let z = uniform(9, len);
@@ -485,18 +489,18 @@ fn outputs_not_wanted_change_nothing() {
     for level in levels() {
         let cpu = cpu(level, 1);
         let expected = all(&cpu, &batch, 1.0, 0);
-        for wanted in 0..8 {
+        for requested in 0..8 {
             let mut memory = [vec![0.0; len], vec![0.0; len], vec![0.0; len]];
             let [loss, gradient, hessian] = &mut memory;
             let slices = Slices {
-                loss: (wanted & 1 != 0).then_some(&mut loss[..]),
-                gradient: (wanted & 2 != 0).then_some(&mut gradient[..]),
-                hessian: (wanted & 4 != 0).then_some(&mut hessian[..]),
+                loss: (requested & 1 != 0).then_some(&mut loss[..]),
+                gradient: (requested & 2 != 0).then_some(&mut gradient[..]),
+                hessian: (requested & 4 != 0).then_some(&mut hessian[..]),
                 ..Slices::default()
             };
-            assert_eq!(cpu.evaluate(&batch, &plain(1.0), 0, slices), expected.partials);
+            assert_eq!(cpu.evaluate(&batch, &plain_job(1.0), 0, slices), expected.partials);
             for (k, values) in [&expected.loss, &expected.gradient, &expected.hessian].into_iter().enumerate() {
-                assert!(wanted & 1 << k == 0 || memory[k] == *values, "{wanted} {k}");
+                assert!(requested & 1 << k == 0 || memory[k] == *values, "{requested} {k}");
             }
         }
     }
@@ -585,5 +589,6 @@ fn finds_the_first_invalid_value() {
 fn info() {
     let info = cpu(Level::new(), 1).info();
     assert_eq!((info.backend.as_str(), info.driver.as_str()), ("cpu", "1 thread"));
+    #[cfg(feature = "threads")]
     assert_eq!(cpu(Level::new(), 3).info().driver, "3 threads");
 }

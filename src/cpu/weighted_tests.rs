@@ -2,7 +2,10 @@ use fearless_simd::{Level, dispatch};
 use half::f16;
 
 use super::{
-    Cpu, general, level_name,
+    Cpu,
+    kernels::weighted,
+    level_name,
+    run::Run,
     tests::{All, all, cpu, levels, sweep, uniform, written},
 };
 use crate::{
@@ -17,7 +20,7 @@ fn job(batch: &Batch<'_>, objective: &Objective, coefficient: f32) -> Job {
     Job::new(objective, batch.form(), batch.weights().is_some(), batch.mask().is_some(), coefficient)
 }
 
-/// Everything there is, and the means of rows where they are asked for.
+/// All outputs, and the means of rows where they are requested.
 fn evaluate(cpu: &Cpu, batch: &Batch<'_>, job: &Job, first: u64) -> (All, Vec<f64>) {
     let stale = vec![-7.0; batch.len()];
     let (mut loss, mut gradient, mut hessian) = (stale.clone(), stale.clone(), stale);
@@ -65,7 +68,7 @@ fn distance(actual: f32, expected: f64, size: f64) -> f64 {
     if ulp.is_nan() { f64::INFINITY } else { ulp }
 }
 
-/// Something to be in use, and what it does to an element.
+/// A parameter, and what it does to an element.
 struct Case {
     name: &'static str,
     objective: fn() -> Objective,
@@ -498,10 +501,10 @@ fn classes_and_rows() {
         for level in levels() {
             let objective = mixed.objective.clone();
             let whole = of(level, &batch, &objective);
-            let each_class = of(level, &batch, &objective.clone().with_reduction(Reduction::PerClass));
-            assert_eq!((&each_class.loss, &each_class.partials.sum), (&whole.loss, &whole.partials.sum));
-            assert_eq!(each_class.partials.classes.len(), classes);
-            for (c, class) in each_class.partials.classes.iter().enumerate() {
+            let per_class = of(level, &batch, &objective.clone().with_reduction(Reduction::PerClass));
+            assert_eq!((&per_class.loss, &per_class.partials.sum), (&whole.loss, &whole.partials.sum));
+            assert_eq!(per_class.partials.classes.len(), classes);
+            for (c, class) in per_class.partials.classes.iter().enumerate() {
                 let counted = || (c..len).step_by(classes).filter(|i| !mixed.ignored(*i));
                 let sum: f64 = counted().map(|i| f64::from(whole.loss[i])).sum();
                 assert_eq!(class.count, counted().count() as u64);
@@ -509,8 +512,8 @@ fn classes_and_rows() {
             }
             let by_row = job(&batch, &objective.clone().with_reduction(Reduction::PerRow), 1.0);
             let by_row = Job { empty_mean: -1.0, ..by_row };
-            let (each_row, means) = evaluate(&cpu(level, 1), &batch, &by_row, 0);
-            assert_eq!((&each_row.loss, &each_row.partials), (&whole.loss, &whole.partials));
+            let (per_row, means) = evaluate(&cpu(level, 1), &batch, &by_row, 0);
+            assert_eq!((&per_row.loss, &per_row.partials), (&whole.loss, &whole.partials));
             for (r, mean) in means.iter().enumerate() {
                 let counted = || (r * classes..(r + 1) * classes).filter(|i| !mixed.ignored(*i));
                 let sum: f64 = counted().map(|i| f64::from(whole.loss[i])).sum();
@@ -553,7 +556,7 @@ fn any_threads_any_cut_any_width() {
                     let totals = cpu(level, threads).totals(&batch, job.parameters.as_ref().unwrap());
                     assert_eq!(totals, (expected.partials.count, expected.partials.weight.clone()));
                 }
-                // A cut inside a row, but where rows are wanted.
+                // A cut inside a row, but where rows are requested.
                 let cut = if reduction == Reduction::PerRow { BLOCK * classes } else { 5 * BLOCK };
                 if cut < len {
                     let (head, head_means) = evaluate(&cpu(level, 1), &batch.part(0..cut), &job, 0);
@@ -577,9 +580,9 @@ fn any_threads_any_cut_any_width() {
     }
 }
 
-/// Wherever the outputs begin, whatever is summed, and with an invalid value.
+/// The same bits wherever the outputs begin, whatever is summed, and with an invalid value.
 #[test]
-fn beyond_the_cache_or_not_is_the_same() {
+fn streaming_changes_nothing() {
     for classes in [1, 3] {
         let mut mixed = mixed((2 * BLOCK + 999) / classes, classes);
         mixed.x[BLOCK + 8] = f32::NAN;
@@ -587,7 +590,7 @@ fn beyond_the_cache_or_not_is_the_same() {
         for reduction in [Reduction::Mean, Reduction::PerClass, Reduction::PerRow] {
             let job = job(&batch, &mixed.objective.clone().with_reduction(reduction), 0.1);
             let parameters = job.parameters.as_ref().unwrap();
-            let run = general::Job { job: &job, parameters, all_ones: false, beyond_cache: true };
+            let settings = weighted::Settings { job: &job, parameters, all_ones: false, exceeds_cache: true };
             for level in levels() {
                 let (expected, expected_means) = evaluate(&cpu(level, 1), &batch, &job, 0);
                 assert!(expected.partials.first_invalid.is_some());
@@ -595,8 +598,8 @@ fn beyond_the_cache_or_not_is_the_same() {
                     let mut means = vec![-7.0; expected_means.len()];
                     let found = written(batch.len(), offset, |slices| {
                         let rows = (job.sums == Sums::PerRow).then_some(&mut means[..]);
-                        let slices = Slices { rows, classes, ..slices };
-                        dispatch!(level, simd => general::evaluate(simd, &batch, &run, 0, slices))
+                        let run = Run { part: batch, first: 0, outputs: Slices { rows, classes, ..slices } };
+                        dispatch!(level, simd => weighted::evaluate(simd, run, &settings))
                     });
                     assert!(found.bits() == expected.bits(), "{level:?} {classes} {reduction:?} {offset}");
                     assert!(bits(&means) == bits(&expected_means), "{level:?} {classes} {reduction:?} {offset}");
@@ -622,7 +625,7 @@ fn totals_of_a_mask_alone() {
 }
 
 #[test]
-fn outputs_not_wanted_change_nothing() {
+fn outputs_not_requested_change_nothing() {
     let mixed = mixed(1200, 3);
     let batch = mixed.batch();
     let len = batch.len();
@@ -630,18 +633,18 @@ fn outputs_not_wanted_change_nothing() {
         for level in levels() {
             let expected = of(level, &batch, &objective);
             let job = job(&batch, &objective, 1.0);
-            for wanted in 0..8 {
+            for requested in 0..8 {
                 let mut memory = [vec![0.0; len], vec![0.0; len], vec![0.0; len]];
                 let [loss, gradient, hessian] = &mut memory;
                 let slices = Slices {
-                    loss: (wanted & 1 != 0).then_some(&mut loss[..]),
-                    gradient: (wanted & 2 != 0).then_some(&mut gradient[..]),
-                    hessian: (wanted & 4 != 0).then_some(&mut hessian[..]),
+                    loss: (requested & 1 != 0).then_some(&mut loss[..]),
+                    gradient: (requested & 2 != 0).then_some(&mut gradient[..]),
+                    hessian: (requested & 4 != 0).then_some(&mut hessian[..]),
                     ..Slices::default()
                 };
                 assert_eq!(cpu(level, 1).evaluate(&batch, &job, 0, slices), expected.partials);
                 for (k, values) in [&expected.loss, &expected.gradient, &expected.hessian].into_iter().enumerate() {
-                    assert!(wanted & 1 << k == 0 || memory[k] == *values, "{wanted} {k}");
+                    assert!(requested & 1 << k == 0 || memory[k] == *values, "{requested} {k}");
                 }
             }
         }

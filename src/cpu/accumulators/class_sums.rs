@@ -38,11 +38,12 @@ impl TileAccumulator for ClassSums {
             self.first = class;
         }
         self.len += tile.len;
+        let (block, counts, ignored) = (&mut self.block[..], &mut self.counts[..], *tile.values.ignored);
         for (i, loss) in tile.losses[..tile.len].iter().enumerate() {
-            self.block[class] += f64::from(*loss);
-            self.counts[class] += u64::from(!tile.values.ignored.contains(i));
+            block[class] += f64::from(*loss);
+            counts[class] += u64::from(!ignored.contains(i));
             class += 1;
-            if class == self.block.len() {
+            if class == block.len() {
                 class = 0;
             }
         }

@@ -103,8 +103,9 @@ impl Staging {
         if parameters.uses.classes {
             stage_classes(part.class(start), parameters, &mut self.class, &mut self.class_weight, &mut self.pos_weight);
         }
-        self.ignored = Ignored::find(simd, part, parameters.ignore, start, len, z);
-        let counted = TILE - self.ignored.count();
+        let ignored = Ignored::find(simd, part, parameters.ignore, start, len, z);
+        let counted = TILE - ignored.count();
+        self.ignored = ignored;
         let mut staged = Staged {
             x,
             z,
