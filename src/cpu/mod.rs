@@ -40,6 +40,8 @@ mod threads;
 #[cfg(not(feature = "threads"))]
 #[path = "calling_thread.rs"]
 mod threads;
+#[cfg(test)]
+mod threshold_tests;
 mod tile;
 mod weighted;
 #[cfg(test)]

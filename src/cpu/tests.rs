@@ -11,11 +11,7 @@ use super::{
     streaming::{CACHE, CORE_CACHE, exceeds_cache},
     tile::TILE,
 };
-use crate::{
-    BLOCK, Batch, Floats, Form, Objective, Partials, Targets, ThresholdCounts,
-    job::Job,
-    outputs::Slices,
-};
+use crate::{BLOCK, Batch, Floats, Form, Objective, Partials, Targets, ThresholdCounts, job::Job, outputs::Slices};
 
 /// ULP of f32, for targets 0 and 1 and every finite prediction whose result is a normal f32.
 struct Contract {
@@ -413,17 +409,17 @@ fn streaming_changes_nothing() {
         for (batch, level) in batches.iter().flat_map(|batch| levels().into_iter().map(move |level| (batch, level))) {
             let expected = all(&cpu(level, 1), batch, 0.5, 0);
             let job = plain_job(0.5);
-            let run = |outputs| Run { part: *batch, first: 0, outputs };
+            let streaming = |outputs: Slices<'_>| {
+                let run = Run { part: *batch, first: 0, outputs };
+                count_is_weight(dispatch!(level, simd => plain::evaluate(simd, run, &job, true)))
+            };
             for offset in 0..17 {
-                let found = written(len, offset, |slices| {
-                    count_is_weight(dispatch!(level, simd => plain::evaluate(simd, run(slices), &job, true)))
-                });
+                let found = written(len, offset, streaming);
                 assert!(found.bits() == expected.bits(), "{level:?} {offset} {invalid}");
             }
             // One output alone.
             let mut hessian = vec![-7.0; len];
-            let slices = Slices { hessian: Some(&mut hessian), ..Slices::default() };
-            dispatch!(level, simd => plain::evaluate(simd, run(slices), &job, true));
+            streaming(Slices { hessian: Some(&mut hessian), ..Slices::default() });
             let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
             assert!(bits(&hessian) == bits(&expected.hessian), "{level:?} {invalid}");
         }

@@ -17,6 +17,7 @@ mod devices;
 mod ignored;
 mod invalid;
 mod lengths;
+mod metrics;
 mod multi;
 mod narrow;
 mod options;
