@@ -174,7 +174,11 @@ impl<'e> Accumulator<'e> {
         if let Some(unsupported) = self.labels.unsupported(&self.objective, &self.result.partials) {
             return Err(unsupported.into());
         }
-        let PartResult { partials, mut phases, chunks } = self.result;
+        let PartResult { mut partials, mut phases, chunks } = self.result;
+        if self.objective.metrics().threshold().is_some() {
+            // An empty batch has counts of zero, although no part was evaluated.
+            partials.threshold.get_or_insert_default();
+        }
         phases.elapsed = self.started.elapsed();
         Ok(Evaluation {
             value: Value::new(&self.objective, &partials, self.rows),

@@ -189,7 +189,7 @@ fn recheck(
     results: &mut Results<'_>,
 ) -> Option<usize> {
     let any_number = parameters.conventions.binarize;
-    let invalid = |i: &usize| !ignored.contains(*i) && part.offence(start + i, any_number).is_some();
+    let invalid = |i: &usize| !ignored.contains(*i) && part.invalid_input(start + i, any_number).is_some();
     let mut first = None;
     for i in (0..len).filter(invalid) {
         first = first.or(Some(start + i));
