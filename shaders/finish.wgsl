@@ -1,36 +1,14 @@
 // Adds up the sums of all windows of a batch, in one lane, writes the result block, and leaves the sums at 0 for the
 // next evaluation.
 //
-//   windows  [windows] of `stride` words, the first 48 the sums of a Window of kernel.wgsl
+//   batch    what all windows are of
+//   windows  [windows] of `stride` words, which begin with the sums of a window
 //   result   64 words, laid out as `ResultBlock` in the documentation
+//
+// Follows declarations made by src/gpu/layout.rs: BatchParameters, and where the words of a window lie.
 
-const LIMBS: u32 = 22u;
-const SERIES_LIMBS: u32 = 23u;
-const INFINITE: u32 = 22u;
-const INVALID: u32 = 46u;
-const COUNT: u32 = 47u;
-const COEFFICIENT: u32 = 49u;
 const NAN_BITS: u32 = 0x7fc00000u;
 const INFINITY_BITS: u32 = 0x7f800000u;
-
-struct Totals {
-    windows: u32,
-    // Elements in every window but the last, at most 2^26.
-    window: u32,
-    // Elements in all, low and high half.
-    count_low: u32,
-    count_high: u32,
-    // Words between two windows.
-    stride: u32,
-    // 1 if the windows have counted, and weighed, their elements; 0 if every element counts with weight 1.
-    counted: u32,
-    // 1 if the mean divides by the weights.
-    weighted: u32,
-    // What the mean of nothing is, as bits.
-    empty: u32,
-    // What a coefficient is before it is divided.
-    scale: f32,
-}
 
 struct ResultBlock {
     status: u32,
@@ -53,7 +31,7 @@ struct Wide {
     e: i32,
 }
 
-@group(0) @binding(0) var<storage, read> totals: Totals;
+@group(0) @binding(0) var<storage, read> batch: BatchParameters;
 @group(0) @binding(1) var<storage, read_write> windows: array<u32>;
 @group(0) @binding(2) var<storage, read_write> result: ResultBlock;
 
@@ -73,8 +51,8 @@ fn scaled(wide: Wide) -> f32 {
 
 // index = window · first + local, as two halves: a product of 32 by 26 bits.
 fn store_first_invalid(first: u32, local: u32) {
-    let low = (first & 0xffffu) * (totals.window >> 11u);
-    let high = (first >> 16u) * (totals.window >> 11u);
+    let low = (first & 0xffffu) * (batch.window >> 11u);
+    let high = (first >> 16u) * (batch.window >> 11u);
     // (high · 2^16 + low) · 2^11 + local; a window is a multiple of 2^11 where there are several, low and high have at
     // most 31 bits.
     let part = low << 11u;
@@ -87,11 +65,11 @@ fn store_first_invalid(first: u32, local: u32) {
 }
 
 // Adds up a series into `limbs`, leaves it at 0, and says whether an infinity was in it.
-fn gather(series: u32) -> bool {
+fn add_up(series: u32) -> bool {
     limbs = array<u32, 24>();
     var infinite = 0u;
-    for (var w = 0u; w < totals.windows; w++) {
-        let base = w * totals.stride + series * SERIES_LIMBS;
+    for (var w = 0u; w < batch.windows; w++) {
+        let base = w * batch.stride + series * SERIES_LIMBS;
         var carry = 0u;
         for (var l = 0u; l < LIMBS; l++) {
             // A window's limb may use all 32 bits: its upper half belongs to the next limb.
@@ -125,16 +103,16 @@ fn wide() -> Wide {
 }
 
 // The number of elements counted, as two halves; leaves the windows' counts at 0.
-fn gather_count() -> vec2<u32> {
-    if totals.counted == 0u {
-        return vec2<u32>(totals.count_low, totals.count_high);
+fn add_up_count() -> vec2<u32> {
+    if batch.counted == 0u {
+        return vec2<u32>(batch.count_low, batch.count_high);
     }
     var count = vec2<u32>();
-    for (var w = 0u; w < totals.windows; w++) {
-        let low = count.x + windows[w * totals.stride + COUNT];
+    for (var w = 0u; w < batch.windows; w++) {
+        let low = count.x + windows[w * batch.stride + COUNT];
         count.y += select(0u, 1u, low < count.x);
         count.x = low;
-        windows[w * totals.stride + COUNT] = 0u;
+        windows[w * batch.stride + COUNT] = 0u;
     }
     return count;
 }
@@ -148,28 +126,28 @@ fn finish() {
     result.first_invalid_low = 0xffffffffu;
     result.first_invalid_high = 0xffffffffu;
     var status = 0u;
-    for (var w = 0u; w < totals.windows; w++) {
-        let invalid = ~windows[w * totals.stride + INVALID];
-        windows[w * totals.stride + INVALID] = 0u;
+    for (var w = 0u; w < batch.windows; w++) {
+        let invalid = ~windows[w * batch.stride + INVALID];
+        windows[w * batch.stride + INVALID] = 0u;
         if status == 0u && invalid != 0xffffffffu {
             status = invalid & 3u;
             store_first_invalid(w, invalid >> 2u);
         }
     }
-    let count = gather_count();
+    let count = add_up_count();
     var divisor = Wide(to_float(count), 0);
-    if totals.counted != 0u {
-        gather(1u);
+    if batch.counted != 0u {
+        add_up(1u);
         let weight = wide();
         result.weight = scaled(weight);
         result.weight_limbs = limbs;
-        if totals.weighted != 0u {
+        if batch.weighted != 0u {
             divisor = weight;
         }
     } else {
         result.weight = to_float(count);
     }
-    let infinite = gather(0u);
+    let infinite = add_up(0u);
     let value = wide();
     result.limbs = limbs;
     result.status = status;
@@ -183,7 +161,7 @@ fn finish() {
         mean = INFINITY_BITS;
     }
     if divisor.v == 0.0 {
-        mean = totals.empty;
+        mean = batch.empty;
     }
     if status != 0u {
         sum = NAN_BITS;
@@ -196,15 +174,15 @@ fn finish() {
 // After a pass that only counts and weighs: divides the scale by what the mean divides by, for every window.
 @compute @workgroup_size(1)
 fn divide() {
-    let count = gather_count();
-    gather(1u);
+    let count = add_up_count();
+    add_up(1u);
     var divisor = Wide(to_float(count), 0);
-    if totals.weighted != 0u {
+    if batch.weighted != 0u {
         divisor = wide();
     }
-    let coefficient = scaled(Wide(totals.scale / max(divisor.v, 1.0), -divisor.e));
-    for (var w = 0u; w < totals.windows; w++) {
-        windows[w * totals.stride + COEFFICIENT] = bitcast<u32>(coefficient);
-        windows[w * totals.stride + INVALID] = 0u;
+    let coefficient = scaled(Wide(batch.scale / max(divisor.v, 1.0), -divisor.e));
+    for (var w = 0u; w < batch.windows; w++) {
+        windows[w * batch.stride + COEFFICIENT] = bitcast<u32>(coefficient);
+        windows[w * batch.stride + INVALID] = 0u;
     }
 }

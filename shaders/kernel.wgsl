@@ -1,7 +1,7 @@
 // The one pass over a window of a batch: loads, evaluates, stores what is wanted, and adds up the losses.
 //
 //   predictions  [len] f32, f16 or bf16        losses, gradients, hessians  [len] f32, f16 or bf16, those wanted
-//   targets      [len] f32, bytes or bits      window                       its size, and its exact sums
+//   targets      [len] f32, bytes or bits      window                       its parameters, and its exact sums
 //   weights      [len] or [rows] f32 or f16
 //   mask         [len] bits
 //
@@ -10,40 +10,14 @@
 // integers on a common exponent, 48 bits below the largest. From there on everything is integer addition, which no
 // order changes: blocks finish in any order, and neither BLOCKS nor the number of windows shows in the result.
 //
-// What was tried, on llvmpipe (Mesa 22.3.6, two cores of Zen 4, 2^22 values on the device, f32), as time over that of
-// the row it was tried on, mean + gradient and mean alone; each kept or dropped for that:
+// An element's loads and stores are the only ones of its values, and a block adds six words to its window's sums.
+// docs/kernels.md says what other forms of this kernel were measured, and why they were dropped.
 //
-//   a lane's eight elements written out, no loop         0.70  0.99   kept
-//   ... and bounds checks off                            1.01  0.98   dropped: not worth the promise
-//   ... and 4 blocks a workgroup in place of 8           1.13  1.15   dropped
-//   ... and 16 blocks                                    0.96  0.97   dropped: more workgroup memory than WebGPU has
-//   ... and no check whether an element is past the end  0.96  0.99   dropped: a pipeline more
-//   ... and conversions by adding 1.5·2^23, r in one f32 0.96  0.91   dropped: costs digits
-//   four neighbours a lane and vec4 loads, in a loop     1.28  1.24   dropped
-//   validity by running maxima, in a loop                1.00  0.78   dropped: no gain once written out
-//   fewer conversions, one quotient mended (element.wgsl) 0.94 0.98  kept
-//   ... and log1p(e) as one polynomial in e              1.04  0.95   dropped: 2.2 ULP where the contract has 2
-//   ... and len and coefficient as immediates            1.01  0.99   dropped
-//   ... and groups of 8 lanes by subgroupShuffleXor      1.00  1.01   dropped: needs 8 lanes, numbered in order, too
-//   ... and 32 groups by subgroupAdd, then atomics       0.99  0.97   dropped: two barriers more, for little
-//   ... and 64 lanes a workgroup in place of 256         1.58  1.59   dropped
-//   ... and 128 lanes                                    1.41  1.30   dropped
-//   ... and 512 lanes                                    1.10  1.09   dropped
-//   ... and losses stored, added up in a second pass            1.73   dropped
-//   ... and two neighbours a lane as one u64, in a loop  0.93  0.89   dropped: a kernel more for what that leaves over
-//   four neighbours a lane and vec4 loads, written out   1.90  1.39   dropped
-//   no arithmetic at all, once written out               0.73  0.70
-//
-// SwiftShader, 2^22 values: 0.97 0.97 for the row that was kept, 0.97 0.93 for immediates on it, 0.94 1.04 for
-// subgroupAdd, among noise of more than that; it has 4 lanes a subgroup, llvmpipe 8, and no u64. No card was measured.
-// Two loads and a store are most of the time on llvmpipe, which makes them lane by lane: no form of arithmetic or of sum
-// can gain much there.
-//
-// Each byte moves once: an element's loads and stores are the only ones, and a block adds six words to its window's
-// sums.
-//
-// Goes with element.wgsl, weighted.wgsl, a file of sums/ and one of outputs/, whose functions it calls: what a block is, and
-// where it is added, is said in sums/; how outputs are written, and so which elements a lane takes, in outputs/.
+// The files that this one is composed with: element.wgsl, weighted.wgsl, one of sums/ (what a block is, and where its
+// sum is added), one of outputs/ (how outputs are written, and so which elements a lane takes), those of accumulators/
+// that are requested, and declarations made by src/gpu: the structs and constants of layout.rs, and of bindings.rs the
+// arrays and the functions read_weights(i), write_losses(i, word) and the like. These do nothing, and return 0, where
+// an array is not bound.
 
 // What the predictions are (0 logits, 1 probabilities), and how they are stored (0 f32, 1 f16, 2 bf16).
 override FORM: u32 = 0u;
@@ -60,7 +34,7 @@ override WEIGHTED: bool = false;
 override WEIGHT: u32 = 0u;
 override SAMPLE_WEIGHTS: bool = false;
 override MASK: bool = false;
-// Which targets leave an element out: 0 none, 1 a label, 2 NaN.
+// Which targets are ignored: 0 none, 1 a label, 2 NaN.
 override IGNORE: u32 = 0u;
 // Whether class weights and pos_weights differ by class.
 override CLASSES: bool = false;
@@ -68,58 +42,13 @@ override CLASSES: bool = false;
 override WEIGHTS_ALONE: bool = false;
 // What is summed: the losses and, where WEIGHTED is set, the weights.
 override SERIES: u32 = 1u;
-// Blocks a workgroup takes, at most 8: few where there are lanes to fill, many where barriers are dear.
+// Blocks a workgroup takes, at most 8: few where there are lanes to fill, many where barriers are expensive.
 override BLOCKS: u32 = 1u;
 
-const LANES: u32 = 256u;
-const BLOCK: u32 = 2048u;
 const GROUPS: u32 = 32u;
-// Words of a sum: 22 limbs, and the count of infinities.
-const SERIES_LIMBS: u32 = 23u;
-const INFINITE: u32 = 22u;
-// Which array made an element invalid; VALID is no array's.
-const VALID: u32 = 0u;
-const BAD_PREDICTION: u32 = 1u;
-const BAD_TARGET: u32 = 2u;
-const BAD_WEIGHT: u32 = 3u;
 const NAN_BITS: u32 = 0x7fc00000u;
 const OUTPUT_NONE: u32 = 0u;
 const OUTPUT_F32: u32 = 1u;
-
-// What belongs to one window. Read from storage: some drivers compile a uniform's value in, each time it changes.
-struct Window {
-    // The sums of the losses and, behind them, of the weights, in fixed point, exact over the whole range of f32: limb
-    // l counts units of 2^(16 l - 173). A block adds 16 bits to a limb twice at most, so the 32,768 blocks of a window
-    // cannot overflow one. The last of each 23 is no limb: it is not 0 if a block's sum was +inf.
-    limbs: array<atomic<u32>, 46>,
-    // 0, or the complement of 4·index + array for the first invalid element.
-    invalid: atomic<u32>,
-    // Elements counted; taken, as the weights are, where WEIGHTED is set.
-    count: atomic<u32>,
-    // Elements in this window, at most 2^26.
-    len: u32,
-    // Multiplies every gradient and hessian.
-    coefficient: f32,
-    // Classes, and the class of the first element.
-    classes: u32,
-    phase: u32,
-    // The label that leaves an element out.
-    ignored: u32,
-    // What is the mean of a row of which nothing is counted, as bits.
-    empty: u32,
-    parameters: LossParameters,
-    // Class weight and pos_weight: of each class, or of all.
-    class_weights: array<vec2<f32>>,
-}
-
-@group(0) @binding(0) var<storage, read_write> window: Window;
-@group(0) @binding(1) var<storage, read> predictions: array<u32>;
-@group(0) @binding(2) var<storage, read> targets: array<u32>;
-@group(0) @binding(3) var<storage, read_write> losses: array<u32>;
-@group(0) @binding(4) var<storage, read_write> gradients: array<u32>;
-@group(0) @binding(5) var<storage, read_write> hessians: array<u32>;
-@group(0) @binding(6) var<storage, read> weights: array<u32>;
-@group(0) @binding(7) var<storage, read> mask: array<u32>;
 
 // A block's losses and, where WEIGHTED is set, its weights behind all blocks' losses.
 var<workgroup> lane_sums: array<f32, LANES * BLOCKS * SERIES>;
@@ -131,7 +60,7 @@ var<workgroup> lane_counts: array<u32, LANES>;
 var<private> invalid: u32;
 // Elements this lane has counted.
 var<private> count: u32;
-// Read once by every lane.
+// Read once by every lane. (From storage: some drivers compile a uniform's value in, each time it changes.)
 var<private> len: u32;
 var<private> coefficient: f32;
 var<private> parameters: LossParameters;
@@ -139,13 +68,13 @@ var<private> parameters: LossParameters;
 fn load_prediction(i: u32) -> f32 {
     switch PREDICTION {
         case 1u: {
-            return decode_f16(predictions[i >> 1u] >> ((i & 1u) << 4u));
+            return decode_f16(read_predictions(i >> 1u) >> ((i & 1u) << 4u));
         }
         case 2u: {
-            return decode_bf16(predictions[i >> 1u] >> ((i & 1u) << 4u));
+            return decode_bf16(read_predictions(i >> 1u) >> ((i & 1u) << 4u));
         }
         default: {
-            return bitcast<f32>(predictions[i]);
+            return bitcast<f32>(read_predictions(i));
         }
     }
 }
@@ -153,13 +82,13 @@ fn load_prediction(i: u32) -> f32 {
 fn load_target(i: u32) -> f32 {
     switch TARGET {
         case 1u: {
-            return f32((targets[i >> 2u] >> ((i & 3u) << 3u)) & 0xffu);
+            return f32((read_targets(i >> 2u) >> ((i & 3u) << 3u)) & 0xffu);
         }
         case 2u: {
-            return f32((targets[i >> 5u] >> (i & 31u)) & 1u);
+            return f32((read_targets(i >> 5u) >> (i & 31u)) & 1u);
         }
         default: {
-            return bitcast<f32>(targets[i]);
+            return bitcast<f32>(read_targets(i));
         }
     }
 }
@@ -172,10 +101,10 @@ fn in_unit_interval(bits: u32) -> bool {
 fn load_weight(i: u32) -> f32 {
     switch WEIGHT {
         case 1u: {
-            return bitcast<f32>(weights[i]);
+            return bitcast<f32>(read_weights(i));
         }
         case 2u: {
-            return decode_f16(weights[i >> 1u] >> ((i & 1u) << 4u));
+            return decode_f16(read_weights(i >> 1u) >> ((i & 1u) << 4u));
         }
         default: {
             return 1.0;
@@ -188,7 +117,8 @@ fn is_weight(bits: u32) -> bool {
     return bits < INFINITY_BITS || bits == 0x80000000u;
 }
 
-fn offence(x: f32, z: f32, v: f32) -> u32 {
+// Which array makes an element invalid, or VALID.
+fn invalid_input(x: f32, z: f32, v: f32) -> u32 {
     let bits = bitcast<u32>(x);
     let bad = select(is_nan(bits), !in_unit_interval(bits), FORM == 1u);
     if bad && !WEIGHTS_ALONE {
@@ -200,14 +130,14 @@ fn offence(x: f32, z: f32, v: f32) -> u32 {
     return select(BAD_WEIGHT, VALID, WEIGHT == 0u || is_weight(bitcast<u32>(v)));
 }
 
-// Whether element i with target z is left out.
+// Whether element i with target z is ignored or masked.
 fn is_ignored(i: u32, z: f32) -> bool {
-    if MASK && ((mask[i >> 5u] >> (i & 31u)) & 1u) == 0u {
+    if MASK && ((read_mask(i >> 5u) >> (i & 31u)) & 1u) == 0u {
         return true;
     }
     switch IGNORE {
         case 1u: {
-            return z == f32(window.ignored);
+            return z == f32(window.parameters.ignored);
         }
         case 2u: {
             return is_nan(bitcast<u32>(z));
@@ -230,7 +160,7 @@ fn element_at(i: u32, x: f32, z: f32, v: f32) -> Weighted {
             negative = logit_element(x, 1.0, 0.0);
             positive = logit_element(x, 0.0, 1.0);
         }
-        let class_index = select(0u, (window.phase + i) % window.classes, CLASSES);
+        let class_index = select(0u, (window.parameters.class_offset + i) % window.parameters.classes, CLASSES);
         return weighted_element(FORM == 1u, x, z, v, window.class_weights[class_index], negative, positive, parameters);
     }
     if FORM == 1u {
@@ -261,11 +191,12 @@ fn evaluate(i: u32) -> vec2<f32> {
         }
         z = label(z, parameters);
     }
-    let v = load_weight(select(i, (window.phase + i) / window.classes, SAMPLE_WEIGHTS));
-    let bad = offence(x, z, v);
+    let v = load_weight(select(i, (window.parameters.class_offset + i) / window.parameters.classes, SAMPLE_WEIGHTS));
+    let bad = invalid_input(x, z, v);
     let weighted = element_at(i, x, z, v);
     store(i, weighted.element, bad == VALID);
     count += 1u;
+    accumulate(i, x, z, v);
     if bad != VALID {
         invalid = max(invalid, ~(4u * i + bad));
     }
@@ -335,8 +266,8 @@ fn add_block(first: u32, series: u32, block: u32) {
         let shift = position & 15u;
         let moved = array<u32, 3>((bits << shift) & 0xffffu, (bits << shift) >> 16u, (bits >> 16u) >> (16u - shift));
         let value = moved[part % 3u];
-        // One instruction serves every limb and the count of infinities: atomics are dear on some adapters, also
-        // where no lane takes part.
+        // One instruction serves every limb and the count of infinities: atomics are expensive on some adapters,
+        // also where no lane takes part.
         add_limb(series, block, select((position >> 4u) + part % 3u, INFINITE, infinite), select(value, 1u, infinite));
     }
 }
@@ -351,10 +282,10 @@ fn put_sum(place: u32, sum: vec2<f32>) {
 
 // Reads what every lane needs.
 fn begin() {
-    len = window.len;
-    coefficient = window.coefficient;
+    len = window.parameters.len;
+    coefficient = window.parameters.coefficient;
     if WEIGHTED {
-        parameters = window.parameters;
+        parameters = window.parameters.loss;
     }
 }
 
@@ -384,10 +315,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             }
         }
         if first_invalid != 0u {
-            atomicMax(&window.invalid, first_invalid);
+            atomicMax(&window.sums.invalid, first_invalid);
         }
         if WEIGHTED {
             add_count(workgroup.x * BLOCKS + lane, counted);
         }
     }
+    end_accumulators(lane);
 }

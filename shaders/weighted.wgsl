@@ -22,10 +22,18 @@ struct LossParameters {
     denominator: f32,
     // σ(x)·σ(−x) in the hessian is at least this.
     hessian: f32,
-    // 1: the derivatives are 0 where a term is clipped; 2: targets above 0 become 1, all others 0; 4: pos_weight weighs
-    // the derivatives of elements whose target is 1; 8: so do the weights of labels.
+    // Which of the flags below are set.
     flags: u32,
 }
+
+// The derivatives are 0 where a term is clipped.
+const CLIPPED_IS_FLAT: u32 = 1u;
+// Targets above 0 become 1, all others 0.
+const BINARIZE: u32 = 2u;
+// pos_weight weighs the derivatives of elements whose target is 1, and not the loss.
+const WEIGH_POSITIVES: u32 = 4u;
+// The weights of labels weigh the derivatives, and not the loss.
+const UNLABELLED_LOSS: u32 = 8u;
 
 // An element, and what it weighs.
 struct Weighted {
@@ -53,7 +61,7 @@ struct Weight {
 // The target (a reserved word) as the conventions take it: 1 above 0 and 0 below, where they say so. NaN stays, to be
 // found invalid.
 fn label(target_value: f32, parameters: LossParameters) -> f32 {
-    if CONVENTIONS && (parameters.flags & 2u) != 0u {
+    if CONVENTIONS && (parameters.flags & BINARIZE) != 0u {
         // By the bits: a comparison may be compiled as if there were no NaN, or flush what is subnormal.
         let bits = bitcast<u32>(target_value);
         let kept = select(target_value, 0.0, bits - 0x80000000u <= INFINITY_BITS);
@@ -68,11 +76,11 @@ fn element_weight(z: f32, v: f32, class_weights: vec2<f32>, parameters: LossPara
     let unlabelled = v * class_weights.x;
     var w = unlabelled * ((1.0 - z) * parameters.label_weights.x + z * parameters.label_weights.y);
     var derivative_weight = w;
-    if CONVENTIONS && (parameters.flags & 4u) != 0u {
+    if CONVENTIONS && (parameters.flags & WEIGH_POSITIVES) != 0u {
         derivative_weight = select(derivative_weight, derivative_weight * q, z == 1.0);
         q = 1.0;
     }
-    if CONVENTIONS && (parameters.flags & 8u) != 0u {
+    if CONVENTIONS && (parameters.flags & UNLABELLED_LOSS) != 0u {
         w = unlabelled;
     }
     return Weight(w, derivative_weight, q);
@@ -152,9 +160,9 @@ fn weighted_element(
         derivative_weight = derivative_weight * alpha;
     }
     // An element of weight 0 is 0, whatever its loss would be.
-    let left_out = is_zero(total);
-    let a = select(n, 0.0, left_out);
-    let b = select(q * z, 0.0, left_out);
+    let weightless = is_zero(total);
+    let a = select(n, 0.0, weightless);
+    let b = select(q * z, 0.0, weightless);
     var flat = false;
     var element: Element;
     if probability {
@@ -168,7 +176,7 @@ fn weighted_element(
         element.loss = product(a, min(max(negative.loss, low_0), parameters.negative_term.y))
             + product(b, min(max(positive.loss, low_1), parameters.positive_term.y));
         // At each end the term that is small there tells: it resolves every prediction, the other one does not.
-        flat = (parameters.flags & 1u) != 0u && (negative.loss < low_0 || positive.loss < low_1);
+        flat = (parameters.flags & CLIPPED_IS_FLAT) != 0u && (negative.loss < low_0 || positive.loss < low_1);
         element.gradient = select(element.gradient, 0.0, flat);
         element.hessian = select(element.hessian, 0.0, flat);
         if probability {

@@ -50,22 +50,22 @@ fn encode(output: u32, bits: u32) -> u32 {
 // Stores what is wanted of elements i and i + 1, i even.
 fn store_pair(i: u32, low: vec3<u32>, high: vec3<u32>) {
     if LOSS == OUTPUT_F32 {
-        losses[i] = low.x;
-        losses[i + 1u] = high.x;
+        write_losses(i, low.x);
+        write_losses(i + 1u, high.x);
     } else if LOSS != OUTPUT_NONE {
-        losses[i >> 1u] = encode(LOSS, low.x) | (encode(LOSS, high.x) << 16u);
+        write_losses(i >> 1u, encode(LOSS, low.x) | (encode(LOSS, high.x) << 16u));
     }
     if GRADIENT == OUTPUT_F32 {
-        gradients[i] = low.y;
-        gradients[i + 1u] = high.y;
+        write_gradients(i, low.y);
+        write_gradients(i + 1u, high.y);
     } else if GRADIENT != OUTPUT_NONE {
-        gradients[i >> 1u] = encode(GRADIENT, low.y) | (encode(GRADIENT, high.y) << 16u);
+        write_gradients(i >> 1u, encode(GRADIENT, low.y) | (encode(GRADIENT, high.y) << 16u));
     }
     if HESSIAN == OUTPUT_F32 {
-        hessians[i] = low.z;
-        hessians[i + 1u] = high.z;
+        write_hessians(i, low.z);
+        write_hessians(i + 1u, high.z);
     } else if HESSIAN != OUTPUT_NONE {
-        hessians[i >> 1u] = encode(HESSIAN, low.z) | (encode(HESSIAN, high.z) << 16u);
+        write_hessians(i >> 1u, encode(HESSIAN, low.z) | (encode(HESSIAN, high.z) << 16u));
     }
 }
 
@@ -73,19 +73,19 @@ fn store_pair(i: u32, low: vec3<u32>, high: vec3<u32>) {
 fn store_last(i: u32, bits: vec3<u32>) {
     let word = i >> 1u;
     if LOSS == OUTPUT_F32 {
-        losses[i] = bits.x;
+        write_losses(i, bits.x);
     } else if LOSS != OUTPUT_NONE {
-        losses[word] = encode(LOSS, bits.x) | (losses[word] & 0xffff0000u);
+        write_losses(word, encode(LOSS, bits.x) | (read_losses(word) & 0xffff0000u));
     }
     if GRADIENT == OUTPUT_F32 {
-        gradients[i] = bits.y;
+        write_gradients(i, bits.y);
     } else if GRADIENT != OUTPUT_NONE {
-        gradients[word] = encode(GRADIENT, bits.y) | (gradients[word] & 0xffff0000u);
+        write_gradients(word, encode(GRADIENT, bits.y) | (read_gradients(word) & 0xffff0000u));
     }
     if HESSIAN == OUTPUT_F32 {
-        hessians[i] = bits.z;
+        write_hessians(i, bits.z);
     } else if HESSIAN != OUTPUT_NONE {
-        hessians[word] = encode(HESSIAN, bits.z) | (hessians[word] & 0xffff0000u);
+        write_hessians(word, encode(HESSIAN, bits.z) | (read_hessians(word) & 0xffff0000u));
     }
 }
 
@@ -124,7 +124,7 @@ fn take_blocks(workgroup: u32, lane: u32) {
     }
 }
 
-// Only stores: a workgroup the 2048 elements from its own first on.
+// Only stores: each workgroup takes the 2048 elements from its own first on.
 @compute @workgroup_size(LANES)
 fn store_alone(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     begin();

@@ -5,9 +5,9 @@ fn lane_sum(block: u32, lane: u32) -> vec2<f32> {
 }
 
 fn add_limb(series: u32, block: u32, limb: u32, addend: u32) {
-    atomicAdd(&window.limbs[series * SERIES_LIMBS + limb], addend);
+    atomicAdd(&window.sums.limbs[series * SERIES_LIMBS + limb], addend);
 }
 
 fn add_count(block: u32, counted: u32) {
-    atomicAdd(&window.count, counted);
+    atomicAdd(&window.sums.count, counted);
 }

@@ -1,10 +1,8 @@
 // Blocks of 256 rows, one a lane, its elements in eights; one block a workgroup. Each row's mean is stored, and all are
 // added up.
 
-@group(0) @binding(8) var<storage, read_write> row_means: array<u32>;
-
 fn lane_sum(block: u32, lane: u32) -> vec2<f32> {
-    let classes = window.classes;
+    let classes = window.parameters.classes;
     let row = block * LANES + lane;
     if row >= len / classes {
         return vec2<f32>();
@@ -17,16 +15,16 @@ fn lane_sum(block: u32, lane: u32) -> vec2<f32> {
     }
     var mean = bitcast<u32>(sum.x / f32(max(count - counted, 1u)));
     if count == counted {
-        mean = window.empty;
+        mean = window.parameters.empty;
     }
     row_means[row] = select(NAN_BITS, mean, invalid == invalid_before);
     return sum;
 }
 
 fn add_limb(series: u32, block: u32, limb: u32, addend: u32) {
-    atomicAdd(&window.limbs[series * SERIES_LIMBS + limb], addend);
+    atomicAdd(&window.sums.limbs[series * SERIES_LIMBS + limb], addend);
 }
 
 fn add_count(block: u32, counted: u32) {
-    atomicAdd(&window.count, counted);
+    atomicAdd(&window.sums.count, counted);
 }

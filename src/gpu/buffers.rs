@@ -39,12 +39,13 @@ impl BufferRegion {
 
     /// Binds `bytes` bytes, `skip` bytes into the region.
     pub(crate) fn binding(&self, skip: u64, bytes: u64) -> wgpu::BindingResource<'_> {
-        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer: &self.buffer,
-            offset: self.offset + skip,
-            size: wgpu::BufferSize::new(bytes),
-        })
+        binding(&self.buffer, self.offset + skip, bytes)
     }
+}
+
+/// Binds `bytes` bytes of a buffer, from `offset` on.
+pub(crate) fn binding(buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> wgpu::BindingResource<'_> {
+    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(bytes) })
 }
 
 impl From<wgpu::Buffer> for BufferRegion {

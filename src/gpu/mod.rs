@@ -1,12 +1,24 @@
-//! The wgpu backend: device, kernels, and the three ways in.
+//! The wgpu backend: device, kernels, and the three ways in, [`host_ring`], [`resident`] and a caller's encoder.
+//!
+//! An evaluation is a [`spec::Spec`]. From it follow the arrays it binds ([`bindings`]), the text of its shader
+//! ([`source`]) and its pipeline ([`pipelines`]); [`dispatch`] binds and records it. The structs that host and shaders
+//! share are described in [`layout`]. How to add a statistic of the predictions, [`accumulators`] says.
 
+mod accumulators;
 pub(crate) mod adapters;
+mod bindings;
 pub(crate) mod buffers;
-pub(crate) mod host;
-pub(crate) mod pass;
-pub(crate) mod pipelines;
+mod dispatch;
+mod host_ring;
+mod layout;
+mod pipelines;
+mod readback;
 pub(crate) mod resident;
 pub(crate) mod result;
+mod source;
+mod spec;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex};
 
@@ -24,15 +36,12 @@ pub(crate) struct Gpu {
     pub queue: wgpu::Queue,
     pub limits: wgpu::Limits,
     pub pipelines: Pipelines,
-    /// Bound in place of what is not in use: three outputs, for a binding that is written must be bound once, and
-    /// inputs.
-    pub unused: [wgpu::Buffer; 4],
     /// Whether the device computes on memory that the host maps: what is copied in need not be copied again.
     pub shares_memory: bool,
-    /// Nanoseconds a tick of the device's clock, where it has one.
+    /// The nanoseconds of a tick of the device's clock, where it has one.
     pub timestamp_period: Option<f32>,
     /// Staging buffers kept warm between evaluations of host memory.
-    rings: Mutex<Vec<host::Ring>>,
+    rings: Mutex<Vec<host_ring::Ring>>,
 }
 
 impl Gpu {
@@ -62,11 +71,7 @@ impl Gpu {
         require("workgroup size in x", limits.max_compute_workgroup_size_x.into(), 256)?;
         require("bytes of workgroup memory", limits.max_compute_workgroup_storage_size.into(), 16_384)?;
         require("bytes a storage binding", limits.max_storage_buffer_binding_size, crate::plan::WINDOW_STEP * 4)?;
-        let made = buffers::scoped(&device, || {
-            let unused = [0; 4].map(|_| buffers::make(&device, "logloss unused", 4, wgpu::BufferUsages::STORAGE));
-            (Pipelines::new(&device), unused)
-        });
-        let (pipelines, unused) = made.await?;
+        let pipelines = buffers::scoped(&device, || Pipelines::new(&device)).await?;
         let info = Arc::new(adapters::describe(&device.adapter_info()));
         let mappable = device.features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS);
         Ok(Self {
@@ -80,31 +85,24 @@ impl Gpu {
             queue,
             limits,
             pipelines,
-            unused,
             rings: Mutex::default(),
         })
     }
 }
 
 impl Gpu {
-    /// Blocks a workgroup takes; `narrow` is whether an output is narrower than f32. It does not show in the result.
+    /// Blocks a workgroup takes; `narrow` is whether an output is narrower than f32. Results do not depend on it.
     pub fn blocks(&self, job: &Job, narrow: bool) -> u32 {
         match (self.info.kind, &job.parameters) {
-            // One is what sums by class or row are made for.
+            // Sums by class or row are taken of one.
             _ if job.sums != Sums::All => 1,
-            // Lanes are few and barriers dear where a CPU plays the GPU. Weights are summed in workgroup memory, too.
+            // Lanes are few and barriers expensive where a CPU plays the GPU. Weights are summed in workgroup memory, too.
             (DeviceKind::Software, None) => 8,
             (DeviceKind::Software, Some(_)) => 4,
             // A lane then takes the elements of two.
             _ if narrow => 2,
             _ => 1,
         }
-    }
-
-    /// Checks that kernels with these sums can bind all they need.
-    pub fn require_storage_buffers(&self, sums: Sums) -> Result<()> {
-        let needed = Pipelines::storage_buffers(sums).into();
-        require("storage buffers a shader stage", self.limits.max_storage_buffers_per_shader_stage.into(), needed)
     }
 }
 

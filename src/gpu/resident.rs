@@ -1,4 +1,4 @@
-//! Batches that live on the device: uploaded once or a caller's own, evaluated as often as one likes.
+//! Batches that live on the device: uploaded once or a caller's own, evaluated any number of times.
 
 use std::sync::Arc;
 
@@ -10,15 +10,12 @@ use crate::{
     gpu::{
         Gpu,
         buffers::{self, BufferRegion, Mapping},
-        host::{Timer, class_partials, view},
-        pass::{Arrays, CLASS_SUM, OUTPUTS, Pass},
-        result::ResultBlock,
+        dispatch::{Arrays, OUTPUTS, Pass},
+        layout::{BAD_PREDICTION, BAD_WEIGHT, ClassSum},
+        readback::{self, Head, Timer, view},
     },
     job::{Job, Sums},
 };
-
-/// Bytes of a readback buffer before the values by class or row: the result block and two timestamps, aligned.
-const HEAD: u64 = 512;
 
 /// Values that a batch may claim to have: 4 TiB of f32, past any device.
 const LEN_MAX: u64 = 1 << 40;
@@ -45,7 +42,7 @@ pub struct DeviceBatch {
 
 impl DeviceBatch {
     /// A batch of `len` values in a caller's buffers, which need the usage `STORAGE` and offsets that the device
-    /// allows; with `COPY_SRC` an error can also tell the offending value. Nothing is checked before it is used:
+    /// allows; with `COPY_SRC` an error can also tell the invalid value. Nothing is checked before it is used:
     /// [`Engine::prepare`](crate::Engine::prepare) does.
     pub fn from_buffers(
         form: Form,
@@ -187,7 +184,7 @@ impl DeviceOutputs {
     }
 }
 
-/// An evaluation of device buffers with everything it needs, to be run or recorded as often as one likes.
+/// An evaluation of device buffers with everything it needs, to be run or recorded any number of times.
 /// Neither allocates anything on the device.
 #[derive(Debug)]
 pub struct Prepared {
@@ -318,7 +315,8 @@ impl Gpu {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let made = buffers::scoped(&self.device, || {
             Pass::new(&self, &arrays, &job).map(|pass| {
-                let bytes = HEAD + pass.values.as_ref().map_or(0, wgpu::Buffer::size);
+                let values = pass.values.as_ref().map_or(0, wgpu::Buffer::size);
+                let bytes = head_bytes(&pass) + values;
                 let readback = buffers::make(&self.device, "logloss readback", bytes, usage);
                 (pass, readback, self.timestamp_period.map(|_| Timer::new(&self.device)))
             })
@@ -419,29 +417,27 @@ impl Prepared {
         let gpu = &*self.gpu;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         self.pass.record(&mut encoder, self.timer.as_ref().map(Timer::writes));
-        encoder.copy_buffer_to_buffer(self.result(), 0, &self.readback, 0, ResultBlock::SIZE);
-        if let Some(timer) = &self.timer {
-            timer.resolve(&mut encoder, &self.readback, ResultBlock::SIZE);
-        }
-        let mut size = HEAD;
+        readback::copy_head(&self.pass, self.timer.as_ref(), &mut encoder, &self.readback);
+        let head_bytes = head_bytes(&self.pass);
+        let mut size = head_bytes;
         if let Some(values) = &self.pass.values {
-            encoder.copy_buffer_to_buffer(values, 0, &self.readback, HEAD, values.size());
+            encoder.copy_buffer_to_buffer(values, 0, &self.readback, head_bytes, values.size());
             size += values.size();
         }
-        let (block, kernel, classes, rows) = gpu
+        let (head, classes, rows) = gpu
             .read(encoder, &self.readback, size, |bytes| {
-                let (head, values) = bytes.split_at(HEAD as usize);
-                let (block, ticks) = head.split_at(ResultBlock::SIZE as usize);
-                let block = bytemuck::pod_read_unaligned::<ResultBlock>(block);
-                let (classes, rows) = self.values(values, block.status != 0);
-                (block, gpu.kernel_time(ticks), classes, rows)
+                let (head, values) = bytes.split_at(head_bytes as usize);
+                let head = Head::read(head, self.pass.accumulators());
+                let (classes, rows) = self.values(values, head.status != 0);
+                (head, classes, rows)
             })
             .await?;
         let elapsed = started.elapsed();
-        let mut partials = block.partials();
+        let kernel = head.kernel_time(gpu);
+        let mut partials = head.partials;
         partials.classes = classes;
         if let (NonFinite::Error, Some(index)) = (self.objective.non_finite(), partials.first_invalid) {
-            return Err(self.offence(block.status, index).await?);
+            return Err(self.invalid_input(head.status, index).await?);
         }
         let arrays = &self.arrays;
         let written: u64 = arrays.outputs.iter().flatten().map(|(ty, _)| ty.bytes(arrays.len)).sum();
@@ -476,22 +472,22 @@ impl Prepared {
         pollster::block_on(self.evaluate_async())
     }
 
-    /// What the readback holds of classes or rows.
+    /// The sums of classes, or the means of rows, that were read back.
     fn values(&self, bytes: &[u8], invalid: bool) -> (Vec<ClassPartials>, Vec<f64>) {
         match self.sums {
             Sums::All => (Vec::new(), Vec::new()),
             Sums::PerClass => {
                 let mut classes = Partials::default();
                 for window in bytes.chunks(self.pass.values_stride() as usize) {
-                    let window = &window[..(self.arrays.classes * CLASS_SUM) as usize];
-                    classes.merge(&Partials { classes: class_partials(window, invalid), ..Partials::default() });
+                    let window = &window[..(self.arrays.classes * ClassSum::SIZE) as usize];
+                    classes
+                        .merge(&Partials { classes: readback::class_partials(window, invalid), ..Partials::default() });
                 }
                 (classes.classes, Vec::new())
             }
             Sums::PerRow => {
                 let rows = (self.arrays.len / self.arrays.classes) as usize;
-                let means = bytes.chunks_exact(4).take(rows);
-                (Vec::new(), means.map(|mean| bytemuck::pod_read_unaligned::<f32>(mean).into()).collect())
+                (Vec::new(), readback::row_means(bytes).take(rows).collect())
             }
         }
     }
@@ -501,17 +497,30 @@ impl Prepared {
         self.pass.values.as_ref().filter(|_| self.sums == Sums::PerRow)
     }
 
+    /// The counts of predictions below the objective's [threshold](crate::Metrics::with_threshold), and of those at it or
+    /// above, where it names one, with the usages `STORAGE` and `COPY_SRC`: two u32 at the beginning of every 256 bytes.
+    /// Each pair is of one of the windows that the batch is evaluated in; their sums are those of the batch.
+    pub fn threshold_counts(&self) -> Option<&wgpu::Buffer> {
+        self.objective.metrics().threshold().and(self.pass.counts.as_ref())
+    }
+
+    /// The shaders of this evaluation: WGSL modules that need no extension, in the order in which they run. The last one
+    /// adds up what the others have left of each window.
+    pub fn wgsl(&self) -> Vec<String> {
+        self.pass.wgsl()
+    }
+
     /// The error for value `index`, read back from the device.
-    async fn offence(&self, status: u32, index: u64) -> Result<Error> {
+    async fn invalid_input(&self, status: u32, index: u64) -> Result<Error> {
         let arrays = &self.arrays;
         // Only the word that holds the value is copied.
         let (array, region, at, ty) = match (status, &arrays.weights) {
-            (3, Some((ty, shape, region))) => {
+            (BAD_WEIGHT, Some((ty, shape, region))) => {
                 let at = if *shape == WeightShape::Samples { index / arrays.classes } else { index };
                 let ty = if *ty == WeightType::F32 { Stored::F32 } else { Stored::F16 };
                 (Array::Weights, region, at, ty)
             }
-            (1, _) => {
+            (BAD_PREDICTION, _) => {
                 let array = if arrays.form == Form::Logits { Array::Predictions } else { Array::Probabilities };
                 let ty = match arrays.prediction {
                     PredictionType::F32 => Stored::F32,
@@ -543,7 +552,12 @@ impl Prepared {
     }
 }
 
-/// How the value that an error speaks of is stored.
+/// Bytes of the readback buffer of a pass before its values by class or row.
+fn head_bytes(pass: &Pass) -> u64 {
+    readback::head_bytes(pass.accumulators(), pass.windows().max(1) as u64)
+}
+
+/// How an invalid value is stored.
 #[derive(Clone, Copy)]
 enum Stored {
     F32,

@@ -1,18 +1,20 @@
 //! Batches in host memory: chunks stream through a ring of slots, so that copying in, computing and copying out
 //! overlap. Where the device shares the host's memory it computes on the memory that is mapped.
 
-use std::{collections::VecDeque, sync::PoisonError, time::Duration};
+use std::{collections::VecDeque, sync::PoisonError};
 
 use web_time::Instant;
 
 use crate::{
-    Batch, ClassPartials, ExactSum, OutputType, Partials, Phases, Result, TargetType, WeightShape, WeightType,
+    Batch, OutputType, Partials, Phases, Result, TargetType, WeightShape, WeightType,
     gpu::{
         Gpu,
+        accumulators::Accumulators,
         buffers::{self, BufferRegion},
-        pass::{self, Arrays, CLASS_SUM, Pass},
-        pipelines::{Spec, WeightedSpec},
-        result::{self, ResultBlock},
+        dispatch::{self, Arrays, Pass},
+        layout::{ALIGNMENT, ClassSum},
+        readback::{self, Head, Timer, view},
+        spec::{Spec, WeightedSpec},
     },
     job::{Job, Sums},
     outputs::Slices,
@@ -33,18 +35,12 @@ const VALUE_BYTES: u64 = 13;
 /// Rings kept warm: a training loop and its evaluation.
 const RINGS: usize = 2;
 
-/// Offsets that any device binds at.
-const ALIGNMENT: u64 = 256;
-
-/// Bytes of a readback buffer before the outputs: the result block, two timestamps, and up to an alignment.
-const HEAD: u64 = 512;
-
 /// The slots for one kind of evaluation.
 #[derive(Debug)]
 pub(crate) struct Ring {
     spec: Spec,
     classes: u64,
-    /// Class weights that a window has room for.
+    /// The number of class weights that a window has a place for.
     entries: usize,
     capacity: u64,
     slots: Vec<Slot>,
@@ -68,13 +64,6 @@ struct Slot {
     /// Where the host reads results; mapped only while it does.
     readback: wgpu::Buffer,
     timer: Option<Timer>,
-}
-
-/// Two ticks of the device's clock, around a pass.
-#[derive(Debug)]
-pub(crate) struct Timer {
-    queries: wgpu::QuerySet,
-    resolved: wgpu::Buffer,
 }
 
 /// A chunk on its way.
@@ -153,6 +142,7 @@ impl Gpu {
             stores_alone: false,
             blocks: self.blocks(job, false),
             sums: job.sums,
+            accumulators: Accumulators::of(job),
             weighted: job
                 .parameters
                 .as_ref()
@@ -236,11 +226,8 @@ impl Gpu {
             }
         }
         slot.pass.record(&mut encoder, slot.timer.as_ref().map(Timer::writes));
-        encoder.copy_buffer_to_buffer(slot.pass.result(), 0, &slot.readback, 0, ResultBlock::SIZE);
-        if let Some(timer) = &slot.timer {
-            timer.resolve(&mut encoder, &slot.readback, ResultBlock::SIZE);
-        }
-        let mut end = HEAD;
+        readback::copy_head(&slot.pass, slot.timer.as_ref(), &mut encoder, &slot.readback);
+        let mut end = readback::head_bytes(slot.pass.accumulators(), 1);
         for (at, buffer) in &slot.outputs {
             if let Some(buffer) = buffer {
                 encoder.copy_buffer_to_buffer(buffer, 0, &slot.readback, *at, len * 4);
@@ -266,12 +253,13 @@ impl Gpu {
         let slot = &ring.slots[chunk.slot];
         {
             let values = values_bytes(ring.spec.sums, chunk.len, ring.classes);
-            let end = slot.outputs.last().map_or(HEAD, |(at, _)| at + chunk.len * 4);
+            let head_bytes = readback::head_bytes(ring.spec.accumulators, 1);
+            let end = slot.outputs.last().map_or(head_bytes, |(at, _)| at + chunk.len * 4);
             let bytes = view(&slot.readback, if values > 0 { slot.values_at + values } else { end })?;
-            let (block, ticks) = bytes[..HEAD as usize].split_at(ResultBlock::SIZE as usize);
-            let mut found = bytemuck::pod_read_unaligned::<ResultBlock>(block).partials();
+            let head = Head::read(&bytes[..head_bytes as usize], ring.spec.accumulators);
+            phases.kernel += head.kernel_time(self).unwrap_or(waited);
+            let mut found = head.partials;
             found.first_invalid = found.first_invalid.map(|index| chunk.first + index);
-            phases.kernel += self.kernel_time(ticks).unwrap_or(waited);
             let (outputs, rows) = chunk.outputs.into_each();
             for (output, (at, _)) in outputs.into_iter().flatten().zip(&slot.outputs) {
                 let values = &bytes[*at as usize..][..size_of_val(output)];
@@ -279,11 +267,11 @@ impl Gpu {
             }
             let rest = &bytes[bytes.len() - values as usize..];
             if ring.spec.sums == Sums::PerClass {
-                found.classes = class_partials(rest, found.first_invalid.is_some());
+                found.classes = readback::class_partials(rest, found.first_invalid.is_some());
             }
             if let Some(rows) = rows {
-                for (row, mean) in rows.iter_mut().zip(rest.chunks_exact(4)) {
-                    *row = bytemuck::pod_read_unaligned::<f32>(mean).into();
+                for (row, mean) in rows.iter_mut().zip(readback::row_means(rest)) {
+                    *row = mean;
                 }
             }
             partials.merge(&found);
@@ -291,13 +279,6 @@ impl Gpu {
         slot.readback.unmap();
         phases.readback += started.elapsed();
         Ok(())
-    }
-
-    /// The time between two ticks of the device's clock, if it has one.
-    pub(crate) fn kernel_time(&self, ticks: &[u8]) -> Option<Duration> {
-        let [begin, end] = bytemuck::pod_read_unaligned(&ticks[..16]);
-        let ticks = u64::saturating_sub(end, begin);
-        Some(Duration::from_secs_f64(ticks as f64 * f64::from(self.timestamp_period?) * 1e-9))
     }
 }
 
@@ -307,7 +288,8 @@ impl Slot {
         let device = &gpu.device;
         let classes = part.classes() as u64;
         let wanted = spec.outputs.iter().flatten().count() as u64;
-        let values_at = HEAD + wanted * capacity * 4;
+        let outputs_at = readback::head_bytes(spec.accumulators, 1);
+        let values_at = outputs_at + wanted * capacity * 4;
         let weight = spec.weighted.and_then(|parameters| parameters.weight);
         let weights_bytes = |(ty, shape): (WeightType, WeightShape)| {
             ty.bytes(match shape {
@@ -327,7 +309,7 @@ impl Slot {
         let on_both = if gpu.shares_memory { Usage::STORAGE } else { Usage::empty() };
         let staging = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("logloss staging"),
-            size: parameters_at + pass::parameter_bytes(entries),
+            size: parameters_at + dispatch::parameter_bytes(entries),
             usage: Usage::MAP_WRITE | Usage::COPY_SRC | on_both,
             mapped_at_creation: true,
         });
@@ -356,7 +338,7 @@ impl Slot {
         let mut outputs = Vec::new();
         let output_regions = spec.outputs.map(|ty| {
             let ty = ty?;
-            let at = HEAD + outputs.len() as u64 * capacity * 4;
+            let at = outputs_at + outputs.len() as u64 * capacity * 4;
             let (region, buffer) = place(&readback, at, ty.bytes(capacity), Usage::COPY_SRC);
             outputs.push((at, buffer));
             Some((ty, region))
@@ -399,49 +381,8 @@ fn arrays_of<'a>(chunk: &Batch<'a>) -> Vec<&'a [u8]> {
 fn values_bytes(sums: Sums, len: u64, classes: u64) -> u64 {
     match sums {
         Sums::All => 0,
-        Sums::PerClass => classes * CLASS_SUM,
+        Sums::PerClass => classes * ClassSum::SIZE,
         Sums::PerRow => len / classes * 4,
-    }
-}
-
-/// What a kernel has left of each class; NaN where a value was invalid, whatever its class.
-pub(crate) fn class_partials(bytes: &[u8], invalid: bool) -> Vec<ClassPartials> {
-    bytes
-        .chunks_exact(CLASS_SUM as usize)
-        .map(|class| {
-            let words: [u32; 24] = bytemuck::pod_read_unaligned(class);
-            let sum = if invalid { ExactSum::of([f64::NAN]) } else { result::exact(&words[..22], words[22]) };
-            ClassPartials { sum, count: words[23].into() }
-        })
-        .collect()
-}
-
-impl Timer {
-    pub fn new(device: &wgpu::Device) -> Self {
-        use wgpu::BufferUsages as Usage;
-        Self {
-            queries: device.create_query_set(&wgpu::QuerySetDescriptor {
-                label: Some("logloss"),
-                ty: wgpu::QueryType::Timestamp,
-                count: 2,
-            }),
-            resolved: buffers::make(device, "logloss timestamps", 256, Usage::QUERY_RESOLVE | Usage::COPY_SRC),
-        }
-    }
-
-    /// Where a pass writes the ticks at its beginning and its end.
-    pub fn writes(&self) -> wgpu::ComputePassTimestampWrites<'_> {
-        wgpu::ComputePassTimestampWrites {
-            query_set: &self.queries,
-            beginning_of_pass_write_index: Some(0),
-            end_of_pass_write_index: Some(1),
-        }
-    }
-
-    /// Copies both ticks, 16 bytes, to `offset` of `buffer`.
-    pub fn resolve(&self, encoder: &mut wgpu::CommandEncoder, buffer: &wgpu::Buffer, offset: u64) {
-        encoder.resolve_query_set(&self.queries, 0..2, &self.resolved, 0);
-        encoder.copy_buffer_to_buffer(&self.resolved, 0, buffer, offset, 16);
     }
 }
 
@@ -454,9 +395,4 @@ fn copy_in(buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
         .map_err(|error| crate::Error::Device(error.to_string()))?;
     range.slice(..bytes.len()).copy_from_slice(bytes);
     Ok(())
-}
-
-/// The first `bytes` bytes of a mapped buffer.
-pub(crate) fn view(buffer: &wgpu::Buffer, bytes: u64) -> Result<wgpu::BufferView> {
-    buffer.get_mapped_range(..bytes).map_err(|error| crate::Error::Device(error.to_string()))
 }

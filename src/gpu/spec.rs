@@ -1,0 +1,214 @@
+//! What a kernel is specialised by.
+
+use crate::{
+    Form, Ignore, OutputType, PredictionType, TargetType, WeightShape, WeightType,
+    gpu::{
+        accumulators::Accumulators,
+        bindings::{Binding, Bindings, OUTPUTS},
+        source::Source,
+    },
+    job::Sums,
+    loss_parameters::Uses,
+};
+
+/// What a kernel is specialised by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Spec {
+    pub form: Form,
+    pub prediction: PredictionType,
+    pub target: TargetType,
+    /// Loss, gradient, hessian: how each is written, if it is.
+    pub outputs: [Option<OutputType>; 3],
+    /// Whether the kernel only stores outputs, and adds to no sum.
+    pub stores_alone: bool,
+    /// Blocks a workgroup takes, an even number where an output is narrow.
+    pub blocks: u32,
+    /// What the sums are taken over.
+    pub sums: Sums,
+    /// The statistics taken beside the sums.
+    pub accumulators: Accumulators,
+    /// What is in use beyond the plain loss.
+    pub weighted: Option<WeightedSpec>,
+}
+
+/// What is in use beyond the plain loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct WeightedSpec {
+    pub uses: Uses,
+    pub weight: Option<(WeightType, WeightShape)>,
+    pub mask: bool,
+    /// 0 none, 1 a label, 2 NaN, as in kernel.wgsl.
+    pub ignore: u8,
+    /// Whether the pass only counts and weighs.
+    pub weights_alone: bool,
+}
+
+impl WeightedSpec {
+    pub fn new(uses: Uses, weight: Option<(WeightType, WeightShape)>, mask: bool, ignore: Option<Ignore>) -> Self {
+        let ignore = match ignore {
+            None => 0,
+            Some(Ignore::Label(_)) => 1,
+            Some(Ignore::Nan) => 2,
+        };
+        Self { uses, weight, mask, ignore, weights_alone: false }
+    }
+}
+
+impl Spec {
+    /// The same evaluation, only counting and weighing.
+    pub fn weights_alone(self) -> Self {
+        let weighted = self.weighted.map(|weighted| WeightedSpec { weights_alone: true, ..weighted });
+        Self { outputs: [None; 3], sums: Sums::All, accumulators: Accumulators::default(), weighted, ..self }
+    }
+
+    /// Whether an output is narrower than f32.
+    pub fn narrow(&self) -> bool {
+        self.outputs.into_iter().flatten().any(OutputType::is_narrow)
+    }
+
+    /// The evaluation as one kernel; or as two, one that sums and one that only stores.
+    ///
+    /// There are two where one would bind more than `max_buffers` storage buffers; and for narrow outputs beside sums by
+    /// class or row: two neighbours share a word, and they are of one lane only where the sum is over all.
+    pub fn split(self, max_buffers: u32) -> (Self, Option<Self>) {
+        let sums_of_all = self.sums == Sums::All;
+        let together = self.outputs.map(|output| output.filter(|ty| sums_of_all || !ty.is_narrow()));
+        let mut summing = Self { outputs: together, ..self };
+        if summing.bindings().len() > max_buffers {
+            summing.outputs = [None; 3];
+        }
+        if summing.outputs == self.outputs {
+            return (self, None);
+        }
+        let mut outputs = self.outputs;
+        for (output, stored) in outputs.iter_mut().zip(summing.outputs) {
+            *output = output.filter(|_| stored.is_none());
+        }
+        let (sums, accumulators) = (Sums::All, Accumulators::default());
+        (summing, Some(Self { outputs, stores_alone: true, sums, accumulators, ..self }))
+    }
+
+    /// The arrays that the kernel binds.
+    pub fn bindings(&self) -> Bindings {
+        let weighted = self.weighted;
+        let outputs = OUTPUTS.into_iter().zip(self.outputs).map(|(binding, output)| (binding, output.is_some()));
+        [
+            (Binding::Window, true),
+            (Binding::Predictions, !weighted.is_some_and(|weighted| weighted.weights_alone)),
+            (Binding::Targets, true),
+            (Binding::Weights, weighted.is_some_and(|weighted| weighted.weight.is_some())),
+            (Binding::Mask, weighted.is_some_and(|weighted| weighted.mask)),
+            (Binding::ClassSums, self.sums == Sums::PerClass),
+            (Binding::RowMeans, self.sums == Sums::PerRow),
+            (Binding::Counts, !self.accumulators.is_empty()),
+        ]
+        .into_iter()
+        .chain(outputs)
+        .filter_map(|(binding, bound)| bound.then_some(binding))
+        .collect()
+    }
+
+    /// The source of the kernel, which many specialisations share.
+    pub fn source(&self) -> Source {
+        Source { sums: self.sums, narrow: self.narrow(), bindings: self.bindings(), accumulators: self.accumulators }
+    }
+
+    /// The entry point of the kernel.
+    pub fn entry_point(&self) -> &'static str {
+        if self.stores_alone { "store_alone" } else { "main" }
+    }
+
+    /// The names and values that kernel.wgsl is compiled with.
+    pub fn constants(&self) -> Vec<(&'static str, f64)> {
+        let flag = |on: bool| f64::from(u8::from(on));
+        let [loss, gradient, hessian] = self.outputs.map(|output| output.map_or(0.0, |ty| 1.0 + f64::from(ty as u8)));
+        let mut constants = vec![
+            ("FORM", f64::from(self.form as u8)),
+            ("PREDICTION", f64::from(self.prediction as u8)),
+            ("TARGET", f64::from(self.target as u8)),
+            ("LOSS", loss),
+            ("GRADIENT", gradient),
+            ("HESSIAN", hessian),
+            ("BLOCKS", f64::from(self.blocks)),
+        ];
+        if let Some(parameters) = self.weighted {
+            let (weight, samples) = match parameters.weight {
+                None => (0.0, false),
+                Some((ty, shape)) => (1.0 + f64::from(ty as u8), shape == WeightShape::Samples),
+            };
+            constants.extend([
+                ("WEIGHTED", 1.0),
+                ("SERIES", 2.0),
+                ("WEIGHT", weight),
+                ("SAMPLE_WEIGHTS", flag(samples)),
+                ("MASK", flag(parameters.mask)),
+                ("IGNORE", f64::from(parameters.ignore)),
+                ("CLASSES", flag(parameters.uses.classes)),
+                ("FOCAL", flag(parameters.uses.focal)),
+                ("CONVENTIONS", flag(parameters.uses.conventions)),
+                ("WEIGHTS_ALONE", flag(parameters.weights_alone)),
+            ]);
+        }
+        constants
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Every set of arrays that an evaluation may use: by outputs, sums, weights, mask and accumulators.
+    pub fn every_use() -> Vec<Spec> {
+        let mut all = Vec::new();
+        for bits in 0..16u8 {
+            let bit = |place: u8| bits >> place & 1 == 1;
+            let weighted = WeightedSpec {
+                uses: Uses::default(),
+                weight: bit(0).then_some((WeightType::F32, WeightShape::Elements)),
+                mask: bit(1),
+                ignore: 0,
+                weights_alone: false,
+            };
+            for (sums, outputs) in [Sums::All, Sums::PerClass, Sums::PerRow].into_iter().flat_map(|sums| {
+                let (f32, f16) = (Some(OutputType::F32), Some(OutputType::F16));
+                [[None; 3], [None, f32, None], [f32; 3], [f16; 3], [f32, f16, None]].map(|outputs| (sums, outputs))
+            }) {
+                all.push(Spec {
+                    form: Form::Logits,
+                    prediction: PredictionType::F32,
+                    target: TargetType::U8,
+                    outputs,
+                    stores_alone: false,
+                    blocks: 2,
+                    sums,
+                    accumulators: Accumulators::all(bit(2)),
+                    weighted: (bits & 3 != 0 || bit(3) || sums != Sums::All).then_some(weighted),
+                });
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn kernels_fit_the_limit() {
+        for spec in every_use() {
+            for limit in 8..12 {
+                let (summing, storing) = spec.split(limit);
+                let kernels = [Some(summing), storing, spec.weighted.map(|_| spec.weights_alone())];
+                for kernel in kernels.into_iter().flatten() {
+                    assert!(kernel.bindings().len() <= limit, "{kernel:?}");
+                }
+                // Every output is stored once, and sums and counts are taken once.
+                let stored = storing.map_or([None; 3], |storing| storing.outputs);
+                for ((output, first), second) in spec.outputs.into_iter().zip(summing.outputs).zip(stored) {
+                    assert!(first.is_none() || second.is_none());
+                    assert_eq!(output, first.or(second));
+                }
+                assert!(!summing.stores_alone && storing.is_none_or(|storing| storing.stores_alone));
+                assert_eq!((summing.sums, summing.accumulators), (spec.sums, spec.accumulators));
+            }
+            let (_, storing) = spec.split(11);
+            assert_eq!(storing.is_some(), spec.sums != Sums::All && spec.narrow(), "{spec:?}");
+        }
+    }
+}
