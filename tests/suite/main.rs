@@ -12,6 +12,8 @@ mod scenes;
 mod comparers;
 mod compat;
 mod contract;
+mod counts;
+mod default_limits;
 mod determinism;
 mod devices;
 mod ignored;

@@ -428,7 +428,8 @@ struct Narrower<'e> {
 
 impl<'e> Narrower<'e> {
     fn new(engine: &'e Engine, change: impl Fn(String) -> String) -> Self {
-        let source = crate::shaders::kernel("all", "halves")
+        let mut modules = crate::shaders::modules(engine, &Objective::mean(), Some(OutputType::F16));
+        let source = modules.swap_remove(0)
             + "@group(1) @binding(0) var<storage, read_write> narrowed: array<u32>;
                @compute @workgroup_size(64) fn narrow(@builtin(global_invocation_id) id: vec3<u32>) {
                    let i = id.x + id.y * 64u * 4096u;

@@ -354,7 +354,8 @@ fn large_offsets_and_full_limbs() {
     const WINDOW: u64 = 1 << 26;
     let mut random = Random(64);
     for caller in callers() {
-        let pipeline = pipeline(&caller.device, include_str!("../../shaders/finish.wgsl"), "finish");
+        let modules = crate::shaders::modules(&caller.engine, &Objective::mean(), None);
+        let pipeline = pipeline(&caller.device, modules.last().expect("the one that adds up windows"), "finish");
         let run_as = |accumulators: &[u32], windows: u64, count: u64, [counted, weighted]: [u32; 2]| {
             let [count_low, count_high] = [count as u32, (count >> 32) as u32];
             let (empty, scale) = (f32::NAN.to_bits(), 1f32.to_bits());

@@ -1,8 +1,12 @@
 //! Tests of the shaders as text: they are valid WGSL without extensions, and twins of the code of the CPU.
+//! The unit tests of src/gpu compile every composition.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use logloss::{DeviceOutputs, DeviceSink, Engine, Metrics, Objective, OutputType, Reduction, Weights};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
+
+use crate::common::{batch, gpu_engines};
 
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -20,53 +24,43 @@ fn validate(what: &str, source: &str) -> naga::Module {
     module
 }
 
-const SUMS: [&str; 3] = ["all", "each_class", "each_row"];
-const OUTPUTS: [&str; 2] = ["halves", "words"];
-
-/// The source of a kernel, concatenated as in the library.
-pub fn kernel(sums: &str, outputs: &str) -> String {
-    ["element", "parameters", "kernel", &format!("sums/{sums}"), &format!("outputs/{outputs}")]
-        .map(|stem| read(&format!("shaders/{stem}.wgsl")))
-        .join("\n")
+/// The modules of an evaluation of weighted logits, with or without a gradient.
+pub fn modules(engine: &Engine, objective: &Objective, gradient: Option<OutputType>) -> Vec<String> {
+    let weighted = batch(logloss::Form::Logits, &[0.5f32; 4], &[1u8; 4]).with_weights(Weights::F32(&[1.0; 4]));
+    let there = engine.upload(&weighted.expect("as many")).expect("it fits");
+    let mut outputs = DeviceOutputs::none();
+    outputs.gradient = gradient.map_or(DeviceSink::Skip, DeviceSink::NewAs);
+    engine.prepare(&there, objective, outputs).expect("valid").wgsl()
 }
 
 #[test]
 fn valid_without_extensions() {
-    let entry_points =
-        |module: &naga::Module| -> Vec<String> { module.entry_points.iter().map(|entry| entry.name.clone()).collect() };
-    for sums in SUMS {
-        for (outputs, entries) in [("words", ["main"].as_slice()), ("halves", &["main", "store_alone"])] {
-            let module = validate(&format!("{sums}, {outputs}"), &kernel(sums, outputs));
-            assert_eq!(entry_points(&module), entries);
-            assert!(module.entry_points.iter().all(|entry| entry.workgroup_size == [256, 1, 1]));
+    for engine in gpu_engines() {
+        let metrics = Metrics::none().with_threshold(0.5).expect("a number");
+        for reduction in [Reduction::Mean, Reduction::PerClass, Reduction::PerRow] {
+            let objective = Objective::default().with_reduction(reduction).with_metrics(metrics.clone());
+            for gradient in [None, Some(OutputType::F32), Some(OutputType::F16)] {
+                let modules = modules(engine, &objective, gradient);
+                assert!(modules.len() >= 2);
+                for (at, source) in modules.iter().enumerate() {
+                    let module = validate(&format!("module {at} of {reduction:?}, {gradient:?}"), source);
+                    let entries: Vec<_> = module.entry_points.iter().map(|entry| entry.name.as_str()).collect();
+                    let last = at + 1 == modules.len();
+                    assert_eq!(entries, if last { ["finish", "divide"] } else { ["main", "store_alone"] });
+                }
+            }
         }
     }
-    assert_eq!(entry_points(&validate("finish", &read("shaders/finish.wgsl"))), ["finish", "divide"]);
     // The file of element functions is valid by itself, so that callers can concatenate it with their own kernels.
     validate("element", &read("shaders/element.wgsl"));
-    validate("element + parameters", &[read("shaders/element.wgsl"), read("shaders/weighted.wgsl")].join("\n"));
+    validate("element + weighted", &[read("shaders/element.wgsl"), read("shaders/weighted.wgsl")].join("\n"));
 }
 
 #[test]
 fn validation_can_fail() {
-    let broken = kernel("all", "words").replacen("bitcast<f32>", "bitcast<i32>", 1);
+    let broken = read("shaders/element.wgsl").replacen("bitcast<f32>", "bitcast<i32>", 1);
     let caught = std::panic::catch_unwind(|| validate("broken on purpose", &broken));
     assert!(caught.is_err());
-}
-
-#[test]
-fn every_shader_is_checked() {
-    let names = |folder: &str| -> Vec<String> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-        let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("readable").file_name());
-        let mut names: Vec<_> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
-        names.retain(|name| name.ends_with(".wgsl"));
-        names.sort();
-        names
-    };
-    assert_eq!(names("shaders"), ["element.wgsl", "weighted.wgsl", "finish.wgsl", "kernel.wgsl"]);
-    assert_eq!(names("shaders/sums"), SUMS.map(|stem| format!("{stem}.wgsl")));
-    assert_eq!(names("shaders/outputs"), OUTPUTS.map(|stem| format!("{stem}.wgsl")));
 }
 
 /// The number of the right-hand side of a constant, in either language; `None` if it cannot be parsed.

@@ -2,12 +2,12 @@
 //! are reported.
 
 use logloss::{
-    Array, Batch, Compat, Device, Engine, EngineOptions, Error, Focal, Form, Ignore, NonFinite, Objective, Outputs,
-    Reduction, Targets, Weights, half::f16,
+    Array, Batch, Compat, Engine, Error, Focal, Form, Ignore, NonFinite, Objective, Outputs, Reduction, Targets, Weights,
+    half::f16,
 };
 
 use crate::{
-    common::{FORMS, Random, all, assert_same, batch, each, open, results},
+    common::{FORMS, Random, all, assert_same, batch, each, results},
     resident::every_output,
     scenes::{REDUCTIONS, some_weights},
 };
@@ -306,23 +306,4 @@ fn wrong_lengths() {
         let error = engine.evaluate(&plain, &ignore, Outputs::none()).expect_err("bytes");
         assert!(matches!(error, Error::IgnoreType { .. }), "{error}");
     });
-}
-
-/// A device with only the storage buffers that WebGPU guarantees reports an error if an evaluation needs more.
-#[test]
-fn few_storage_buffers() {
-    let (predictions, labels) = ([0.5f32; 12], [1u8; 12]);
-    let plain = batch(Form::Logits, &predictions, &labels).with_classes(3).expect("3 divides it");
-    for &index in crate::common::adapters() {
-        let engine = open(EngineOptions::new(Device::Index(index)).with_limits(logloss::wgpu::Limits::default()));
-        let weighted = plain.with_weights(&[2.0f32; 12]).expect("as many");
-        assert_eq!(all(&engine, &weighted, &Objective::mean()).count, 12);
-        for reduction in [Reduction::PerClass, Reduction::PerRow] {
-            let objective = Objective::default().with_reduction(reduction);
-            match engine.evaluate(&weighted, &objective, Outputs::all()) {
-                Ok(found) => assert_eq!(found.count, 12),
-                Err(error) => assert!(error.to_string().contains("storage buffers"), "{error}"),
-            }
-        }
-    }
 }
