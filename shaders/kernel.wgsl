@@ -10,8 +10,9 @@
 // integers on a common exponent, 48 bits below the largest. From there on everything is integer addition, which no
 // order changes: blocks finish in any order, and neither BLOCKS nor the number of windows shows in the result.
 //
-// An element's loads and stores are the only ones of its values, and a block adds six words to its window's sums.
-// docs/kernels.md says what other forms of this kernel were measured, and why they were dropped.
+// An element's loads and stores are the only ones of its values, and a block adds six words to its window's sums. Where
+// this would bind more arrays than the device allows, `main` stores no outputs, and a second kernel, `store_alone`,
+// stores them. docs/kernels.md says what other forms of this kernel were measured, and why they were dropped.
 //
 // The files that this one is composed with: element.wgsl, weighted.wgsl, one of sums/ (what a block is, and where its
 // sum is added), one of outputs/ (how outputs are written, and so which elements a lane takes), those of accumulators/

@@ -7,7 +7,7 @@ use super::{
     tile::TILE,
 };
 use crate::{
-    BLOCK, Batch, Floats, Form, Ignore, Invalid, Metrics, Objective, Partials, Reduction, Targets, ThresholdCounts,
+    BLOCK, Batch, Floats, Form, Ignore, Metrics, NonFinite, Objective, Partials, Reduction, Targets, ThresholdCounts,
     job::Job, outputs::Slices,
 };
 
@@ -67,7 +67,7 @@ fn every_level_length_and_type() {
     let f16s: Vec<f16> = longest.iter().map(|x| f16::from_f32(*x)).collect();
     let bf16s: Vec<bf16> = longest.iter().map(|x| bf16::from_f32(*x)).collect();
     let z = vec![true; longest.len()];
-    let plain = Objective::mean().with_invalid(Invalid::Propagate);
+    let plain = Objective::mean().with_non_finite(NonFinite::Propagate);
     let weighted = plain.clone().with_pos_weight([2.0]).unwrap();
     for level in levels() {
         let cpu = cpu(level, 1);
@@ -89,7 +89,7 @@ fn ignored_and_masked_elements_are_on_neither_side() {
     let (keep_label, keep_mask) = (|i: usize| !i.is_multiple_of(3), |i: usize| i % 7 < 4);
     let z: Vec<u8> = (0..x.len()).map(|i| if keep_label(i) { 1 } else { 255 }).collect();
     let nans: Vec<f32> = (0..x.len()).map(|i| if keep_label(i) { 0.25 } else { f32::NAN }).collect();
-    let propagate = Objective::mean().with_invalid(Invalid::Propagate);
+    let propagate = Objective::mean().with_non_finite(NonFinite::Propagate);
     for level in levels() {
         let cpu = cpu(level, 1);
         for len in LENGTHS {
@@ -125,7 +125,7 @@ fn every_reduction() {
         Reduction::PerClass,
         Reduction::PerRow,
     ] {
-        let objective = Objective::mean().with_reduction(reduction).with_invalid(Invalid::Propagate);
+        let objective = Objective::mean().with_reduction(reduction).with_non_finite(NonFinite::Propagate);
         check(&cpu(levels()[0], 1), &batch, &objective, |_| true);
         check(&cpu(levels()[0], 2), &batch, &objective, |_| true);
     }

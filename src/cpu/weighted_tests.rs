@@ -1,5 +1,7 @@
 use fearless_simd::{Level, dispatch};
 use half::f16;
+// The oracle is of a crate that depends on the engine, and so on another build of the types here.
+use logloss_verify::{logloss as engine, oracle::Element};
 
 use super::{
     Cpu,
@@ -12,9 +14,19 @@ use crate::{
     BLOCK, Batch, Compat, ExactSum, Focal, Form, Ignore, Objective, Reduction, Targets, Weights,
     job::{Job, Sums},
     loss_parameters::LossParameters,
-    oracle::Element,
     outputs::Slices,
 };
+
+/// The form, for the oracle.
+fn form_of(form: Form) -> engine::Form {
+    form.name().parse().unwrap()
+}
+
+/// The focal factor, for the oracle.
+fn focal_of(focal: Focal) -> engine::Focal {
+    let of_oracle = engine::Focal::new(focal.gamma()).unwrap();
+    focal.alpha().map_or(of_oracle, |alpha| of_oracle.with_alpha(alpha).unwrap())
+}
 
 fn job(batch: &Batch<'_>, objective: &Objective, coefficient: f32) -> Job {
     Job::new(objective, batch.form(), batch.weights().is_some(), batch.mask().is_some(), coefficient)
@@ -117,31 +129,31 @@ const CASES: &[Case] = &[
     Case {
         name: "torch",
         objective: || Objective::mean().with_compat(Compat::Torch),
-        element: |element| Element { compat: Some(Compat::Torch), ..element },
+        element: |element| Element { compat: Some(engine::Compat::Torch), ..element },
         limits: [3.0, 3.0, 3.0],
     },
     Case {
         name: "keras",
         objective: || Objective::mean().with_compat(Compat::Keras).with_label_smoothing(0.1).unwrap(),
-        element: |element| Element { compat: Some(Compat::Keras), smoothing: 0.1f32.into(), ..element },
+        element: |element| Element { compat: Some(engine::Compat::Keras), smoothing: 0.1f32.into(), ..element },
         limits: [3.0, 3.0, 3.5],
     },
     Case {
         name: "sklearn",
         objective: || Objective::mean().with_compat(Compat::Sklearn),
-        element: |element| Element { compat: Some(Compat::Sklearn), ..element },
+        element: |element| Element { compat: Some(engine::Compat::Sklearn), ..element },
         limits: [3.0, 3.0, 3.0],
     },
     Case {
         name: "xgboost",
         objective: || Objective::mean().with_compat(Compat::Xgboost).with_pos_weight([3.7]).unwrap(),
-        element: |element| Element { compat: Some(Compat::Xgboost), pos_weight: 3.7f32.into(), ..element },
+        element: |element| Element { compat: Some(engine::Compat::Xgboost), pos_weight: 3.7f32.into(), ..element },
         limits: [3.5, 3.0, 3.5],
     },
     Case {
         name: "lightgbm",
         objective: || Objective::mean().with_compat(Compat::Lightgbm).with_pos_weight([3.7]).unwrap(),
-        element: |element| Element { compat: Some(Compat::Lightgbm), pos_weight: 3.7f32.into(), ..element },
+        element: |element| Element { compat: Some(engine::Compat::Lightgbm), pos_weight: 3.7f32.into(), ..element },
         limits: [3.5, 3.0, 3.5],
     },
 ];
@@ -182,7 +194,7 @@ fn worst(
     assert_eq!(actual.partials.first_invalid, None);
     let mut worst = [(0.0, 0.0, 0.0); 3];
     for i in 0..x.len() {
-        let element = element(Element { weight: v[i].into(), ..Element::new(form, x[i].into(), z[i].into()) });
+        let element = element(Element { weight: v[i].into(), ..Element::new(form_of(form), x[i].into(), z[i].into()) });
         let (truth, sizes) = (element.truth(), element.sizes());
         let expected = [truth.loss(), truth.gradient(), truth.hessian()];
         for (k, actual) in [actual.loss[i], actual.gradient[i], actual.hessian[i]].into_iter().enumerate() {
@@ -224,7 +236,8 @@ fn focal_keeps_its_contract() {
                     let log = (z * r + (1.0 - z) * p).max(1e-45).ln().abs();
                     4.0 + 2.5 * f64::from(gamma) * (1.0 + log)
                 };
-                let scaled = worst(level, form, &objective, |element| Element { focal: Some(focal), ..element }, unit);
+                let scaled =
+                    worst(level, form, &objective, |element| Element { focal: Some(focal_of(focal)), ..element }, unit);
                 assert!(scaled.iter().all(|(distance, ..)| *distance <= 1.0), "{form:?} {gamma} {alpha:?}: {scaled:?}");
             }
         }

@@ -35,7 +35,7 @@ pub(crate) struct Arrays {
 }
 
 /// Names of the outputs, for messages.
-pub(crate) const OUTPUTS: [&str; 3] = ["loss", "gradient", "hessian"];
+pub(crate) const OUTPUT_NAMES: [&str; 3] = ["loss", "gradient", "hessian"];
 
 /// Bytes that [`Pass::set_work`] writes where there is one window, with that many class weights, each write at an
 /// offset that can be mapped.
@@ -74,7 +74,7 @@ pub(crate) struct Pass {
     /// The sums of each class, `[windows]` of `[classes]`, or the mean of each row, `[rows]`.
     pub values: Option<wgpu::Buffer>,
     values_stride: u64,
-    /// The counts of the accumulators, `[windows]`.
+    /// The counts of the accumulators in each window, [`Accumulators::stride`] bytes from those in the next.
     pub counts: Option<wgpu::Buffer>,
 }
 
@@ -133,7 +133,7 @@ impl Arrays {
             region.check(name, *bytes, storage, alignment)?;
         }
         let mut taken: Vec<_> = inputs.iter().map(|(name, region, _)| (*name, &region.buffer)).collect();
-        for (name, region) in OUTPUTS.into_iter().zip(&self.outputs) {
+        for (name, region) in OUTPUT_NAMES.into_iter().zip(&self.outputs) {
             let Some((ty, region)) = region else { continue };
             region.check(name, ty.bytes(self.len), storage, alignment)?;
             if let Some((other, _)) = taken.iter().find(|(_, buffer)| **buffer == region.buffer) {

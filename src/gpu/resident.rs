@@ -10,7 +10,7 @@ use crate::{
     gpu::{
         Gpu,
         buffers::{self, BufferRegion, Mapping},
-        dispatch::{Arrays, OUTPUTS, Pass},
+        dispatch::{Arrays, OUTPUT_NAMES, Pass},
         layout::{BAD_PREDICTION, BAD_WEIGHT, ClassSum},
         readback::{self, Head, Timer, view},
     },
@@ -268,7 +268,7 @@ impl Gpu {
         }
         let mut regions = [const { None }; 3];
         for ((region, sink), name) in
-            regions.iter_mut().zip([outputs.loss, outputs.gradient, outputs.hessian]).zip(OUTPUTS)
+            regions.iter_mut().zip([outputs.loss, outputs.gradient, outputs.hessian]).zip(OUTPUT_NAMES)
         {
             let (ty, into) = match sink {
                 DeviceSink::Skip => continue,

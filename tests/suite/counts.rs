@@ -1,8 +1,8 @@
 //! The counts of predictions on each side of a threshold, on every adapter and in each way in, against a naive count.
 
 use logloss::{
-    BLOCK, Batch, Device, DeviceOutputs, DeviceSink, Engine, EngineOptions, Evaluation, Form, Ignore, Invalid, Metrics,
-    Objective, OutputType, Outputs, Reduction, ThresholdCounts,
+    BLOCK, Batch, Device, DeviceOutputs, DeviceSink, Engine, EngineOptions, Evaluation, Form, Ignore, Metrics,
+    NonFinite, Objective, OutputType, Outputs, Reduction, ThresholdCounts,
     half::{bf16, f16},
     wgpu,
 };
@@ -24,6 +24,7 @@ fn naive(batch: &Batch<'_>, objective: &Objective) -> (u64, u64) {
             None => false,
             Some(Ignore::Label(label)) => target == f64::from(label),
             Some(Ignore::Nan) => target.is_nan(),
+            Some(other) => panic!("{other:?} is not known here"),
         };
         let prediction = batch.predictions().get(i);
         if !masked && !ignored {
@@ -67,7 +68,7 @@ fn check(engine: &Engine, batch: &Batch<'_>, objective: &Objective, what: &str) 
         check_host(engine, batch, objective, what);
     }
     let there = engine.upload(batch).expect("it fits");
-    let narrow = DeviceOutputs { gradient: DeviceSink::NewAs(OutputType::F16), ..every_output() };
+    let narrow = DeviceOutputs::none().with_gradient(DeviceSink::NewAs(OutputType::F16));
     for outputs in [DeviceOutputs::none(), narrow] {
         let prepared = engine.prepare(&there, objective, outputs).expect("valid");
         let (device, queue) = engine.wgpu().expect("on a GPU");
@@ -104,7 +105,7 @@ const SPECIAL: [f32; 14] = [
 #[test]
 fn every_type_and_threshold() {
     let mut random = Random(181);
-    let objective = Objective::mean().with_invalid(Invalid::Propagate);
+    let objective = Objective::mean().with_non_finite(NonFinite::Propagate);
     for engine in gpu_engines() {
         for form in FORMS {
             let len = 2 * BLOCK + 5;
@@ -179,7 +180,7 @@ fn several_windows_and_chunks() {
             max_compute_workgroups_per_dimension: 256,
             ..wgpu::Limits::default()
         };
-        let engine = open(EngineOptions::new(Device::Index(index)).limits(limits));
+        let engine = open(EngineOptions::new(Device::Index(index)).with_limits(limits));
         for (reduction, rows, classes) in
             [(Reduction::Mean, 1_000_003, 1), (Reduction::PerClass, 150_001, 2), (Reduction::PerRow, 70_001, 4)]
         {

@@ -16,7 +16,7 @@ fn pairs() -> impl Iterator<Item = (Engine, &'static Engine)> {
     adapters().iter().enumerate().map(|(position, &index)| {
         let limits = wgpu::Limits::default();
         assert_eq!(limits.max_storage_buffers_per_shader_stage, 8);
-        (open(EngineOptions::new(Device::Index(index)).limits(limits)), &engines()[position + 1])
+        (open(EngineOptions::new(Device::Index(index)).with_limits(limits)), &engines()[position + 1])
     })
 }
 
@@ -81,11 +81,10 @@ fn narrow_outputs() {
             let objective = scene.objective.clone().with_metrics(metrics.clone());
             let (wanted, _) = resident(engine, &scene, &objective);
             let there = restricted.upload(&scene.batch()).expect("it fits");
-            let outputs = DeviceOutputs {
-                loss: sink(OutputType::F16),
-                gradient: sink(OutputType::F32),
-                hessian: sink(OutputType::Bf16),
-            };
+            let outputs = DeviceOutputs::none()
+                .with_loss(sink(OutputType::F16))
+                .with_gradient(sink(OutputType::F32))
+                .with_hessian(sink(OutputType::Bf16));
             let prepared = restricted.prepare(&there, &objective, outputs).expect("valid");
             let mut got = prepared.evaluate().expect("valid");
             let mut gradient = vec![0.0f32; scene.predictions.len()];

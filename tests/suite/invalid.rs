@@ -1,4 +1,4 @@
-//! Invalid input: it is reported with array, index and value, or propagated as NaN on request.
+//! NonFinite input: it is reported with array, index and value, or propagated as NaN on request.
 
 use logloss::{
     Array, BLOCK, Batch, DeviceOutputs, Engine, Error, Floats, Form, NonFinite, Objective, Outputs, Reduction, Targets,
@@ -181,18 +181,18 @@ fn propagated() {
     let mut random = Random(32);
     for form in FORMS {
         let clean = (random.predictions(form, LEN), random.soft(LEN));
-        let mut with_invalid = clean.clone();
+        let mut with_non_finite = clean.clone();
         let bad = [0, 1, 300, BLOCK - 1, BLOCK, 3 * BLOCK + 1, LEN - 1];
         for (i, &index) in bad.iter().enumerate() {
             match i % 2 {
-                0 => with_invalid.0[index] = f32::NAN,
-                _ => with_invalid.1[index] = 7.0,
+                0 => with_non_finite.0[index] = f32::NAN,
+                _ => with_non_finite.1[index] = 7.0,
             }
         }
         each(|engine| {
             let objective = Objective::mean().with_non_finite(NonFinite::Propagate);
             let wanted = all(engine, &batch(form, &clean.0, &clean.1), &objective);
-            let got = all(engine, &batch(form, &with_invalid.0, &with_invalid.1), &objective);
+            let got = all(engine, &batch(form, &with_non_finite.0, &with_non_finite.1), &objective);
             for (got, wanted) in results(&got).into_iter().zip(results(&wanted)) {
                 for (i, (got, wanted)) in got.iter().zip(wanted).enumerate() {
                     if bad.contains(&i) {
@@ -208,7 +208,7 @@ fn propagated() {
             // Values are propagated also without a reduction.
             let elements = all(
                 engine,
-                &batch(form, &with_invalid.0, &with_invalid.1),
+                &batch(form, &with_non_finite.0, &with_non_finite.1),
                 &none().with_non_finite(NonFinite::Propagate),
             );
             assert!(results(&elements)[0][0].is_nan() && !results(&elements)[0][2].is_nan());

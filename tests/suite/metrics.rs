@@ -1,7 +1,7 @@
 //! Statistics of the predictions, taken beside the loss.
 
 use logloss::{
-    BLOCK, Batch, Engine, Evaluation, Form, Ignore, Invalid, Metrics, Objective, Outputs, Reduction, Sink,
+    BLOCK, Batch, Engine, Evaluation, Form, Ignore, Metrics, NonFinite, Objective, Outputs, Reduction, Sink,
     half::{bf16, f16},
 };
 
@@ -77,7 +77,7 @@ fn zeros_subnormals_infinities_and_nan() {
     let x = [0.0, -0.0, 1e-45, -1e-45, 1e-39, -1e-39, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -f32::NAN, 2.0];
     let z = [1u8; 11];
     let batch = batch(Form::Logits, &x, &z);
-    let objective = Objective::mean().with_invalid(Invalid::Propagate);
+    let objective = Objective::mean().with_non_finite(NonFinite::Propagate);
     each(|engine| {
         for threshold in [0.0, -0.0, 1e-45, -1e-45, 1e-39, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN] {
             let got = evaluate(engine, &batch, &requesting(&objective, threshold));
@@ -135,7 +135,7 @@ fn parts_add_up() {
     each(|engine| {
         let evaluation = evaluate(engine, &whole, &objective);
         assert_eq!(counts(&evaluation), wanted);
-        let mut stream = engine.stream(&objective, None);
+        let mut stream = engine.accumulator(&objective, None);
         for start in (0..x.len()).step_by(17 * BLOCK) {
             let end = x.len().min(start + 17 * BLOCK);
             stream.push(&batch(Form::Logits, &x[start..end], &z[start..end]), Outputs::none()).expect("whole blocks");
@@ -154,7 +154,10 @@ fn nothing_is_on_neither_side() {
     each(|engine| {
         let empty = batch(Form::Logits, &[0f32; 0], &[0u8; 0]);
         assert_eq!(counts(&evaluate(engine, &empty, &requesting(&Objective::mean(), 0.0))), (0, 0));
-        assert_eq!(counts(&engine.stream(&requesting(&Objective::sum(), 0.0), None).finish().expect("empty")), (0, 0));
+        assert_eq!(
+            counts(&engine.accumulator(&requesting(&Objective::sum(), 0.0), None).finish().expect("empty")),
+            (0, 0)
+        );
         let masked = batch(Form::Logits, &[1f32, -1.0], &[0u8, 1]).with_mask(&[0]).expect("a byte");
         assert_eq!(counts(&evaluate(engine, &masked, &requesting(&Objective::mean(), 0.0))), (0, 0));
     });

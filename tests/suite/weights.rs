@@ -2,8 +2,8 @@
 //! are reported.
 
 use logloss::{
-    Array, Batch, Compat, Engine, Error, Focal, Form, Ignore, NonFinite, Objective, Outputs, Reduction, Targets, Weights,
-    half::f16,
+    Array, Batch, Compat, Engine, Error, Focal, Form, Ignore, NonFinite, Objective, Outputs, Reduction, Targets,
+    Weights, half::f16,
 };
 
 use crate::{

@@ -17,4 +17,5 @@ pub mod contract;
 pub mod oracle;
 mod selftest;
 
+pub use logloss;
 pub use selftest::{SelfTest, SelfTestRow, selftest, selftest_async};
