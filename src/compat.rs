@@ -84,7 +84,7 @@ pub(crate) struct Conventions {
 
 impl Conventions {
     /// The plain definition: no value is clipped or bounded from below.
-    pub const PLAIN: Self = Self {
+    pub(crate) const PLAIN: Self = Self {
         negative_term: [0.0, f32::INFINITY],
         positive_term: [0.0, f32::INFINITY],
         clipped_is_flat: false,
@@ -103,7 +103,7 @@ impl Conventions {
     }
 
     /// The conventions of a system for predictions of this form; none if they are the plain definition.
-    pub fn of(compat: Option<Compat>, form: Form) -> Option<Self> {
+    pub(crate) fn of(compat: Option<Compat>, form: Form) -> Option<Self> {
         let plain = Self::PLAIN;
         match (compat?, form) {
             (Compat::TensorFlow, _) | (Compat::Torch | Compat::Keras, Form::Logits) => None,

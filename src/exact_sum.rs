@@ -87,7 +87,7 @@ pub(crate) struct Adder {
 }
 
 impl Adder {
-    pub fn add(&mut self, value: f64) {
+    pub(crate) fn add(&mut self, value: f64) {
         match (&mut self.sum, self.first) {
             (Some(sum), _) => sum.add(value),
             (None, None) => self.first = Some(value),
@@ -99,7 +99,7 @@ impl Adder {
         }
     }
 
-    pub fn finish(self) -> ExactSum {
+    pub(crate) fn finish(self) -> ExactSum {
         // Every NaN becomes the same quiet NaN, so that the bits do not depend on the order.
         let quiet = |term: f64| if term.is_nan() { f64::NAN } else { term };
         let Some(mut sum) = self.sum else {

@@ -39,7 +39,7 @@ pub(crate) struct Job {
 
 impl Job {
     /// The job of `objective` for predictions of this form, with or without weights and a mask.
-    pub fn new(objective: &Objective, form: Form, weights: bool, mask: bool, coefficient: f32) -> Self {
+    pub(crate) fn new(objective: &Objective, form: Form, weights: bool, mask: bool, coefficient: f32) -> Self {
         let sums = match objective.reduction() {
             Reduction::PerClass => Sums::PerClass,
             Reduction::PerRow => Sums::PerRow,

@@ -56,7 +56,7 @@ pub(crate) struct Uses {
 
 impl LossParameters {
     /// The parameters of the plain loss.
-    pub fn plain() -> Self {
+    pub(crate) fn plain() -> Self {
         Self {
             classes: Arc::new([[1.0, 1.0]]),
             label_weights: [1.0, 1.0],
@@ -71,13 +71,13 @@ impl LossParameters {
     }
 
     /// The parameters of `objective` for predictions of this form, including those of the plain loss.
-    pub fn of(form: Form, weights: bool, mask: bool, objective: &Objective) -> Self {
+    pub(crate) fn of(form: Form, weights: bool, mask: bool, objective: &Objective) -> Self {
         let propagate = objective.non_finite() == NonFinite::Propagate;
         Self::new(form, weights, mask, objective).unwrap_or_else(|| Self { propagate, ..Self::plain() })
     }
 
     /// The parameters of `objective` for predictions of this form; none if it is the plain loss.
-    pub fn new(form: Form, weights: bool, mask: bool, objective: &Objective) -> Option<Self> {
+    pub(crate) fn new(form: Form, weights: bool, mask: bool, objective: &Objective) -> Option<Self> {
         if objective.is_plain(form, weights, mask) {
             return None;
         }

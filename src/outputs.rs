@@ -257,22 +257,22 @@ pub(crate) struct Views<'a>(pub [Option<FloatsMut<'a>>; 3]);
 
 impl<'a> Views<'a> {
     /// Whether any output is narrower than f32.
-    pub fn any_narrow(&self) -> bool {
+    pub(crate) fn any_narrow(&self) -> bool {
         self.0.iter().flatten().any(|view| view.width() < 4)
     }
 
     /// The number of bytes that one value takes in all outputs together.
-    pub fn width(&self) -> u64 {
+    pub(crate) fn width(&self) -> u64 {
         self.0.iter().flatten().map(FloatsMut::width).sum()
     }
 
     /// Whether the gradient or the hessian is requested.
-    pub fn derivatives(&self) -> bool {
+    pub(crate) fn derivatives(&self) -> bool {
         self.0[1].is_some() || self.0[2].is_some()
     }
 
     /// The first `len` values of each output as f32: the memory itself, or `scratch` if its type is narrower.
-    pub fn slices<'s>(&'s mut self, scratch: &'s mut [Vec<f32>; 3], len: usize) -> Slices<'s> {
+    pub(crate) fn slices<'s>(&'s mut self, scratch: &'s mut [Vec<f32>; 3], len: usize) -> Slices<'s> {
         let mut slices = [const { None }; 3];
         for ((slice, view), scratch) in slices.iter_mut().zip(&mut self.0).zip(scratch) {
             *slice = match view {
@@ -290,7 +290,7 @@ impl<'a> Views<'a> {
 
     /// Converts the first `len` values of `scratch` to the narrower outputs, and splits off the first `len` values of
     /// every output.
-    pub fn advance(&mut self, scratch: &[Vec<f32>; 3], len: usize) {
+    pub(crate) fn advance(&mut self, scratch: &[Vec<f32>; 3], len: usize) {
         for (view, scratch) in self.0.iter_mut().zip(scratch) {
             match view.as_mut().map(|view| view.split_off(len)) {
                 None | Some(FloatsMut::F32(_)) => {}
@@ -301,29 +301,29 @@ impl<'a> Views<'a> {
     }
 
     /// Splits off the first `len` values of each output. `self` keeps the rest.
-    pub fn split_off(&mut self, len: usize) -> Self {
+    pub(crate) fn split_off(&mut self, len: usize) -> Self {
         Self(self.0.each_mut().map(|view| view.as_mut().map(|view| view.split_off(len))))
     }
 }
 
 impl<'a> Slices<'a> {
     /// Loss, gradient and hessian as an array, and the means of the rows.
-    pub fn into_each(self) -> ([Option<&'a mut [f32]>; 3], Option<&'a mut [f64]>) {
+    pub(crate) fn into_each(self) -> ([Option<&'a mut [f32]>; 3], Option<&'a mut [f64]>) {
         ([self.loss, self.gradient, self.hessian], self.rows)
     }
 
     /// Loss, gradient and hessian as an array.
-    pub fn each_mut(&mut self) -> [&mut Option<&'a mut [f32]>; 3] {
+    pub(crate) fn each_mut(&mut self) -> [&mut Option<&'a mut [f32]>; 3] {
         [&mut self.loss, &mut self.gradient, &mut self.hessian]
     }
 
     /// Whether loss, gradient and hessian are requested, in this order.
-    pub fn wanted(&self) -> [bool; 3] {
+    pub(crate) fn wanted(&self) -> [bool; 3] {
         [self.loss.is_some(), self.gradient.is_some(), self.hessian.is_some()]
     }
 
     /// Splits off the first `len` values of each output, and the means of their rows. `self` keeps the rest.
-    pub fn split_off(&mut self, len: usize) -> Slices<'a> {
+    pub(crate) fn split_off(&mut self, len: usize) -> Slices<'a> {
         Slices {
             loss: split_off(&mut self.loss, len),
             gradient: split_off(&mut self.gradient, len),

@@ -36,7 +36,7 @@ impl From<&wgpu::Limits> for Limits {
 
 impl Limits {
     /// The maximum number of values per dispatch if the widest array has `bytes` bytes per value.
-    pub fn window(&self, bytes: u64) -> u64 {
+    pub(crate) fn window(&self, bytes: u64) -> u64 {
         let fits =
             (self.binding.min(self.buffer) / bytes).min(u64::from(self.workgroups) * BLOCK as u64).min(WINDOW_MAX);
         // No adapter binds less than 128 KiB: WebGPU guarantees 128 MiB.
@@ -56,7 +56,7 @@ pub(crate) fn unit(sums: Sums, classes: usize) -> u64 {
 impl Limits {
     /// The maximum number of values per dispatch for a batch of `len` values, which is a multiple of `unit` if the
     /// batch needs more than one dispatch; none if no such number is within the limits.
-    pub fn window_of(&self, bytes: u64, unit: u64, len: u64) -> Option<u64> {
+    pub(crate) fn window_of(&self, bytes: u64, unit: u64, len: u64) -> Option<u64> {
         let window = self.window(bytes);
         if len <= window {
             return Some(window);

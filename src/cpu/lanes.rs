@@ -80,7 +80,7 @@ impl<S: Simd> Neg for F32s<S> {
 macro_rules! compare {
     ($($method:ident)*) => {$(
         #[inline(always)]
-        pub fn $method(self, simd: S, rhs: f32) -> Mask<S> {
+        pub(super) fn $method(self, simd: S, rhs: f32) -> Mask<S> {
             Mask(each!(out = [S::mask32s::splat(simd, false); K]; i => self.0[i].$method(rhs)))
         }
     )*};
@@ -88,7 +88,7 @@ macro_rules! compare {
 
 impl<S: Simd> F32s<S> {
     #[inline(always)]
-    pub fn load(simd: S, values: &[f32]) -> Self {
+    pub(super) fn load(simd: S, values: &[f32]) -> Self {
         let width = S::f32s::LEN;
         Self(
             each!(out = [S::f32s::splat(simd, 0.0); K]; i => S::f32s::from_slice(simd, &values[i * width..(i + 1) * width])),
@@ -96,12 +96,12 @@ impl<S: Simd> F32s<S> {
     }
 
     #[inline(always)]
-    pub fn splat(simd: S, value: f32) -> Self {
+    pub(super) fn splat(simd: S, value: f32) -> Self {
         Self([S::f32s::splat(simd, value); K])
     }
 
     #[inline(always)]
-    pub fn store(self, values: &mut [f32]) {
+    pub(super) fn store(self, values: &mut [f32]) {
         let width = S::f32s::LEN;
         for i in 0..K {
             self.0[i].store_slice(&mut values[i * width..(i + 1) * width]);
@@ -109,29 +109,29 @@ impl<S: Simd> F32s<S> {
     }
 
     #[inline(always)]
-    pub fn abs(self) -> Self {
+    pub(super) fn abs(self) -> Self {
         Self(each!(out = self.0; i => self.0[i].abs()))
     }
 
     /// The magnitudes of these with the signs of `signs`.
     #[inline(always)]
-    pub fn copysign(self, signs: Self) -> Self {
+    pub(super) fn copysign(self, signs: Self) -> Self {
         Self(each!(out = self.0; i => self.0[i].copysign(signs.0[i])))
     }
 
     #[inline(always)]
-    pub fn min(self, rhs: f32) -> Self {
+    pub(super) fn min(self, rhs: f32) -> Self {
         Self(each!(out = self.0; i => self.0[i].min(rhs)))
     }
 
     #[inline(always)]
-    pub fn max(self, rhs: impl Into<Operand<S>>) -> Self {
+    pub(super) fn max(self, rhs: impl Into<Operand<S>>) -> Self {
         let rhs = rhs.into();
         Self(each!(out = self.0; i => self.0[i].max(rhs.get(self.0[i].token(), i))))
     }
 
     #[inline(always)]
-    pub fn mul_add(self, factor: impl Into<Operand<S>>, term: impl Into<Operand<S>>) -> Self {
+    pub(super) fn mul_add(self, factor: impl Into<Operand<S>>, term: impl Into<Operand<S>>) -> Self {
         let (factor, term) = (factor.into(), term.into());
         Self(each!(out = self.0; i => {
             let simd = self.0[i].token();
@@ -141,19 +141,19 @@ impl<S: Simd> F32s<S> {
 
     /// As [`F32s::mul_add`], rounded once whatever the instruction set.
     #[inline(always)]
-    pub fn mul_add_precise(self, factor: Self, term: Self) -> Self {
+    pub(super) fn mul_add_precise(self, factor: Self, term: Self) -> Self {
         Self(each!(out = self.0; i => self.0[i].mul_add_precise(factor.0[i], term.0[i])))
     }
 
     compare!(simd_lt simd_le simd_eq simd_ne);
 
     #[inline(always)]
-    pub fn bitcast_i32(self) -> I32s<S> {
+    pub(super) fn bitcast_i32(self) -> I32s<S> {
         I32s(each!(out = [S::i32s::splat(self.0[0].token(), 0); K]; i => self.0[i].bitcast()))
     }
 
     #[inline(always)]
-    pub fn bitcast_u32(self) -> U32s<S> {
+    pub(super) fn bitcast_u32(self) -> U32s<S> {
         U32s(each!(out = [S::u32s::splat(self.0[0].token(), 0); K]; i => self.0[i].bitcast()))
     }
 }
@@ -191,30 +191,30 @@ impl<S: Simd> From<f32> for Operand<S> {
 
 impl<S: Simd> I32s<S> {
     #[inline(always)]
-    pub fn bitcast_f32(self) -> F32s<S> {
+    pub(super) fn bitcast_f32(self) -> F32s<S> {
         F32s(each!(out = [S::f32s::splat(self.0[0].token(), 0.0); K]; i => self.0[i].bitcast()))
     }
 
     #[inline(always)]
-    pub fn to_float(self) -> F32s<S> {
+    pub(super) fn to_float(self) -> F32s<S> {
         F32s(each!(out = [S::f32s::splat(self.0[0].token(), 0.0); K]; i => self.0[i].to_float()))
     }
 }
 
 impl<S: Simd> U32s<S> {
     #[inline(always)]
-    pub fn splat(simd: S, value: u32) -> Self {
+    pub(super) fn splat(simd: S, value: u32) -> Self {
         Self([S::u32s::splat(simd, value); K])
     }
 
     #[inline(always)]
-    pub fn bitcast_f32(self) -> F32s<S> {
+    pub(super) fn bitcast_f32(self) -> F32s<S> {
         F32s(each!(out = [S::f32s::splat(self.0[0].token(), 0.0); K]; i => self.0[i].bitcast()))
     }
 
     /// The largest of these and of `max`, lane by lane of one vector.
     #[inline(always)]
-    pub fn max_into(self, mut max: S::u32s) -> S::u32s {
+    pub(super) fn max_into(self, mut max: S::u32s) -> S::u32s {
         for i in 0..K {
             max = max.max(self.0[i]);
         }
@@ -225,7 +225,7 @@ impl<S: Simd> U32s<S> {
 impl<S: Simd> Mask<S> {
     /// One bit for each lane, the lowest first.
     #[inline(always)]
-    pub fn from_bits(simd: S, bits: u64) -> Self {
+    pub(super) fn from_bits(simd: S, bits: u64) -> Self {
         let width = S::f32s::LEN;
         let one = (1 << width) - 1;
         Self(
@@ -234,7 +234,7 @@ impl<S: Simd> Mask<S> {
     }
 
     #[inline(always)]
-    pub fn select(self, yes: impl Into<Operand<S>>, no: impl Into<Operand<S>>) -> F32s<S> {
+    pub(super) fn select(self, yes: impl Into<Operand<S>>, no: impl Into<Operand<S>>) -> F32s<S> {
         let (yes, no) = (yes.into(), no.into());
         let simd = self.0[0].token();
         F32s(each!(out = [S::f32s::splat(simd, 0.0); K]; i => self.0[i].select(yes.get(simd, i), no.get(simd, i))))

@@ -11,7 +11,7 @@ pub(crate) struct Auto<D> {
 
 impl<D: EvaluatePart> Auto<D> {
     /// The device with the lower estimated time for `len` values, with or without per-element outputs.
-    pub fn cheaper(&self, len: u64, outputs: bool) -> &D {
+    pub(super) fn cheaper(&self, len: u64, outputs: bool) -> &D {
         let seconds = |costs: &Costs| if outputs { costs.gradient } else { costs.mean }.of(len);
         if seconds(&self.gpu.1) < seconds(&self.cpu.1) { &self.gpu.0 } else { &self.cpu.0 }
     }

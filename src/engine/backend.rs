@@ -40,7 +40,7 @@ impl From<Gpu> for Backend {
 impl Backend {
     /// The GPU that holds resident batches.
     #[cfg(feature = "gpu")]
-    pub fn gpu(&self) -> Option<&Arc<Gpu>> {
+    pub(super) fn gpu(&self) -> Option<&Arc<Gpu>> {
         match self {
             Backend::One(Processor::Cpu(..)) | Backend::Multi(_) => None,
             Backend::One(Processor::Gpu(gpu)) => Some(gpu),
@@ -49,7 +49,7 @@ impl Backend {
     }
 
     /// The devices whose costs were measured, with these costs.
-    pub fn measured(&self) -> Vec<&(Backend, Costs)> {
+    pub(super) fn measured(&self) -> Vec<&(Backend, Costs)> {
         match self {
             Backend::Multi(multi) if multi.is_measured() => multi.parts().iter().collect(),
             Backend::Auto(auto) => vec![&auto.gpu, &auto.cpu],
@@ -58,7 +58,7 @@ impl Backend {
     }
 
     /// The devices whose costs were measured, with mutable costs.
-    pub fn measured_mut(&mut self) -> Vec<&mut (Backend, Costs)> {
+    pub(super) fn measured_mut(&mut self) -> Vec<&mut (Backend, Costs)> {
         match self {
             Backend::Multi(multi) if multi.is_measured() => multi.parts_mut().iter_mut().collect(),
             Backend::Auto(auto) => vec![&mut auto.gpu, &mut auto.cpu],

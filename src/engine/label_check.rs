@@ -18,7 +18,7 @@ pub(crate) struct Labels {
 impl Labels {
     /// Adds the labels of a part whose first value has index `first` in the whole batch, if `objective` needs the
     /// check.
-    pub fn add(&mut self, part: &Batch<'_>, objective: &Objective, first: u64) {
+    pub(super) fn add(&mut self, part: &Batch<'_>, objective: &Objective, first: u64) {
         if !is_checked(objective) {
             return;
         }
@@ -50,7 +50,7 @@ impl Labels {
 
     /// The reason why `log_loss` does not support the whole batch, if it does not. NonFinite values have been reported
     /// before.
-    pub fn unsupported(&self, objective: &Objective, partials: &Partials) -> Option<Unsupported> {
+    pub(super) fn unsupported(&self, objective: &Objective, partials: &Partials) -> Option<Unsupported> {
         if !is_checked(objective) {
             return None;
         }

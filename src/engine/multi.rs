@@ -33,7 +33,7 @@ impl<D: EvaluatePart> Multi<D> {
     ///
     /// # Errors
     /// [`Error::Parameter`] if no device has a share.
-    pub fn new(parts: Vec<(D, Costs)>, measured: bool) -> Result<Self> {
+    pub(super) fn new(parts: Vec<(D, Costs)>, measured: bool) -> Result<Self> {
         if !parts.iter().any(|(_, costs)| costs.gradient.per_value.is_finite()) {
             return Err(Error::Parameter { name: "number of engines with a share", value: 0.0, must: "at least 1" });
         }
@@ -42,17 +42,17 @@ impl<D: EvaluatePart> Multi<D> {
     }
 
     /// Whether the costs were measured.
-    pub fn is_measured(&self) -> bool {
+    pub(super) fn is_measured(&self) -> bool {
         self.measured
     }
 
     /// The devices and their costs.
-    pub fn parts(&self) -> &[(D, Costs)] {
+    pub(super) fn parts(&self) -> &[(D, Costs)] {
         &self.parts
     }
 
     /// The devices and their costs, mutable.
-    pub fn parts_mut(&mut self) -> &mut [(D, Costs)] {
+    pub(super) fn parts_mut(&mut self) -> &mut [(D, Costs)] {
         &mut self.parts
     }
 }

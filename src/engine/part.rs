@@ -47,7 +47,7 @@ pub(crate) struct PartResult {
 
 impl PartResult {
     /// Adds the result of another part.
-    pub fn merge(&mut self, other: &Self) {
+    pub(super) fn merge(&mut self, other: &Self) {
         self.partials.merge(&other.partials);
         self.phases.add(&other.phases);
         self.chunks += other.chunks;

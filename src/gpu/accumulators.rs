@@ -46,7 +46,7 @@ pub(crate) struct Accumulators(u8);
 
 impl Accumulators {
     /// Those that `job` requests.
-    pub fn of(job: &Job) -> Self {
+    pub(crate) fn of(job: &Job) -> Self {
         Self((0..).zip(&ACCUMULATORS).fold(0, |set, (bit, other)| set | u8::from((other.requested)(job)) << bit))
     }
 
@@ -57,7 +57,7 @@ impl Accumulators {
     }
 
     /// Whether there are none.
-    pub fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
 
@@ -72,17 +72,17 @@ impl Accumulators {
     }
 
     /// Bytes of the counts of a window.
-    pub fn bytes(self) -> u64 {
+    pub(crate) fn bytes(self) -> u64 {
         self.iter().map(|(accumulator, _)| u64::from(accumulator.words) * 4).sum()
     }
 
     /// Bytes between the counts of two windows; 0 where there are none.
-    pub fn stride(self) -> u64 {
+    pub(crate) fn stride(self) -> u64 {
         self.bytes().next_multiple_of(layout::ALIGNMENT)
     }
 
     /// Adds the counts of windows, each [`stride`](Self::stride) bytes from the next, to partials.
-    pub fn add(self, windows: &[u8], partials: &mut Partials) {
+    pub(crate) fn add(self, windows: &[u8], partials: &mut Partials) {
         if self.is_empty() {
             return;
         }
@@ -95,7 +95,7 @@ impl Accumulators {
     }
 
     /// Their shaders, and the functions that kernels call for all of them.
-    pub fn wgsl(self) -> String {
+    pub(crate) fn wgsl(self) -> String {
         let (mut sources, mut each, mut end) = (String::new(), String::new(), String::new());
         for (accumulator, first) in self.iter() {
             let name = accumulator.name;

@@ -71,7 +71,7 @@ impl Binding {
     }
 
     /// Whether shaders only read the array.
-    pub fn is_input(self) -> bool {
+    pub(crate) fn is_input(self) -> bool {
         matches!(self.describe().1, Access::Input)
     }
 
@@ -102,17 +102,17 @@ pub(crate) struct Bindings(u16);
 
 impl Bindings {
     /// The arrays, in the order in which they are numbered.
-    pub fn iter(self) -> impl Iterator<Item = Binding> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = Binding> {
         Binding::ALL.into_iter().filter(move |binding| self.0 >> *binding as u16 & 1 == 1)
     }
 
     /// The number of storage buffers that a kernel with these arrays needs.
-    pub fn len(self) -> u32 {
+    pub(crate) fn len(self) -> u32 {
         self.0.count_ones()
     }
 
     /// The declarations of these arrays, and of the functions that access arrays, these and others.
-    pub fn wgsl(self) -> String {
+    pub(crate) fn wgsl(self) -> String {
         let index = |binding| self.iter().position(|bound| bound == binding);
         Binding::ALL.into_iter().map(|binding| binding.declaration(index(binding))).collect()
     }

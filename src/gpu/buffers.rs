@@ -111,12 +111,12 @@ impl<F: Future<Output = Result<()>>> Ready for F {}
 
 impl<'a> Mapping<'a> {
     /// Asks for the first `bytes` bytes of a buffer to be read.
-    pub fn read(buffer: &'a wgpu::Buffer, bytes: u64) -> Self {
+    pub(crate) fn read(buffer: &'a wgpu::Buffer, bytes: u64) -> Self {
         Self { buffer, ready: Box::pin(map(buffer.slice(..bytes), wgpu::MapMode::Read)) }
     }
 
     /// Waits until it is done.
-    pub async fn ready(&mut self) -> Result<()> {
+    pub(crate) async fn ready(&mut self) -> Result<()> {
         self.ready.as_mut().await
     }
 }

@@ -96,7 +96,7 @@ struct Work {
 }
 
 impl Arrays {
-    pub fn spec(&self, gpu: &Gpu, job: &Job) -> Spec {
+    pub(super) fn spec(&self, gpu: &Gpu, job: &Job) -> Spec {
         let outputs = self.outputs.each_ref().map(|output| output.as_ref().map(|(ty, _)| *ty));
         let narrow = outputs.into_iter().flatten().any(OutputType::is_narrow);
         Spec {
@@ -116,7 +116,7 @@ impl Arrays {
     }
 
     /// Checks every buffer: usages, offsets, sizes, and that nothing written is also read or written elsewhere.
-    pub fn check(&self, limits: &wgpu::Limits) -> Result<()> {
+    pub(super) fn check(&self, limits: &wgpu::Limits) -> Result<()> {
         let alignment = limits.min_storage_buffer_offset_alignment;
         let storage = wgpu::BufferUsages::STORAGE;
         let mut inputs = vec![
@@ -146,7 +146,7 @@ impl Arrays {
     }
 
     /// The number of weights of that shape.
-    pub fn weight_count(&self, shape: WeightShape) -> u64 {
+    pub(super) fn weight_count(&self, shape: WeightShape) -> u64 {
         match shape {
             WeightShape::Elements => self.len,
             WeightShape::Samples => self.len / self.classes,
@@ -210,7 +210,7 @@ impl Pass {
     ///
     /// # Errors
     /// [`Error::Limit`] if sums by class or row need more in one dispatch than the device can bind.
-    pub fn new(gpu: &Gpu, arrays: &Arrays, job: &Job) -> Result<Self> {
+    pub(super) fn new(gpu: &Gpu, arrays: &Arrays, job: &Job) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
         let device = &gpu.device;
         let unit = if job.sums == Sums::All { 1 } else { plan::unit(job.sums, arrays.classes as usize) };
@@ -331,7 +331,7 @@ impl Pass {
     /// Sets what the next submission evaluates: the first `len` values of what was bound, no more windows than there
     /// were, the first value in the class `class_offset` if that is another than was bound. `write` is told which bytes
     /// are to lie where when it runs, in whole words; see [`parameter_bytes`].
-    pub fn set_work(
+    pub(super) fn set_work(
         &mut self,
         len: u64,
         class_offset: Option<u32>,
@@ -372,7 +372,11 @@ impl Pass {
     }
 
     /// Records the evaluation. The result block is complete when the device has run it.
-    pub fn record(&self, encoder: &mut wgpu::CommandEncoder, timestamps: Option<wgpu::ComputePassTimestampWrites<'_>>) {
+    pub(super) fn record(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        timestamps: Option<wgpu::ComputePassTimestampWrites<'_>>,
+    ) {
         let class_sums = self.values.as_ref().filter(|_| self.sums == Sums::PerClass);
         for added_to in class_sums.into_iter().chain(&self.counts) {
             encoder.clear_buffer(added_to, 0, None);
@@ -405,27 +409,27 @@ impl Pass {
     }
 
     /// The number of windows.
-    pub fn windows(&self) -> usize {
+    pub(super) fn windows(&self) -> usize {
         self.windows.len()
     }
 
     /// The result block.
-    pub fn result(&self) -> &wgpu::Buffer {
+    pub(super) fn result(&self) -> &wgpu::Buffer {
         &self.result
     }
 
     /// Bytes between the class sums of two windows.
-    pub fn values_stride(&self) -> u64 {
+    pub(super) fn values_stride(&self) -> u64 {
         self.values_stride
     }
 
     /// What is counted beside the sums.
-    pub fn accumulators(&self) -> Accumulators {
+    pub(super) fn accumulators(&self) -> Accumulators {
         self.accumulators
     }
 
     /// The modules in WGSL, in the order in which they run: the kernels, then the passes over the windows' sums.
-    pub fn wgsl(&self) -> Vec<String> {
+    pub(super) fn wgsl(&self) -> Vec<String> {
         let stages = self.weigh.iter().chain([&self.kernel]).chain(&self.stores);
         stages.map(|stage| stage.source.wgsl()).chain([source::finish()]).collect()
     }

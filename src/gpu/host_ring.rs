@@ -82,7 +82,7 @@ impl Gpu {
     ///
     /// An invalid value may end it early: the partials then name it, and are of no other use. Also returned is how
     /// many chunks there were.
-    pub async fn evaluate(
+    pub(crate) async fn evaluate(
         &self,
         part: &Batch<'_>,
         job: &Job,

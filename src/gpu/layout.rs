@@ -227,22 +227,22 @@ shared! {
 
 impl Window {
     /// Where its parameters begin, in bytes.
-    pub const PARAMETERS: u64 = offset_of!(Window, parameters) as u64;
+    pub(super) const PARAMETERS: u64 = offset_of!(Window, parameters) as u64;
     /// Where its class weights begin, in bytes.
-    pub const CLASS_WEIGHTS: u64 = size_of::<Window>() as u64;
+    pub(super) const CLASS_WEIGHTS: u64 = size_of::<Window>() as u64;
 
     /// Bytes between the beginnings of two windows that have `entries` class weights each.
-    pub fn stride(entries: u64) -> u64 {
+    pub(super) fn stride(entries: u64) -> u64 {
         (Self::CLASS_WEIGHTS + size_of::<Vec2>() as u64 * entries).next_multiple_of(ALIGNMENT)
     }
 }
 
 impl ClassSum {
     /// Bytes of the sum of a class.
-    pub const SIZE: u64 = size_of::<Self>() as u64;
+    pub(super) const SIZE: u64 = size_of::<Self>() as u64;
 
     /// The words of the sum of its losses: limbs, and the number of infinities.
-    pub fn losses(&self) -> (&[u32], u32) {
+    pub(super) fn losses(&self) -> (&[u32], u32) {
         let words: &[u32; SERIES_LIMBS] = bytemuck::cast_ref(&self.limbs);
         (&words[..LIMBS], words[LIMBS])
     }
@@ -250,7 +250,7 @@ impl ClassSum {
 
 impl WindowParameters {
     /// The parameters of any window, but for the number of its elements and its class offset, which are 0.
-    pub fn new(job: &Job, classes: u32) -> Self {
+    pub(super) fn new(job: &Job, classes: u32) -> Self {
         let plain = loss_parameters::LossParameters::plain();
         let parameters = job.parameters.as_ref().unwrap_or(&plain);
         Self {

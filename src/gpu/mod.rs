@@ -46,7 +46,7 @@ pub(crate) struct Gpu {
 
 impl Gpu {
     /// Opens an adapter, with `limits` or the best it has.
-    pub async fn open(adapter: &wgpu::Adapter, limits: Option<wgpu::Limits>) -> Result<Self> {
+    pub(crate) async fn open(adapter: &wgpu::Adapter, limits: Option<wgpu::Limits>) -> Result<Self> {
         let mut wanted = wgpu::Features::TIMESTAMP_QUERY;
         if adapters::describe(&adapter.get_info()).kind.shares_memory() {
             wanted |= wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
@@ -64,7 +64,7 @@ impl Gpu {
     }
 
     /// Takes a device as it is.
-    pub async fn new(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+    pub(crate) async fn new(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         let limits = device.limits();
         require("storage buffers a shader stage", limits.max_storage_buffers_per_shader_stage.into(), 8)?;
         require("invocations a workgroup", limits.max_compute_invocations_per_workgroup.into(), 256)?;
@@ -92,7 +92,7 @@ impl Gpu {
 
 impl Gpu {
     /// Blocks a workgroup takes; `narrow` is whether an output is narrower than f32. Results do not depend on it.
-    pub fn blocks(&self, job: &Job, narrow: bool) -> u32 {
+    pub(crate) fn blocks(&self, job: &Job, narrow: bool) -> u32 {
         match (self.info.kind, &job.parameters) {
             // Sums by class or row are taken of one.
             _ if job.sums != Sums::All => 1,

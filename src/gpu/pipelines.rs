@@ -50,7 +50,7 @@ const READ: wgpu::BufferBindingType = wgpu::BufferBindingType::Storage { read_on
 const WRITE: wgpu::BufferBindingType = wgpu::BufferBindingType::Storage { read_only: false };
 
 impl Pipelines {
-    pub fn new(device: &wgpu::Device) -> Self {
+    pub(crate) fn new(device: &wgpu::Device) -> Self {
         let layout = layout(device, "logloss finish", [READ, WRITE, WRITE]);
         let module = module(device, "logloss finish", &source::finish());
         let finish = |entry_point| {
@@ -72,7 +72,7 @@ impl Pipelines {
     }
 
     /// The kernel for `spec`, made the first time it is asked for.
-    pub fn kernel(&self, device: &wgpu::Device, spec: &Spec) -> Kernel {
+    pub(crate) fn kernel(&self, device: &wgpu::Device, spec: &Spec) -> Kernel {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kernel) = cache.kernels.get(spec) {
             return kernel.clone();
@@ -102,7 +102,7 @@ impl Pipelines {
     }
 
     /// Forgets everything if making what it is for has failed: some of it may be invalid.
-    pub fn keep<T>(&self, made: Result<T>) -> Result<T> {
+    pub(crate) fn keep<T>(&self, made: Result<T>) -> Result<T> {
         if made.is_err() {
             *self.cache.lock().unwrap_or_else(PoisonError::into_inner) = Cache::default();
         }

@@ -51,7 +51,7 @@ pub(crate) struct Head {
 
 impl Head {
     /// Reads the first [`head_bytes`] bytes of a buffer.
-    pub fn read(bytes: &[u8], accumulators: Accumulators) -> Self {
+    pub(super) fn read(bytes: &[u8], accumulators: Accumulators) -> Self {
         let (head, counts) = bytes.split_at(COUNTS as usize);
         let (block, ticks) = head.split_at(ResultBlock::SIZE as usize);
         let block: ResultBlock = bytemuck::pod_read_unaligned(block);
@@ -61,7 +61,7 @@ impl Head {
     }
 
     /// How long the kernels took, by the device's own clock, if it has one.
-    pub fn kernel_time(&self, gpu: &Gpu) -> Option<Duration> {
+    pub(super) fn kernel_time(&self, gpu: &Gpu) -> Option<Duration> {
         let [begin, end] = self.ticks;
         let ticks = end.saturating_sub(begin);
         Some(Duration::from_secs_f64(ticks as f64 * f64::from(gpu.timestamp_period?) * 1e-9))
@@ -97,7 +97,7 @@ pub(crate) struct Timer {
 }
 
 impl Timer {
-    pub fn new(device: &wgpu::Device) -> Self {
+    pub(super) fn new(device: &wgpu::Device) -> Self {
         use wgpu::BufferUsages as Usage;
         Self {
             queries: device.create_query_set(&wgpu::QuerySetDescriptor {
@@ -110,7 +110,7 @@ impl Timer {
     }
 
     /// Where a pass writes the ticks at its beginning and its end.
-    pub fn writes(&self) -> wgpu::ComputePassTimestampWrites<'_> {
+    pub(super) fn writes(&self) -> wgpu::ComputePassTimestampWrites<'_> {
         wgpu::ComputePassTimestampWrites {
             query_set: &self.queries,
             beginning_of_pass_write_index: Some(0),

@@ -202,7 +202,7 @@ pub struct Prepared {
 
 impl Gpu {
     /// Copies a batch to the device.
-    pub async fn upload(&self, batch: &Batch<'_>) -> Result<DeviceBatch> {
+    pub(crate) async fn upload(&self, batch: &Batch<'_>) -> Result<DeviceBatch> {
         let len = batch.len() as u64;
         let (prediction, target) = ((&batch.predictions()).into(), (&batch.targets()).into());
         Ok(DeviceBatch {
@@ -257,7 +257,7 @@ impl Gpu {
     }
 
     /// Checks everything and makes what an evaluation needs.
-    pub async fn prepare(
+    pub(crate) async fn prepare(
         self: Arc<Self>,
         batch: &DeviceBatch,
         objective: &Objective,
@@ -337,7 +337,7 @@ impl Gpu {
     }
 
     /// Copies the first values of a region, of the type of `values`, to the host.
-    pub async fn download(&self, region: &BufferRegion, mut values: FloatsMut<'_>) -> Result<()> {
+    pub(crate) async fn download(&self, region: &BufferRegion, mut values: FloatsMut<'_>) -> Result<()> {
         let bytes = values.bytes_mut();
         // Copies are of whole words: of an odd number of halves, the other one of the last word is left behind.
         let whole = |bytes: &[u8]| (bytes.len() as u64).next_multiple_of(4);

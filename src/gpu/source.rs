@@ -44,7 +44,7 @@ pub(crate) struct Source {
 
 impl Source {
     /// The source in WGSL.
-    pub fn wgsl(&self) -> String {
+    pub(crate) fn wgsl(&self) -> String {
         let derived = [layout::kernel_declarations(), self.bindings.wgsl(), self.accumulators.wgsl()];
         let parts = derived.iter().map(String::as_str).chain(KERNEL);
         let parts = parts.chain([SUMS[self.sums as usize], OUTPUTS[usize::from(self.narrow)]]);

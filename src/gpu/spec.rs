@@ -44,7 +44,12 @@ pub(crate) struct WeightedSpec {
 }
 
 impl WeightedSpec {
-    pub fn new(uses: Uses, weight: Option<(WeightType, WeightShape)>, mask: bool, ignore: Option<Ignore>) -> Self {
+    pub(crate) fn new(
+        uses: Uses,
+        weight: Option<(WeightType, WeightShape)>,
+        mask: bool,
+        ignore: Option<Ignore>,
+    ) -> Self {
         let ignore = match ignore {
             None => 0,
             Some(Ignore::Label(_)) => 1,
@@ -56,13 +61,13 @@ impl WeightedSpec {
 
 impl Spec {
     /// The same evaluation, only counting and weighing.
-    pub fn weights_alone(self) -> Self {
+    pub(crate) fn weights_alone(self) -> Self {
         let weighted = self.weighted.map(|weighted| WeightedSpec { weights_alone: true, ..weighted });
         Self { outputs: [None; 3], sums: Sums::All, accumulators: Accumulators::default(), weighted, ..self }
     }
 
     /// Whether an output is narrower than f32.
-    pub fn narrow(&self) -> bool {
+    pub(crate) fn narrow(&self) -> bool {
         self.outputs.into_iter().flatten().any(OutputType::is_narrow)
     }
 
@@ -70,7 +75,7 @@ impl Spec {
     ///
     /// There are two where one would bind more than `max_buffers` storage buffers; and for narrow outputs beside sums by
     /// class or row: two neighbours share a word, and they are of one lane only where the sum is over all.
-    pub fn split(self, max_buffers: u32) -> (Self, Option<Self>) {
+    pub(crate) fn split(self, max_buffers: u32) -> (Self, Option<Self>) {
         let sums_of_all = self.sums == Sums::All;
         let together = self.outputs.map(|output| output.filter(|ty| sums_of_all || !ty.is_narrow()));
         let mut summing = Self { outputs: together, ..self };
@@ -89,7 +94,7 @@ impl Spec {
     }
 
     /// The arrays that the kernel binds.
-    pub fn bindings(&self) -> Bindings {
+    pub(crate) fn bindings(&self) -> Bindings {
         let weighted = self.weighted;
         let outputs = OUTPUTS.into_iter().zip(self.outputs).map(|(binding, output)| (binding, output.is_some()));
         [
@@ -109,17 +114,17 @@ impl Spec {
     }
 
     /// The source of the kernel, which many specialisations share.
-    pub fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> Source {
         Source { sums: self.sums, narrow: self.narrow(), bindings: self.bindings(), accumulators: self.accumulators }
     }
 
     /// The entry point of the kernel.
-    pub fn entry_point(&self) -> &'static str {
+    pub(crate) fn entry_point(&self) -> &'static str {
         if self.stores_alone { "store_alone" } else { "main" }
     }
 
     /// The names and values that kernel.wgsl is compiled with.
-    pub fn constants(&self) -> Vec<(&'static str, f64)> {
+    pub(crate) fn constants(&self) -> Vec<(&'static str, f64)> {
         let flag = |on: bool| f64::from(u8::from(on));
         let [loss, gradient, hessian] = self.outputs.map(|output| output.map_or(0.0, |ty| 1.0 + f64::from(ty as u8)));
         let mut constants = vec![

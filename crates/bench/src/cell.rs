@@ -121,7 +121,7 @@ impl FromStr for Inputs {
 
 /// One point of the sweep: what a row measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cell {
+pub(crate) struct Cell {
     /// The number of values in a batch.
     pub n: usize,
     /// The types of the inputs.
@@ -131,23 +131,23 @@ pub struct Cell {
 }
 
 /// The size from which on batches are read from memory; smaller ones are read from cache.
-pub const FROM_MEMORY: usize = 1 << 20;
+pub(crate) const FROM_MEMORY: usize = 1 << 20;
 
 impl Cell {
     /// The number of bytes that any device has to move for an element.
-    pub fn bytes_per_element(self) -> f64 {
+    pub(crate) fn bytes_per_element(self) -> f64 {
         self.inputs.bytes() + 4.0 * self.work.count() as f64
     }
 
     /// The numbers of bytes that have to be read and to be written for the whole batch.
-    pub fn bytes(self) -> [u64; 2] {
+    pub(crate) fn bytes(self) -> [u64; 2] {
         let [prediction, target] = self.inputs.bits().map(|bits| (bits * self.n as u64).div_ceil(8));
         [prediction + target, 4 * (self.work.count() * self.n) as u64]
     }
 
     /// The number of batches that calls cycle through, one after the other in memory, so that they span `reach` bytes
     /// as far as `available` values suffice.
-    pub fn sets(self, reach: u64, available: usize) -> usize {
+    pub(crate) fn sets(self, reach: u64, available: usize) -> usize {
         if self.n < FROM_MEMORY {
             return 1;
         }

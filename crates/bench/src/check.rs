@@ -23,7 +23,7 @@ const OUTPUTS: [(&str, Output); 3] =
 
 /// Checks the answers of one device.
 #[derive(Clone, Copy, Debug)]
-pub struct Checker {
+pub(crate) struct Checker {
     class: DeviceClass,
     /// What is made wrong before it is checked.
     spoil: Option<Spoil>,
@@ -31,7 +31,7 @@ pub struct Checker {
 
 impl Checker {
     /// The checker of a device.
-    pub fn new(device: &DeviceInfo, spoil: Option<Spoil>) -> Self {
+    pub(crate) fn new(device: &DeviceInfo, spoil: Option<Spoil>) -> Self {
         Self { class: DeviceClass::of(device), spoil }
     }
 
@@ -39,7 +39,7 @@ impl Checker {
     ///
     /// # Errors
     /// If the error is too large, or the mean or the count is wrong.
-    pub fn sum(&self, got: &Evaluation, truth: f64, n: usize) -> Result<f64> {
+    pub(crate) fn sum(&self, got: &Evaluation, truth: f64, n: usize) -> Result<f64> {
         let spoiled = if self.spoil == Some(Spoil::Sum) { 1.0 + 1e-5 } else { 1.0 };
         self.numbers(got.sum * spoiled, got.mean * spoiled, got.count, truth, n)
     }
@@ -74,7 +74,7 @@ impl Checker {
     ///
     /// # Errors
     /// If one is further off than the contract allows; the error names the first.
-    pub fn elements(&self, output: usize, got: &[f32], batch: &Batch<'_>, first: usize) -> Result<()> {
+    pub(crate) fn elements(&self, output: usize, got: &[f32], batch: &Batch<'_>, first: usize) -> Result<()> {
         let (name, kind) = OUTPUTS[output];
         // The loss of an element is not divided by their number.
         let coefficient = if output == 0 { 1.0 } else { f64::from((1.0 / batch.len() as f64) as f32) };
@@ -110,7 +110,7 @@ impl Checker {
 }
 
 /// The ranges of elements that are checked: both ends and the middle.
-pub fn places(n: usize) -> Vec<Range<usize>> {
+pub(crate) fn places(n: usize) -> Vec<Range<usize>> {
     if n <= 3 * RUN {
         return iter::once(0..n).collect();
     }

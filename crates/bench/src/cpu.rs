@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The CPU with some number of threads.
-pub struct CpuBench {
+pub(crate) struct CpuBench {
     engine: Engine,
     checker: Checker,
     level: Level,
@@ -31,13 +31,13 @@ pub struct CpuBench {
 }
 
 /// The number of threads that the engine uses by default.
-pub fn all_threads() -> NonZeroUsize {
+pub(crate) fn all_threads() -> NonZeroUsize {
     NonZeroUsize::new(rayon::current_num_threads()).unwrap_or(NonZeroUsize::MIN)
 }
 
 impl CpuBench {
     /// The CPU with `threads` threads.
-    pub fn new(threads: NonZeroUsize, spoil: Option<Spoil>) -> Result<Self> {
+    pub(crate) fn new(threads: NonZeroUsize, spoil: Option<Spoil>) -> Result<Self> {
         let count = threads.get();
         let all = threads == all_threads();
         let (engine, pool) = if all {
@@ -76,7 +76,7 @@ impl CpuBench {
     }
 
     /// Measures the bandwidth of the memory, over all of the data at once.
-    pub fn measure_limits(&mut self, data: &Data, results: &mut OutputArrays, pace: Pace<'_>) -> Result<()> {
+    pub(crate) fn measure_limits(&mut self, data: &Data, results: &mut OutputArrays, pace: Pace<'_>) -> Result<()> {
         let mut limits = Vec::new();
         for (what, work) in [("read", Work::MEAN), ("read 2, write 1", Work::GRADIENT)] {
             let cell = Cell { n: data.len(), inputs: Inputs::F32, work };
@@ -95,7 +95,14 @@ impl CpuBench {
     }
 
     /// Checks and measures one row.
-    pub fn row(&self, data: &Data, results: &mut OutputArrays, cell: Cell, reach: u64, pace: Pace<'_>) -> Result<Row> {
+    pub(crate) fn row(
+        &self,
+        data: &Data,
+        results: &mut OutputArrays,
+        cell: Cell,
+        reach: u64,
+        pace: Pace<'_>,
+    ) -> Result<Row> {
         let sets = cell.sets(reach, data.len());
         let mut arrays = results.arrays(cell.work.outputs)?;
         let sum_error = host::check(&self.engine, &self.checker, data, cell, &mut arrays)
@@ -153,6 +160,6 @@ impl CpuBench {
 }
 
 /// The number of logical cores that the process may use.
-pub fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }

@@ -25,7 +25,7 @@ const SEED: u64 = 12_345;
 const DEVIATION: f32 = 3.0;
 
 /// The inputs in every type, the same in each but for rounding. Each array is made when it is first asked for.
-pub struct Data {
+pub(crate) struct Data {
     len: usize,
     huge_pages: bool,
     x_f32: OnceCell<Pages<f32>>,
@@ -40,7 +40,7 @@ pub struct Data {
 
 impl Data {
     /// `len` values, or a few more.
-    pub fn new(len: usize, huge_pages: bool) -> Self {
+    pub(crate) fn new(len: usize, huge_pages: bool) -> Self {
         Self {
             // Bits fill whole bytes.
             len: len.next_multiple_of(8),
@@ -56,12 +56,12 @@ impl Data {
     }
 
     /// The number of values in each array.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// The predictions as one type.
-    pub fn floats(&self, kind: PredictionType) -> Result<Floats<'_>> {
+    pub(crate) fn floats(&self, kind: PredictionType) -> Result<Floats<'_>> {
         Ok(match kind {
             PredictionType::F32 => Floats::F32(self.predictions(&self.x_f32, |x| x)?),
             PredictionType::F16 => Floats::F16(self.predictions(&self.x_f16, f16::from_f32)?),
@@ -71,7 +71,7 @@ impl Data {
     }
 
     /// The labels as one type.
-    pub fn targets(&self, kind: TargetType) -> Result<Targets<'_>> {
+    pub(crate) fn targets(&self, kind: TargetType) -> Result<Targets<'_>> {
         Ok(match kind {
             TargetType::F32 => Targets::F32(self.make(&self.z_f32, self.len, CHUNK, |chunk, values| {
                 each_label(chunk, values, |word, i| (word >> i & 1) as f32);
@@ -90,13 +90,13 @@ impl Data {
     }
 
     /// A batch of `len` values from number `start` on, which is a multiple of 8 where targets are bits.
-    pub fn batch(&self, inputs: Inputs, start: usize, len: usize) -> Result<Batch<'_>> {
+    pub(crate) fn batch(&self, inputs: Inputs, start: usize, len: usize) -> Result<Batch<'_>> {
         let whole = Batch::new(Form::Logits, self.floats(inputs.prediction)?, self.targets(inputs.target)?)?;
         Ok(whole.part(start..start + len))
     }
 
     /// The sum of the losses of the first `n` values, by a plain loop in f64 that shares no code with the engine.
-    pub fn sum(&self, prediction: PredictionType, n: usize) -> Result<f64> {
+    pub(crate) fn sum(&self, prediction: PredictionType, n: usize) -> Result<f64> {
         if let Some(sum) = self.sums.borrow().get(&(prediction, n)) {
             return Ok(*sum);
         }
@@ -162,7 +162,7 @@ fn each_label<T>(chunk: usize, values: &mut [T], label: impl Fn(u64, usize) -> T
 }
 
 /// The arrays that outputs are written to.
-pub struct OutputArrays {
+pub(crate) struct OutputArrays {
     arrays: [Option<Pages<f32>>; 3],
     len: usize,
     huge_pages: bool,
@@ -170,12 +170,12 @@ pub struct OutputArrays {
 
 impl OutputArrays {
     /// Arrays of `len` values each. The memory of each is taken when it is first asked for.
-    pub fn new(len: usize, huge_pages: bool) -> Self {
+    pub(crate) fn new(len: usize, huge_pages: bool) -> Self {
         Self { arrays: [None, None, None], len, huge_pages }
     }
 
     /// The arrays of loss, gradient and hessian, empty where one is not wanted.
-    pub fn arrays(&mut self, wanted: [bool; 3]) -> Result<[&mut [f32]; 3]> {
+    pub(crate) fn arrays(&mut self, wanted: [bool; 3]) -> Result<[&mut [f32]; 3]> {
         for (array, _) in self.arrays.iter_mut().zip(wanted).filter(|(array, on)| *on && array.is_none()) {
             *array = Some(Pages::new(self.len, self.huge_pages)?);
         }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The devices that a specification selects.
-pub struct SelectedDevices {
+pub(crate) struct SelectedDevices {
     /// The numbers of threads of the CPU, each without duplicates; empty if the CPU is not selected.
     pub threads: Vec<NonZeroUsize>,
     /// The adapters, by index.
@@ -20,7 +20,7 @@ pub struct SelectedDevices {
 }
 
 /// An adapter that is not opened yet.
-pub struct NamedAdapter {
+pub(crate) struct NamedAdapter {
     /// The adapter.
     pub adapter: Adapter,
     /// Its name in the report.
@@ -30,7 +30,7 @@ pub struct NamedAdapter {
 
 impl NamedAdapter {
     /// Whether the adapter computes on the CPU.
-    pub fn is_software(&self) -> bool {
+    pub(crate) fn is_software(&self) -> bool {
         self.adapter.info.kind == DeviceKind::Software
     }
 
@@ -45,7 +45,7 @@ impl SelectedDevices {
     ///
     /// # Errors
     /// [`Error::NoSuchDevice`] if one of its selections fits none.
-    pub fn new(specification: &Specification) -> Result<Self> {
+    pub(crate) fn new(specification: &Specification) -> Result<Self> {
         let (mut cpu, mut chosen) = (false, Vec::new());
         // To look for adapters is to start their drivers, which the CPU alone does not need.
         let needs_adapters = specification.devices.iter().any(|selection| *selection != DeviceSelection::Cpu);
@@ -88,19 +88,19 @@ impl SelectedDevices {
     }
 
     /// The number of devices; each number of threads of the CPU is one.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.threads.len() + self.adapters.len()
     }
 
     /// The number of rows that are planned for all of them. An adapter has two for each point of the sweep: one of
     /// resident batches and one of batches of the host.
-    pub fn rows(&self, plan: &Plan) -> usize {
+    pub(crate) fn rows(&self, plan: &Plan) -> usize {
         let of_adapters = self.adapters.iter().map(|adapter| 2 * plan.cells(adapter.is_software()).len());
         self.threads.len() * plan.cells(false).len() + of_adapters.sum::<usize>()
     }
 
     /// Whether an adapter keeps its batches in the memory of the host.
-    pub fn share_memory(&self) -> bool {
+    pub(crate) fn share_memory(&self) -> bool {
         self.adapters.iter().any(NamedAdapter::shares_memory)
     }
 }

@@ -13,10 +13,10 @@ use crate::{
 };
 
 /// The slices that loss, gradient and hessian are written to, empty where one is not wanted.
-pub type OutputSlices<'r> = [&'r mut [f32]; 3];
+pub(crate) type OutputSlices<'r> = [&'r mut [f32]; 3];
 
 /// Evaluates the first batch and checks its sum and every output. Returns the relative error of the sum.
-pub fn check(
+pub(crate) fn check(
     engine: &Engine,
     checker: &Checker,
     data: &Data,
@@ -39,7 +39,12 @@ pub fn check(
 }
 
 /// A task that evaluates `sets` batches in turn.
-pub fn task<'a, 'r>(engine: &'a Engine, data: &'a Data, cell: Cell, sets: usize) -> Result<Task<'a, OutputSlices<'r>>> {
+pub(crate) fn task<'a, 'r>(
+    engine: &'a Engine,
+    data: &'a Data,
+    cell: Cell,
+    sets: usize,
+) -> Result<Task<'a, OutputSlices<'r>>> {
     let batches: Vec<_> = (0..sets).map(|set| data.batch(cell.inputs, set * cell.n, cell.n)).collect::<Result<_>>()?;
     let mut seen = SameBits::new(sets);
     Ok(Box::new(move |arrays, calls| {
@@ -80,7 +85,7 @@ fn evaluate(
 
 /// The phases of several calls, added up.
 #[derive(Default)]
-pub struct PhaseTotals {
+pub(crate) struct PhaseTotals {
     kernel: f64,
     upload: f64,
     readback: f64,
@@ -89,7 +94,7 @@ pub struct PhaseTotals {
 
 impl PhaseTotals {
     /// Adds the phases of a call.
-    pub fn add(&mut self, phases: &Phases) {
+    pub(crate) fn add(&mut self, phases: &Phases) {
         self.kernel += phases.kernel.as_secs_f64();
         self.upload += phases.upload.as_secs_f64();
         self.readback += phases.readback.as_secs_f64();
@@ -97,7 +102,7 @@ impl PhaseTotals {
     }
 
     /// The sample with the mean phases of the `calls` calls that were added.
-    pub fn sample(&self, sample: Sample, calls: usize) -> Sample {
+    pub(crate) fn sample(&self, sample: Sample, calls: usize) -> Sample {
         let each = |seconds: f64| seconds / calls as f64;
         let Self { kernel, upload, readback, timestamps } = *self;
         Sample { kernel: each(kernel), upload: each(upload), readback: each(readback), timestamps, ..sample }
@@ -105,11 +110,11 @@ impl PhaseTotals {
 }
 
 /// The sums of some batches, each of which has the same bits in every evaluation.
-pub struct SameBits(Vec<Option<f64>>);
+pub(crate) struct SameBits(Vec<Option<f64>>);
 
 impl SameBits {
     /// For `sets` batches, none of which was evaluated yet.
-    pub fn new(sets: usize) -> Self {
+    pub(crate) fn new(sets: usize) -> Self {
         Self(vec![None; sets])
     }
 
@@ -117,7 +122,7 @@ impl SameBits {
     ///
     /// # Errors
     /// If its bits are not those of the first sum.
-    pub fn check(&mut self, set: usize, sum: f64) -> Result<()> {
+    pub(crate) fn check(&mut self, set: usize, sum: f64) -> Result<()> {
         let first = *self.0[set].get_or_insert(sum);
         if first.to_bits() != sum.to_bits() {
             return Err(Error::WrongAnswer(format!("the sum of the same batch was {first} before and is {sum} now")));

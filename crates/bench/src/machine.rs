@@ -7,7 +7,7 @@ use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 use crate::{Machine, Program, cpu::cores};
 
 /// Describes the machine. `simd` is the instruction set in use.
-pub fn machine(simd: &str, huge_pages: bool) -> Machine {
+pub(crate) fn machine(simd: &str, huge_pages: bool) -> Machine {
     let what =
         RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing()).with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(what);
@@ -93,7 +93,7 @@ fn pages(huge: bool) -> String {
 }
 
 /// Describes the program that measures.
-pub fn program() -> Program {
+pub(crate) fn program() -> Program {
     Program {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: option_env!("LOGLOSS_COMMIT").map(str::to_owned),

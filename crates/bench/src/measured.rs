@@ -9,7 +9,7 @@ use crate::{
 
 /// The fastest that a device moves the bytes of a row.
 #[derive(Clone, Copy, Debug)]
-pub struct RowLimit {
+pub(crate) struct RowLimit {
     /// How it moves them, in words.
     pub what: &'static str,
     /// The time that this takes, in seconds.
@@ -17,7 +17,7 @@ pub struct RowLimit {
 }
 
 /// Everything that was measured of one row.
-pub struct Measurement<'a> {
+pub(crate) struct Measurement<'a> {
     /// The device.
     pub device: &'a MeasuredDevice,
     /// What was computed.
@@ -43,7 +43,7 @@ impl Measurement<'_> {
     }
 
     /// The row of the report.
-    pub fn row(&self) -> Row {
+    pub(crate) fn row(&self) -> Row {
         let Self { device, cell, resident, sets, samples, limit, sum_error } = *self;
         let n = cell.n as f64;
         let nanoseconds = |seconds: f64| rounded(seconds * 1e9 / n);

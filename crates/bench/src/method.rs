@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// How a plan is measured, in sentences, for readers who want to judge the figures.
-pub fn method(plan: &Plan) -> Vec<String> {
+pub(crate) fn method(plan: &Plan) -> Vec<String> {
     let reach = binary_bytes(plan.reach);
     vec![
         "Logits from N(0, 3), as many labels of 1 as of 0, the same in every run; every row's sum, and elements of \

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// An array that the system maps: zero at first, and backed by memory only once it is used.
 #[derive(Debug)]
-pub struct Pages<T> {
+pub(crate) struct Pages<T> {
     memory: MmapMut,
     len: usize,
     element: PhantomData<T>,
@@ -20,7 +20,7 @@ impl<T: Pod> Pages<T> {
     ///
     /// # Errors
     /// If the system has no memory or refuses huge pages.
-    pub fn new(len: usize, huge: bool) -> Result<Self> {
+    pub(crate) fn new(len: usize, huge: bool) -> Result<Self> {
         let bytes = (len * size_of::<T>()).max(1);
         let memory = MmapMut::map_anon(bytes).map_err(|source| Error::Memory { bytes, source })?;
         #[cfg(target_os = "linux")]
@@ -33,12 +33,12 @@ impl<T: Pod> Pages<T> {
     }
 
     /// The values.
-    pub fn as_slice(&self) -> &[T] {
+    pub(crate) fn as_slice(&self) -> &[T] {
         bytemuck::cast_slice(&self.memory[..self.len * size_of::<T>()])
     }
 
     /// The values.
-    pub fn as_mut_slice(&mut self) -> &mut [T] {
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
         bytemuck::cast_slice_mut(&mut self.memory[..self.len * size_of::<T>()])
     }
 }

@@ -35,7 +35,7 @@ const REACH_MAX: u64 = 2 << 30;
 
 /// A sweep over sizes, outputs and types.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The numbers of values in a batch, ascending.
     pub sizes: Vec<usize>,
     /// What is computed.
@@ -59,7 +59,7 @@ impl Plan {
     /// The plan for a machine with `free` bytes of memory and `cache` bytes of last-level cache, if that is known.
     /// `copies` is the number of copies of the arrays that exist at the same time: 2 if a device keeps its own in the
     /// memory of the host, else 1.
-    pub fn new(specification: &Specification, free: u64, cache: Option<u64>, copies: u64) -> Self {
+    pub(crate) fn new(specification: &Specification, free: u64, cache: Option<u64>, copies: u64) -> Self {
         let Specification { quick, seconds, .. } = *specification;
         let powers: BTreeSet<u32> = choose(&specification.sizes, quick, QUICK_SIZES, SIZES).into_iter().collect();
         let mut plan = Self {
@@ -107,7 +107,7 @@ impl Plan {
     }
 
     /// The rows of a device. The most telling come first: the last ones are skipped if time runs out.
-    pub fn cells(&self, software: bool) -> Vec<Cell> {
+    pub(crate) fn cells(&self, software: bool) -> Vec<Cell> {
         let sizes = self.sizes.iter().rev().filter(|n| self.explicit_sizes || !software || **n <= SOFTWARE_MAX);
         let sizes: Vec<usize> = sizes.copied().collect();
         let mut cells = Vec::new();
@@ -121,13 +121,13 @@ impl Plan {
 
     /// The note on the sizes that are skipped on software adapters, if there are any.
     #[cfg(feature = "gpu")]
-    pub fn skipped_on_software(&self) -> Option<String> {
+    pub(crate) fn skipped_on_software(&self) -> Option<String> {
         let skipped = self.sizes.iter().any(|n| !self.explicit_sizes && *n > SOFTWARE_MAX);
         skipped.then(|| format!("more than {} values are left out on software adapters", size(SOFTWARE_MAX as u64)))
     }
 
     /// How long the tasks of a row are timed, all together, in a run that began at `begun`.
-    pub fn pace<'o>(&self, begun: Instant, observer: &'o dyn Observer) -> Pace<'o> {
+    pub(crate) fn pace<'o>(&self, begun: Instant, observer: &'o dyn Observer) -> Pace<'o> {
         Pace {
             budget: Duration::from_secs_f64(self.seconds),
             min_rounds: self.repeats(),
@@ -138,13 +138,13 @@ impl Plan {
     }
 
     /// The least number of samples of a row.
-    pub fn repeats(&self) -> usize {
+    pub(crate) fn repeats(&self) -> usize {
         if self.quick { 3 } else { 5 }
     }
 
     /// The number of bytes that are moved at a time where the bandwidth of a device is measured.
     #[cfg(feature = "gpu")]
-    pub fn bulk(&self, software: bool) -> u64 {
+    pub(crate) fn bulk(&self, software: bool) -> u64 {
         match (self.quick, software) {
             (true, true) => 32 << 20,
             (false, false) => 256 << 20,
@@ -153,7 +153,7 @@ impl Plan {
     }
 
     /// The time after which no row of device number `index` of `count` begins, if there is one.
-    pub fn deadline(&self, index: usize, count: usize) -> Option<Duration> {
+    pub(crate) fn deadline(&self, index: usize, count: usize) -> Option<Duration> {
         self.quick.then(|| QUICK_DEADLINE * (index + 1) as u32 / count as u32)
     }
 }

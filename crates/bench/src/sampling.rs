@@ -12,7 +12,7 @@ use crate::{
 
 /// One measurement. Times are seconds per call.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// The time of the whole call, by the wall clock.
     pub call: f64,
     /// The time spent computing, as far as the device tells it.
@@ -27,14 +27,14 @@ pub struct Sample {
 
 impl Sample {
     /// The sample of calls that were timed together by the wall clock alone.
-    pub fn wall(elapsed: Duration, calls: &Range<usize>) -> Self {
+    pub(crate) fn wall(elapsed: Duration, calls: &Range<usize>) -> Self {
         Self { call: elapsed.as_secs_f64() / calls.len() as f64, ..Self::default() }
     }
 }
 
 /// How long tasks are timed.
 #[derive(Clone, Copy)]
-pub struct Pace<'o> {
+pub(crate) struct Pace<'o> {
     /// The time for all tasks together.
     pub budget: Duration,
     /// The least number of rounds, however long they take.
@@ -49,7 +49,7 @@ pub struct Pace<'o> {
 
 impl Pace<'_> {
     /// Fails if the measurement is to end.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.observer.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
     }
 }
@@ -62,13 +62,18 @@ const WARM_UP: usize = 3;
 const SLOW: f64 = 10e-3;
 
 /// A piece of work that is timed. It does the calls with the numbers of the range, and returns their mean times.
-pub type Task<'a, C> = Box<dyn FnMut(&mut C, Range<usize>) -> Result<Sample> + 'a>;
+pub(crate) type Task<'a, C> = Box<dyn FnMut(&mut C, Range<usize>) -> Result<Sample> + 'a>;
 
 /// Times the tasks in turn, and returns the samples of each. After `sets` calls a task has touched all of its data.
 ///
 /// # Errors
 /// If a task fails, or the observer ends the measurement.
-pub fn rounds<C>(pace: Pace<'_>, sets: usize, context: &mut C, tasks: &mut [Task<'_, C>]) -> Result<Vec<Vec<Sample>>> {
+pub(crate) fn rounds<C>(
+    pace: Pace<'_>,
+    sets: usize,
+    context: &mut C,
+    tasks: &mut [Task<'_, C>],
+) -> Result<Vec<Vec<Sample>>> {
     let mut calls = Vec::with_capacity(tasks.len());
     for task in tasks.iter_mut() {
         let mut one = timed(|| task(context, 0..sets))? / sets as f64;

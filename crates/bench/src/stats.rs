@@ -2,7 +2,7 @@
 
 /// The summary of several measurements of one quantity.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// The median.
     pub median: f64,
     /// The first quartile: a quarter of the values lies below it.
@@ -19,7 +19,7 @@ pub struct Summary {
 
 impl Summary {
     /// The summary of at least one value; all of it is NaN if there is none.
-    pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         let median = quantile(&values, 0.5);
@@ -37,7 +37,7 @@ impl Summary {
 }
 
 /// The median; NaN if there is no value.
-pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     Summary::of(values).median
 }
 
@@ -50,7 +50,7 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
 }
 
 /// The value rounded to five significant digits: no clock is more exact.
-pub fn rounded(value: f64) -> f64 {
+pub(crate) fn rounded(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return value;
     }

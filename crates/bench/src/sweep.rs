@@ -61,7 +61,7 @@ pub fn measure(specification: &Specification, observer: &mut dyn Observer) -> Re
 }
 
 /// A run that is under way.
-pub struct Run<'a> {
+pub(crate) struct Run<'a> {
     pub specification: &'a Specification,
     pub observer: &'a mut dyn Observer,
     pub plan: Plan,
@@ -121,7 +121,7 @@ impl Run<'_> {
     }
 
     /// Adds a row to the report, or what went wrong with it.
-    pub fn add(&mut self, name: &str, cell: Cell, row: Result<Row>) -> Result<()> {
+    pub(crate) fn add(&mut self, name: &str, cell: Cell, row: Result<Row>) -> Result<()> {
         match row {
             Ok(row) => self.report.results.push(row),
             Err(Error::Interrupted) => return Err(Error::Interrupted),
@@ -143,27 +143,27 @@ impl Run<'_> {
     }
 
     /// Adds a note to the report, unless it is there already.
-    pub fn note(&mut self, note: String) {
+    pub(crate) fn note(&mut self, note: String) {
         if !self.report.notes.contains(&note) {
             self.report.notes.push(note);
         }
     }
 
     /// Notes the number of rows of a device that were skipped.
-    pub fn note_skipped(&mut self, name: &str, rows: usize) {
+    pub(crate) fn note_skipped(&mut self, name: &str, rows: usize) {
         if rows > 0 {
             self.note(format!("{name}: {rows} rows are left out for want of time"));
         }
     }
 
     /// Whether no further row of the present device is measured.
-    pub fn is_late(&self) -> bool {
+    pub(crate) fn is_late(&self) -> bool {
         self.deadline.is_some_and(|deadline| self.begun.elapsed() > deadline)
     }
 }
 
 /// What is measured, in words. `place` says where the batch lies, and ends with a comma.
-pub fn words(name: &str, cell: Cell, place: &str) -> String {
+pub(crate) fn words(name: &str, cell: Cell, place: &str) -> String {
     format!("{name}: {place}{} of {} {}", cell.work, size(cell.n as u64), cell.inputs)
 }
 

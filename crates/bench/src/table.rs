@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The headings of the columns.
-pub const HEAD: [&str; 9] = ["work", "n", "inputs", "data", "ns/elem", "±", "GB/s", "limit", "%"];
+pub(crate) const HEAD: [&str; 9] = ["work", "n", "inputs", "data", "ns/elem", "±", "GB/s", "limit", "%"];
 /// Which columns hold words; numbers are aligned to the right.
 const WORDS: [bool; 9] = [true, true, true, true, false, false, false, false, false];
 
@@ -61,12 +61,12 @@ impl Report {
 }
 
 /// The rows of a device.
-pub fn rows_of<'a>(report: &'a Report, device: &MeasuredDevice) -> Vec<&'a Row> {
+pub(crate) fn rows_of<'a>(report: &'a Report, device: &MeasuredDevice) -> Vec<&'a Row> {
     report.results.iter().filter(|row| row.device == device.device).collect()
 }
 
 /// What is to be known of the program and the machine, each with its name.
-pub fn facts(report: &Report) -> Vec<(&'static str, String)> {
+pub(crate) fn facts(report: &Report) -> Vec<(&'static str, String)> {
     let (program, machine) = (&report.program, &report.machine);
     let commit = program.commit.as_deref().map(|commit| format!(", commit {commit}")).unwrap_or_default();
     let cache = machine.cache_bytes.map(|bytes| format!(", {} of cache", binary_bytes(bytes))).unwrap_or_default();
@@ -89,7 +89,7 @@ pub fn facts(report: &Report) -> Vec<(&'static str, String)> {
 }
 
 /// What a device is, in one line.
-pub fn about(device: &MeasuredDevice) -> String {
+pub(crate) fn about(device: &MeasuredDevice) -> String {
     let threads = device.threads.map(|threads| match threads {
         1 => "1 thread".to_owned(),
         threads => format!("{threads} threads"),
@@ -100,7 +100,7 @@ pub fn about(device: &MeasuredDevice) -> String {
 }
 
 /// What was measured of a device besides its rows, in lines.
-pub fn more_about(device: &MeasuredDevice) -> Vec<String> {
+pub(crate) fn more_about(device: &MeasuredDevice) -> Vec<String> {
     let mut lines = Vec::new();
     if !device.limits.is_empty() {
         let limits = device.limits.iter().map(|limit| format!("{} {}", limit.what, digits(limit.gb_per_s)));
@@ -119,7 +119,7 @@ pub fn more_about(device: &MeasuredDevice) -> Vec<String> {
 }
 
 /// The cells of a row.
-pub fn cells(row: &Row) -> [String; 9] {
+pub(crate) fn cells(row: &Row) -> [String; 9] {
     let spread = 100.0 * row.mad_ns_per_elem / row.ns_per_elem;
     [
         row.work.clone(),

@@ -1,12 +1,12 @@
 //! Numbers as people read them.
 
 /// A size of a batch: `2^20`, or the number itself where it is no power of two.
-pub fn size(n: u64) -> String {
+pub(crate) fn size(n: u64) -> String {
     if n.is_power_of_two() { format!("2^{}", n.ilog2()) } else { n.to_string() }
 }
 
 /// A number with three significant digits or more.
-pub fn digits(value: f64) -> String {
+pub(crate) fn digits(value: f64) -> String {
     match value.abs() {
         100.0.. => format!("{value:.0}"),
         10.0.. => format!("{value:.1}"),
@@ -16,7 +16,7 @@ pub fn digits(value: f64) -> String {
 }
 
 /// A number of bytes in the largest binary unit that it fills: `1.50 GiB`.
-pub fn binary_bytes(bytes: u64) -> String {
+pub(crate) fn binary_bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let Some(power) = bytes.checked_ilog2().map(|log2| log2 / 10).filter(|power| *power > 0) else {
         return format!("{bytes} B");

@@ -11,7 +11,7 @@ use rayon::ThreadPool;
 /// How a pass reads and writes. Which way is the fastest depends on the machine, on what else its memory is used for, and
 /// on whether the caches hold the arrays. Its `Display` is what follows the name of a bandwidth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Way {
+pub(crate) struct Way {
     /// Whether values are prefetched, where the instruction set can (x86-64): what a processor prefetches by itself may
     /// end with a page.
     pub prefetch: bool,
@@ -22,13 +22,13 @@ pub struct Way {
 
 impl Way {
     /// The way of an ordinary loop.
-    pub const PLAIN: Self = Self { prefetch: false, streaming: false };
+    pub(crate) const PLAIN: Self = Self { prefetch: false, streaming: false };
     const PREFETCH: Self = Self { prefetch: true, streaming: false };
     const STREAMING: Self = Self { prefetch: false, streaming: true };
     const BOTH: Self = Self { prefetch: true, streaming: true };
 
     /// The ways that may be the fastest for passes that write something, or that only read.
-    pub fn all(written: bool) -> &'static [Self] {
+    pub(crate) fn all(written: bool) -> &'static [Self] {
         match (cfg!(target_arch = "x86_64"), written) {
             (true, true) => &[Self::PLAIN, Self::STREAMING, Self::BOTH],
             (true, false) => &[Self::PLAIN, Self::PREFETCH],
@@ -51,7 +51,7 @@ impl fmt::Display for Way {
 
 /// The threads that a pass runs on.
 #[derive(Clone, Copy, Debug)]
-pub enum Threads<'a> {
+pub(crate) enum Threads<'a> {
     /// The calling thread.
     One,
     /// The threads of rayon's global pool.
@@ -61,7 +61,7 @@ pub enum Threads<'a> {
 }
 
 /// What a pass reads and writes.
-pub struct PassArrays<'a> {
+pub(crate) struct PassArrays<'a> {
     /// The bytes of predictions and targets.
     pub reads: [&'a [u8]; 2],
     /// Loss, gradient and hessian, empty where one is not written.
@@ -83,7 +83,7 @@ const RUNS_PER_THREAD: usize = 8;
 
 /// Reads every byte and writes every value of a batch of `n`. The returned number means nothing, but depends on every
 /// bit that was read, so that no read is optimised away.
-pub fn pass(level: Level, threads: Threads<'_>, n: usize, arrays: PassArrays<'_>, way: Way) -> u32 {
+pub(crate) fn pass(level: Level, threads: Threads<'_>, n: usize, arrays: PassArrays<'_>, way: Way) -> u32 {
     if n <= INLINE {
         return run(level, n, arrays, way);
     }

@@ -6,7 +6,7 @@ mod progress;
 use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, Result};
-pub use args::Args;
+pub(crate) use args::Args;
 use logloss_bench::{Error, Report, compare, html, measure};
 use progress::Progress;
 
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Runs the command.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     // Files that cannot be read or written are errors now, before minutes have passed.
     let old = args.compare.as_deref().map(read).transpose()?;
     let saved = args.saved.as_deref().map(read).transpose()?;

@@ -17,7 +17,7 @@ struct Measured {
 }
 
 /// Runs the command.
-pub fn run(args: &DevicesArgs) -> Result<ExitCode> {
+pub(crate) fn run(args: &DevicesArgs) -> Result<ExitCode> {
     let devices = logloss::devices();
     let measured = args.measure.then(|| measure(&devices)).transpose()?;
     let measured = measured.as_ref();

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Runs the command.
-pub fn run(args: &EvalArgs) -> Result<ExitCode> {
+pub(crate) fn run(args: &EvalArgs) -> Result<ExitCode> {
     args.device.on_threads(|| evaluate(args))
 }
 

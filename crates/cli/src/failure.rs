@@ -13,7 +13,7 @@ const INTERRUPTED: u8 = 130;
 
 /// Endings with an exit status of their own. Every other error exits with 1.
 #[derive(Debug)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The command line contradicts itself.
     Usage(String),
     /// Ctrl-C.
@@ -35,12 +35,12 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// An error that says what is wrong, where, and how to mend it.
-pub fn fault(what: impl fmt::Display, help: impl fmt::Display) -> anyhow::Error {
+pub(crate) fn fault(what: impl fmt::Display, help: impl fmt::Display) -> anyhow::Error {
     anyhow::anyhow!(with_help(what, help))
 }
 
 /// As [`fault`], for a command line that contradicts itself.
-pub fn usage(what: impl fmt::Display, help: impl fmt::Display) -> anyhow::Error {
+pub(crate) fn usage(what: impl fmt::Display, help: impl fmt::Display) -> anyhow::Error {
     Failure::Usage(with_help(what, help)).into()
 }
 
@@ -49,7 +49,7 @@ fn with_help(what: impl fmt::Display, help: impl fmt::Display) -> String {
 }
 
 /// Says what went wrong, if anything did, and gives the exit status.
-pub fn exit_code(done: anyhow::Result<ExitCode>) -> ExitCode {
+pub(crate) fn exit_code(done: anyhow::Result<ExitCode>) -> ExitCode {
     let error = match done {
         Ok(code) => return code,
         Err(error) => error,

@@ -13,7 +13,7 @@ static PRESSED: AtomicBool = AtomicBool::new(false);
 ///
 /// The first one takes effect at the next [`check`], so that drivers and threads are shut down in order. A second one
 /// does not wait for that.
-pub fn watch() -> Result<()> {
+pub(crate) fn watch() -> Result<()> {
     ctrlc::set_handler(|| {
         if PRESSED.swap(true, Ordering::Relaxed) {
             logloss_io::remove_unfinished();
@@ -24,11 +24,11 @@ pub fn watch() -> Result<()> {
 }
 
 /// Whether Ctrl-C was pressed.
-pub fn is_pressed() -> bool {
+pub(crate) fn is_pressed() -> bool {
     PRESSED.load(Ordering::Relaxed)
 }
 
 /// Fails if Ctrl-C was pressed.
-pub fn check() -> Result<()> {
+pub(crate) fn check() -> Result<()> {
     if is_pressed() { Err(Failure::Interrupted.into()) } else { Ok(()) }
 }

@@ -1,3 +1,3 @@
 //! Files that are written: whole or not there.
 
-pub use logloss_io::{NewFile, canonical_path as same};
+pub(crate) use logloss_io::{NewFile, canonical_path as same};

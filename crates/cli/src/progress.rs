@@ -13,18 +13,18 @@ const REDRAWS_PER_SECOND: u8 = 10;
 const TEMPLATE: &str = "{bar:40} {percent:>3} %  {msg}  {eta} left";
 
 /// The progress of one piece of work, which Ctrl-C interrupts. The bar is wiped when this is dropped.
-pub struct Progress {
+pub(crate) struct Progress {
     begun: Instant,
     bar: Option<ProgressBar>,
 }
 
 impl Progress {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { begun: Instant::now(), bar: None }
     }
 
     /// Shows `done` of `total`, in any unit, and how many values that is.
-    pub fn show(&mut self, (done, total): (u64, u64), values: u64) {
+    pub(crate) fn show(&mut self, (done, total): (u64, u64), values: u64) {
         if self.begun.elapsed() < PATIENCE {
             return;
         }

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 const CLASSES_SHOWN: usize = 24;
 
 /// The report on an evaluation.
-pub struct Report<'a> {
+pub(crate) struct Report<'a> {
     pub spec: &'a RunSpec,
     pub summary: &'a Summary,
     /// The time that finding and opening the device took.
@@ -75,7 +75,7 @@ struct JsonPhases {
 
 impl Report<'_> {
     /// One JSON object and a line break. What is not finite is null, as JSON has no word for it.
-    pub fn json(&self) -> Result<String> {
+    pub(crate) fn json(&self) -> Result<String> {
         let Self { spec, summary, start } = self;
         let Evaluation { sum, mean, count, partials, run, .. } = &summary.evaluation;
         let (phases, times, base_rate) = (run.phases, summary.times, summary.labels.base_rate());
@@ -130,7 +130,7 @@ impl Report<'_> {
     }
 
     /// Lines of a word and what it is.
-    pub fn plain(&self) -> String {
+    pub(crate) fn plain(&self) -> String {
         let Summary { evaluation, len, is_plain, times, .. } = self.summary;
         let Evaluation { sum, mean, count, partials, run, .. } = evaluation;
         let reduction = self.spec.objective.effective_reduction();

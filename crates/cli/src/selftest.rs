@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::{args::SelftestArgs, terminal};
 
 /// Runs the command.
-pub fn run(args: &SelftestArgs) -> Result<ExitCode> {
+pub(crate) fn run(args: &SelftestArgs) -> Result<ExitCode> {
     let test = args.device.on_threads(|| Ok(selftest(&args.device.engine()?)?))?;
     terminal::print(&if args.json { as_json(&test)? } else { plain(&test) })?;
     Ok(if test.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

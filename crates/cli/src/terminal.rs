@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::failure::Failure;
 
 /// Writes a whole report to stdout.
-pub fn print(text: &str) -> Result<()> {
+pub(crate) fn print(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failure::ClosedPipe.into()),
@@ -19,6 +19,6 @@ pub fn print(text: &str) -> Result<()> {
 }
 
 /// Writes a line to stderr. When that cannot be written either, there is nowhere left to say so.
-pub fn complain(kind: &str, message: impl fmt::Display) {
+pub(crate) fn complain(kind: &str, message: impl fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "{kind}: {message}");
 }

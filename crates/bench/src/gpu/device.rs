@@ -11,16 +11,16 @@ use logloss::wgpu::{self, BufferUsages as Usage};
 use crate::error::{Error, Result};
 
 /// The error of a device that failed, and why it did.
-pub fn failed(cause: impl Into<Box<dyn error::Error + Send + Sync>>) -> Error {
+pub(super) fn failed(cause: impl Into<Box<dyn error::Error + Send + Sync>>) -> Error {
     Error::Device(cause.into())
 }
 
 /// Whether a buffer was mapped.
-pub type Mapped = std::result::Result<(), wgpu::BufferAsyncError>;
+pub(super) type Mapped = std::result::Result<(), wgpu::BufferAsyncError>;
 
 /// A device and its queue.
 #[derive(Clone, Debug)]
-pub struct Gpu {
+pub(super) struct Gpu {
     /// The device.
     pub device: wgpu::Device,
     /// Its queue.
@@ -39,13 +39,13 @@ struct Timer {
 
 /// A clock for passes: that of the device where it has one, and the wall clock.
 #[derive(Debug)]
-pub struct Clock {
+pub(super) struct Clock {
     timer: Option<Timer>,
 }
 
 impl Gpu {
     /// Runs `make`, and fails with the error that the device reports of it.
-    pub fn scoped<T>(&self, make: impl FnOnce() -> T) -> Result<T> {
+    pub(super) fn scoped<T>(&self, make: impl FnOnce() -> T) -> Result<T> {
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let made = make();
@@ -57,7 +57,7 @@ impl Gpu {
     }
 
     /// A new buffer of `size` bytes.
-    pub fn buffer(&self, size: u64, usage: Usage) -> Result<wgpu::Buffer> {
+    pub(super) fn buffer(&self, size: u64, usage: Usage) -> Result<wgpu::Buffer> {
         self.scoped(|| {
             self.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("logloss bench"),
@@ -69,24 +69,24 @@ impl Gpu {
     }
 
     /// Submits commands and waits for their end.
-    pub fn finish(&self, encoder: wgpu::CommandEncoder) -> Result<()> {
+    pub(super) fn finish(&self, encoder: wgpu::CommandEncoder) -> Result<()> {
         let submission = self.queue.submit([encoder.finish()]);
         self.wait(submission)
     }
 
     /// Waits for the end of a submission.
-    pub fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
+    pub(super) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
         let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
         self.device.poll(wait).map(drop).map_err(failed)
     }
 
     /// A new command encoder.
-    pub fn encoder(&self) -> wgpu::CommandEncoder {
+    pub(super) fn encoder(&self) -> wgpu::CommandEncoder {
         self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
     }
 
     /// Begins to map a buffer. The receiver gets a message once it is mapped.
-    pub fn map(buffer: &wgpu::Buffer, mode: wgpu::MapMode) -> mpsc::Receiver<Mapped> {
+    pub(super) fn map(buffer: &wgpu::Buffer, mode: wgpu::MapMode) -> mpsc::Receiver<Mapped> {
         let (sender, receiver) = mpsc::channel();
         buffer.map_async(mode, .., move |mapped| {
             // The receiver is gone where the caller has failed in the meantime.
@@ -98,7 +98,7 @@ impl Gpu {
 
 impl Clock {
     /// The clock of a device.
-    pub fn new(gpu: &Gpu) -> Result<Self> {
+    pub(super) fn new(gpu: &Gpu) -> Result<Self> {
         if !gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             return Ok(Self { timer: None });
         }
@@ -120,7 +120,7 @@ impl Clock {
 
     /// Runs one pass. Returns the time of recording, submission and completion by the wall clock, and the time of the
     /// pass by the clock of the device.
-    pub fn time(
+    pub(super) fn time(
         &self,
         gpu: &Gpu,
         record: impl FnOnce(&mut wgpu::ComputePass<'_>),

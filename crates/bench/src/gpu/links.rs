@@ -16,7 +16,7 @@ const REPEATS: usize = 5;
 
 /// Bandwidths in 10⁹ bytes per second.
 #[derive(Clone, Copy, Debug)]
-pub struct Links {
+pub(super) struct Links {
     /// The bandwidth from a slice of the host to the device, by the faster of two ways: a ring of mapped staging
     /// buffers, or `Queue::write_buffer`.
     pub upload: f64,
@@ -28,7 +28,7 @@ pub struct Links {
 
 impl Links {
     /// Measures the bandwidths, with about `bytes` bytes at a time.
-    pub fn measure(gpu: &Gpu, bytes: u64, pace: Pace<'_>) -> Result<Self> {
+    pub(super) fn measure(gpu: &Gpu, bytes: u64, pace: Pace<'_>) -> Result<Self> {
         let bytes = bytes.min(gpu.device.limits().max_buffer_size).next_multiple_of(STEP);
         let mut host = vec![1u8; bytes as usize];
         let on_device = gpu.buffer(bytes, Usage::COPY_DST | Usage::COPY_SRC | Usage::STORAGE)?;

@@ -36,7 +36,7 @@ const FIRST: usize = 1 << 16;
 const ALIGNMENT: u64 = 256;
 
 /// An adapter that has been opened and measured.
-pub struct GpuBench {
+pub(crate) struct GpuBench {
     engine: Engine,
     checker: Checker,
     traffic: Traffic,
@@ -47,7 +47,7 @@ pub struct GpuBench {
 }
 
 /// A batch on the device, with as many values as any row needs.
-pub struct Resident {
+pub(crate) struct Resident {
     batch: DeviceBatch,
     /// The types of its values.
     pub inputs: Inputs,
@@ -55,7 +55,13 @@ pub struct Resident {
 
 impl GpuBench {
     /// Opens an adapter, and measures the cost of the first call and the bandwidths, with `bytes` bytes at a time.
-    pub fn open(adapter: &Adapter, name: String, spoil: Option<Spoil>, bytes: u64, pace: Pace<'_>) -> Result<Self> {
+    pub(crate) fn open(
+        adapter: &Adapter,
+        name: String,
+        spoil: Option<Spoil>,
+        bytes: u64,
+        pace: Pace<'_>,
+    ) -> Result<Self> {
         let begun = Instant::now();
         let engine = Engine::new(EngineOptions::new(logloss::Device::Index(adapter.index)))?;
         let open_s = begun.elapsed().as_secs_f64();
@@ -88,23 +94,23 @@ impl GpuBench {
     }
 
     /// The number of bytes that the batches of a row span. A software adapter reads through the caches of the CPU.
-    pub fn reach(&self, cpu_reach: u64) -> u64 {
+    pub(crate) fn reach(&self, cpu_reach: u64) -> u64 {
         if self.software { cpu_reach } else { REACH.max(cpu_reach) }
     }
 
     /// Copies the first `len` values to the device.
-    pub fn upload(&self, data: &Data, inputs: Inputs, len: usize) -> Result<Resident> {
+    pub(crate) fn upload(&self, data: &Data, inputs: Inputs, len: usize) -> Result<Resident> {
         Ok(Resident { batch: self.engine.upload(&data.batch(inputs, 0, len)?)?, inputs })
     }
 
     /// The number of resident batches that calls cycle through: 1 where their offsets would not be aligned.
-    pub fn sets(&self, cell: Cell, reach: u64, available: usize) -> usize {
+    pub(crate) fn sets(&self, cell: Cell, reach: u64, available: usize) -> usize {
         let aligned = cell.inputs.bits().iter().all(|bits| (bits * cell.n as u64 / 8).is_multiple_of(ALIGNMENT));
         if aligned { cell.sets(reach, available) } else { 1 }
     }
 
     /// Checks and measures a row whose batch comes from the host.
-    pub fn host_row(&self, data: &Data, results: &mut OutputArrays, cell: Cell, pace: Pace<'_>) -> Result<Row> {
+    pub(crate) fn host_row(&self, data: &Data, results: &mut OutputArrays, cell: Cell, pace: Pace<'_>) -> Result<Row> {
         // In real use, what is uploaded comes from the memory of the host and not from its caches.
         let sets = cell.sets(REACH, data.len());
         let mut arrays = results.arrays(cell.work.outputs)?;
@@ -122,7 +128,7 @@ impl GpuBench {
     }
 
     /// Checks and measures a row whose batch lies on the device.
-    pub fn resident_row(
+    pub(crate) fn resident_row(
         &self,
         data: &Data,
         resident: &Resident,

@@ -12,7 +12,7 @@ use crate::{
 impl Run<'_> {
     /// Measures the rows of an adapter: for each point of the sweep one of resident batches and one of batches of the
     /// host.
-    pub fn adapter(&mut self, selected: &NamedAdapter) -> Result<()> {
+    pub(crate) fn adapter(&mut self, selected: &NamedAdapter) -> Result<()> {
         let NamedAdapter { adapter, name } = selected;
         self.observer.doing(&format!("{name}: opening"));
         let software = selected.is_software();

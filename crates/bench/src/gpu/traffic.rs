@@ -23,7 +23,7 @@ const ALIGNMENT: u64 = 256;
 
 /// What a kernel does with the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transfer {
+pub(super) enum Transfer {
     /// All bytes are read.
     Read,
     /// Half of the bytes is read and half is written.
@@ -31,7 +31,7 @@ pub enum Transfer {
 }
 
 /// The kernels that move bytes, and the buffers between which they do.
-pub struct Traffic {
+pub(super) struct Traffic {
     gpu: Gpu,
     clock: Clock,
     source: wgpu::Buffer,
@@ -62,7 +62,7 @@ struct Move {
 
 impl Traffic {
     /// Takes two buffers of up to `size` bytes, and finds the fastest kernels.
-    pub fn new(gpu: Gpu, size: u64, pace: Pace<'_>) -> Result<Self> {
+    pub(super) fn new(gpu: Gpu, size: u64, pace: Pace<'_>) -> Result<Self> {
         let limits = gpu.device.limits();
         // The workgroups of every variant move 4 KiB or more.
         let reach = u64::from(limits.max_compute_workgroups_per_dimension) * LANES * WORD;
@@ -119,7 +119,7 @@ impl Traffic {
 
     /// A task that moves `bytes` bytes in all. If the batches of the row come from memory, so do these: every call moves
     /// other ones.
-    pub fn task(&self, transfer: Transfer, bytes: u64, from_memory: bool) -> Result<Task<'_, ()>> {
+    pub(super) fn task(&self, transfer: Transfer, bytes: u64, from_memory: bool) -> Result<Task<'_, ()>> {
         let span = match transfer {
             Transfer::Read => bytes,
             Transfer::Copy => bytes / 2,
@@ -195,7 +195,7 @@ fn entry(binding: u32, (buffer, offset): (&wgpu::Buffer, u64), bytes: u64) -> wg
 }
 
 /// The time of a call in seconds, by the device's clock if it tells one.
-pub fn time(sample: &Sample) -> f64 {
+pub(super) fn time(sample: &Sample) -> f64 {
     if sample.timestamps && sample.kernel > 0.0 { sample.kernel } else { sample.call }
 }
 

@@ -6,18 +6,18 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use logloss::{Compat, Form, NonFinite, Reduction};
 
 /// The values that an option takes, and the help that is shown with each.
-pub type Choices<T> = [(T, &'static str)];
+pub(crate) type Choices<T> = [(T, &'static str)];
 
 /// The forms of predictions.
-pub const FORMS: &Choices<Form> =
+pub(crate) const FORMS: &Choices<Form> =
     &[(Form::Logits, "Any real number, the log of the odds"), (Form::Probabilities, "In [0, 1]")];
 
 /// What an invalid value does.
-pub const NON_FINITE: &Choices<NonFinite> =
+pub(crate) const NON_FINITE: &Choices<NonFinite> =
     &[(NonFinite::Error, "Fail and name the first one"), (NonFinite::Propagate, "Let it through as NaN")];
 
 /// The reductions.
-pub const REDUCTIONS: &Choices<Reduction> = &[
+pub(crate) const REDUCTIONS: &Choices<Reduction> = &[
     (Reduction::None, "They stay as they are: see --loss-out; the gradient is that of each element's own loss"),
     (Reduction::Sum, "Their sum"),
     (Reduction::Mean, "Their mean, over the number of elements whatever their weights"),
@@ -27,7 +27,7 @@ pub const REDUCTIONS: &Choices<Reduction> = &[
 ];
 
 /// The systems whose conventions are taken over.
-pub const SYSTEMS: &Choices<Compat> = &[
+pub(crate) const SYSTEMS: &Choices<Compat> = &[
     (Compat::Torch, "BCEWithLogitsLoss; of probabilities BCELoss, whose logarithms are at least −100"),
     (
         Compat::Keras,
@@ -52,7 +52,7 @@ pub const SYSTEMS: &Choices<Compat> = &[
 ];
 
 /// Parses the name of a value; `name` gives it.
-pub fn parser<T>(choices: &'static Choices<T>, name: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
+pub(crate) fn parser<T>(choices: &'static Choices<T>, name: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
 where
     T: FromStr<Err = logloss::Error> + Copy + Send + Sync + 'static,
 {

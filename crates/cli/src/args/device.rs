@@ -13,7 +13,7 @@ const DEVICE: &str = "Device";
 
 /// The devices to run on.
 #[derive(Debug, ArgGroup)]
-pub struct DeviceArgs {
+pub(crate) struct DeviceArgs {
     /// auto, cpu, gpu, an index from `logloss devices`, or part of an adapter's name (which may be a software
     /// adapter: llvmpipe); several, as in cpu,0,1, share the work. With auto, `eval` looks for no GPU where there are at
     /// most 2^24 values (64 MiB of text): a CPU is about done by then
@@ -38,7 +38,7 @@ pub struct DeviceArgs {
 
 impl DeviceArgs {
     /// Runs a command on the threads asked for, if a number was named: on one of them, so that they are all there are.
-    pub fn on_threads<R: Send>(&self, command: impl FnOnce() -> anyhow::Result<R> + Send) -> anyhow::Result<R> {
+    pub(crate) fn on_threads<R: Send>(&self, command: impl FnOnce() -> anyhow::Result<R> + Send) -> anyhow::Result<R> {
         let Some(threads) = self.threads else { return command() };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
         pool.build_global().with_context(|| format!("{threads} threads could not be started"))?;
@@ -46,12 +46,12 @@ impl DeviceArgs {
     }
 
     /// Whether it is left open where to run.
-    pub fn is_auto(&self) -> bool {
+    pub(crate) fn is_auto(&self) -> bool {
         self.shares.is_none() && matches!(self.device.as_slice(), [Device::Auto])
     }
 
     /// The engine asked for.
-    pub fn engine(&self) -> anyhow::Result<Engine> {
+    pub(crate) fn engine(&self) -> anyhow::Result<Engine> {
         if let Some(shares) = self.shares.as_ref().filter(|shares| shares.len() != self.device.len()) {
             return Err(usage(
                 format_args!("--shares has {} for {} devices", shares.len(), self.device.len()),

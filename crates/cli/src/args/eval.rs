@@ -18,7 +18,7 @@ use super::{
 /// a part at a time.
 #[derive(Debug, ArgGroup)]
 #[command(after_help = EVAL_NOTES, disable_help_flag = true)]
-pub struct EvalArgs {
+pub(crate) struct EvalArgs {
     /// Predictions: a .npy file of shape [N] or [N, C]; or a .parquet, .csv or .safetensors file that holds the
     /// labels too
     pub predictions: PathBuf,
@@ -141,7 +141,7 @@ pub struct EvalArgs {
 
 impl EvalArgs {
     /// The specification of the run that the command line asks for.
-    pub fn spec(&self) -> anyhow::Result<RunSpec> {
+    pub(crate) fn spec(&self) -> anyhow::Result<RunSpec> {
         // Beside a .npy file of predictions, --weight names a file; in any other, a column or tensor.
         let (weight_file, weight_column) =
             if extension(&self.predictions) == "npy" { (&self.weight, &None) } else { (&None, &self.weight) };

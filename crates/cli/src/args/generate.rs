@@ -17,7 +17,7 @@ use super::{
 /// Every value has a true logit, normally distributed, and a label drawn with that logit's probability; the
 /// prediction is the true logit plus noise. The same arguments give the same files.
 #[derive(Debug, ArgGroup)]
-pub struct GenerateArgs {
+pub(crate) struct GenerateArgs {
     /// How many values: 1000000, 1_000_000 or 1e6
     #[arg(value_name = "N", value_parser = count)]
     pub len: u64,
@@ -69,7 +69,7 @@ pub struct GenerateArgs {
 
 /// Types that predictions are written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FloatType {
+pub(crate) enum FloatType {
     F16,
     Bf16,
     F32,
@@ -78,7 +78,7 @@ pub enum FloatType {
 
 /// Types that labels are written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LabelType {
+pub(crate) enum LabelType {
     Bool,
     U8,
     I32,
@@ -89,7 +89,7 @@ pub enum LabelType {
 
 impl FloatType {
     /// The same among all types.
-    pub fn number(self) -> Number {
+    pub(crate) fn number(self) -> Number {
         match self {
             FloatType::F16 => Number::F16,
             FloatType::Bf16 => Number::Bf16,
@@ -101,7 +101,7 @@ impl FloatType {
 
 impl LabelType {
     /// The same among all types.
-    pub fn number(self) -> Number {
+    pub(crate) fn number(self) -> Number {
         match self {
             LabelType::Bool => Number::Bool,
             LabelType::U8 => Number::U8,

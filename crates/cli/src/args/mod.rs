@@ -1,19 +1,19 @@
 //! The command line, as clap reads it and `--help` shows it.
 
-pub mod choices;
+pub(crate) mod choices;
 mod device;
 mod eval;
 mod generate;
 
 use clap::{Args as ArgGroup, Parser, Subcommand};
-pub use device::DeviceArgs;
-pub use eval::EvalArgs;
-pub use generate::{FloatType, GenerateArgs, LabelType};
+pub(crate) use device::DeviceArgs;
+pub(crate) use eval::EvalArgs;
+pub(crate) use generate::{FloatType, GenerateArgs, LabelType};
 
 /// Binary cross-entropy over very large batches: loss, gradient and hessian in one pass, on any GPU and on the CPU.
 #[derive(Debug, Parser)]
 #[command(name = "logloss", version, after_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     pub command: Command,
 }
@@ -29,7 +29,7 @@ Examples:
 Exit status: 0; 1 for a failure or a broken contract; 2 for a command line that makes no sense; 130 after Ctrl-C.";
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     Eval(Box<EvalArgs>),
     Bench(crate::bench::Args),
     Devices(DevicesArgs),
@@ -39,7 +39,7 @@ pub enum Command {
 
 /// List the devices there are, and which one `auto` takes
 #[derive(Debug, ArgGroup)]
-pub struct DevicesArgs {
+pub(crate) struct DevicesArgs {
     /// Measure what data in host memory costs on each of them (some seconds), and from how many values on an adapter is
     /// faster than the CPU
     #[arg(long)]
@@ -55,7 +55,7 @@ pub struct DevicesArgs {
 /// Compares it with an oracle over a fixed sweep of inputs and shows the worst error of every output beside its
 /// ceiling. Exit status 1 if a ceiling is broken.
 #[derive(Debug, ArgGroup)]
-pub struct SelftestArgs {
+pub(crate) struct SelftestArgs {
     #[command(flatten)]
     pub device: DeviceArgs,
 
@@ -65,7 +65,11 @@ pub struct SelftestArgs {
 }
 
 /// A number that fits; `what` says which do.
-pub fn number<T: std::str::FromStr + Copy>(word: &str, fits: impl Fn(T) -> bool, what: &str) -> Result<T, String> {
+pub(crate) fn number<T: std::str::FromStr + Copy>(
+    word: &str,
+    fits: impl Fn(T) -> bool,
+    what: &str,
+) -> Result<T, String> {
     word.parse().ok().filter(|value| fits(*value)).ok_or_else(|| format!("say {what}"))
 }
 

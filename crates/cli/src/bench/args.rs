@@ -13,7 +13,7 @@ use crate::args::number;
 /// timed, beside what the same device takes to do nothing but move as many bytes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = NOTES)]
-pub struct Args {
+pub(crate) struct Args {
     /// all, auto, cpu, gpu (every adapter that is not a software one), or indices and parts of names as in
     /// `logloss devices`, separated by commas
     #[arg(long, value_name = "DEVICES", default_value = "all", value_delimiter = ',')]
@@ -79,7 +79,7 @@ pub struct Args {
 
 impl Args {
     /// What is to be measured.
-    pub fn specification(&self) -> Specification {
+    pub(crate) fn specification(&self) -> Specification {
         let mut specification = Specification::default();
         specification.devices = self.device.clone();
         specification.threads = self.threads.clone();
@@ -115,7 +115,7 @@ Exit status 1 if an answer is wrong, or slower than in OLD.json beyond the thres
 
 /// An answer that is made wrong on purpose.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Spoil {
+pub(crate) enum Spoil {
     Sum,
     Element,
 }

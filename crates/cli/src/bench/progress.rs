@@ -13,7 +13,7 @@ const TEMPLATE: &str = "{bar:30} {pos}/{len}  {elapsed} of about {duration}  {ms
 
 /// Shows the progress of a measurement, and ends it after Ctrl-C. The line is wiped when this is dropped.
 #[derive(Default)]
-pub struct Progress {
+pub(super) struct Progress {
     /// The line, from the first row on.
     bar: Option<ProgressBar>,
 }

@@ -5,7 +5,7 @@ use logloss::half::{bf16, f16};
 use crate::args::{FloatType, LabelType};
 
 /// Replaces `bytes` by the bytes of predictions.
-pub fn predictions(dtype: FloatType, values: &[f64], bytes: &mut Vec<u8>) {
+pub(super) fn predictions(dtype: FloatType, values: &[f64], bytes: &mut Vec<u8>) {
     bytes.clear();
     match dtype {
         FloatType::F16 => bytes.extend(values.iter().flat_map(|&value| f16::from_f64(value).to_le_bytes())),
@@ -16,7 +16,7 @@ pub fn predictions(dtype: FloatType, values: &[f64], bytes: &mut Vec<u8>) {
 }
 
 /// Replaces `bytes` by the bytes of labels.
-pub fn labels(dtype: LabelType, values: &[bool], bytes: &mut Vec<u8>) {
+pub(super) fn labels(dtype: LabelType, values: &[bool], bytes: &mut Vec<u8>) {
     bytes.clear();
     match dtype {
         LabelType::Bool | LabelType::U8 => bytes.extend(values.iter().map(|&label| u8::from(label))),
@@ -28,7 +28,7 @@ pub fn labels(dtype: LabelType, values: &[bool], bytes: &mut Vec<u8>) {
 }
 
 /// Bytes a prediction.
-pub fn prediction_size(dtype: FloatType) -> u64 {
+pub(super) fn prediction_size(dtype: FloatType) -> u64 {
     match dtype {
         FloatType::F16 | FloatType::Bf16 => 2,
         FloatType::F32 => 4,
@@ -37,7 +37,7 @@ pub fn prediction_size(dtype: FloatType) -> u64 {
 }
 
 /// Bytes a label.
-pub fn label_size(dtype: LabelType) -> u64 {
+pub(super) fn label_size(dtype: LabelType) -> u64 {
     match dtype {
         LabelType::Bool | LabelType::U8 => 1,
         LabelType::I32 | LabelType::F32 => 4,

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Files in the making, in one of the formats.
-pub struct Files {
+pub(super) struct Files {
     dtype: FloatType,
     target_dtype: LabelType,
     format: Format,
@@ -39,7 +39,7 @@ enum Format {
 
 impl Files {
     /// Begins the files that the command line asks for.
-    pub fn create(args: &GenerateArgs) -> Result<Self> {
+    pub(super) fn create(args: &GenerateArgs) -> Result<Self> {
         let extension = extension(&args.out);
         let shown = args.out.display();
         if args.dtype == FloatType::Bf16 && extension != "safetensors" {
@@ -83,7 +83,7 @@ impl Files {
     }
 
     /// Appends values.
-    pub fn write(&mut self, chunk: &Chunk) -> Result<()> {
+    pub(super) fn write(&mut self, chunk: &Chunk) -> Result<()> {
         let Self { dtype, target_dtype, format, bytes, written } = self;
         match format {
             Format::Npy { predictions, labels } => {
@@ -110,7 +110,7 @@ impl Files {
     }
 
     /// Puts the files in their places; their names.
-    pub fn finish(self) -> Result<Vec<String>> {
+    pub(super) fn finish(self) -> Result<Vec<String>> {
         match self.format {
             Format::Npy { mut predictions, mut labels } => {
                 predictions.complete(self.written)?;

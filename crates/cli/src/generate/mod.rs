@@ -16,7 +16,7 @@ use values::Values;
 use crate::{args::GenerateArgs, interrupt, progress::Progress, terminal};
 
 /// Runs the command.
-pub fn run(args: &GenerateArgs) -> Result<ExitCode> {
+pub(crate) fn run(args: &GenerateArgs) -> Result<ExitCode> {
     let mut files = Files::create(args)?;
     interrupt::watch()?;
     let mut progress = Progress::new();

@@ -23,13 +23,13 @@ use super::values::Chunk;
 use crate::args::{FloatType, GenerateArgs, LabelType};
 
 /// A file in the making.
-pub struct Parquet {
+pub(super) struct Parquet {
     file: NewFile,
     writer: SerializedFileWriter<File>,
 }
 
 impl Parquet {
-    pub fn create(args: &GenerateArgs) -> Result<Self> {
+    pub(super) fn create(args: &GenerateArgs) -> Result<Self> {
         let mut file = NewFile::create(&args.out)?;
         let schema = schema(args)?;
         let handle = file.file().try_clone().map_err(|error| file.trouble(error))?;
@@ -39,12 +39,12 @@ impl Parquet {
     }
 
     /// Appends values.
-    pub fn write(&mut self, dtype: FloatType, target_dtype: LabelType, chunk: &Chunk) -> Result<()> {
+    pub(super) fn write(&mut self, dtype: FloatType, target_dtype: LabelType, chunk: &Chunk) -> Result<()> {
         Ok(write_group(dtype, target_dtype, chunk, &mut self.writer).map_err(|error| self.file.trouble(error))?)
     }
 
     /// Puts the file in its place; its name.
-    pub fn finish(self) -> Result<String> {
+    pub(super) fn finish(self) -> Result<String> {
         let name = self.file.path().display().to_string();
         self.writer.close().map_err(|error| self.file.trouble(error))?;
         self.file.finish()?;

@@ -13,7 +13,7 @@ use crate::args::{FloatType, GenerateArgs, LabelType};
 const ALIGN: usize = 8;
 
 /// The bytes before the tensors, and where the predictions and the labels begin in the file.
-pub fn header(args: &GenerateArgs) -> Result<(Vec<u8>, u64, u64)> {
+pub(super) fn header(args: &GenerateArgs) -> Result<(Vec<u8>, u64, u64)> {
     let dtype = match args.dtype {
         FloatType::F16 => Dtype::F16,
         FloatType::Bf16 => Dtype::BF16,

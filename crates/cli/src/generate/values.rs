@@ -8,17 +8,17 @@ use rand_distr::StandardNormal;
 use crate::args::GenerateArgs;
 
 /// Values a chunk. Part of what a seed means: another number would give other values.
-pub const CHUNK: u64 = 1 << 20;
+pub(super) const CHUNK: u64 = 1 << 20;
 
 /// A run of values.
-pub struct Chunk {
+pub(super) struct Chunk {
     /// Logits or probabilities, as asked for.
     pub predictions: Vec<f64>,
     pub labels: Vec<bool>,
 }
 
 /// Makes values, a chunk at a time.
-pub struct Values<'a> {
+pub(super) struct Values<'a> {
     args: &'a GenerateArgs,
     /// The mean of the true logits.
     center: f64,
@@ -26,12 +26,12 @@ pub struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    pub fn new(args: &'a GenerateArgs) -> Self {
+    pub(super) fn new(args: &'a GenerateArgs) -> Self {
         Self { args, center: center(args.base_rate, args.spread), next_chunk: 0 }
     }
 
     /// The next chunk, if there is any left.
-    pub fn next_chunk(&mut self) -> Option<Chunk> {
+    pub(super) fn next_chunk(&mut self) -> Option<Chunk> {
         let left = self.args.len.checked_sub(self.next_chunk * CHUNK).filter(|&left| left > 0)?;
         let len = left.min(CHUNK) as usize;
         let mut random = ChaCha8Rng::seed_from_u64(self.args.seed);

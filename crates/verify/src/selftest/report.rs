@@ -9,25 +9,25 @@ use crate::{
 };
 
 /// The loss, gradient and hessian of each element, as computed by the engine.
-pub type Results = [Vec<f32>; 3];
+pub(super) type Results = [Vec<f32>; 3];
 
-pub const NAMES: [&str; 3] = ["loss", "gradient", "hessian"];
-pub const LIMITS: &str = "limits at the ends of the range";
-pub const SAME_BITS: &str = "same values in another type, same bits";
-pub const INVALID: &str = "invalid values found at their index";
+pub(super) const NAMES: [&str; 3] = ["loss", "gradient", "hessian"];
+pub(super) const LIMITS: &str = "limits at the ends of the range";
+pub(super) const SAME_BITS: &str = "same values in another type, same bits";
+pub(super) const INVALID: &str = "invalid values found at their index";
 
-pub fn name(form: Form) -> &'static str {
+pub(super) fn name(form: Form) -> &'static str {
     contract::form_name(form)
 }
 
 /// The rows of a self-test that is in progress.
-pub struct Report {
+pub(super) struct Report {
     class: DeviceClass,
     rows: Vec<SelfTestRow>,
 }
 
 impl Report {
-    pub fn new(class: DeviceClass) -> Self {
+    pub(super) fn new(class: DeviceClass) -> Self {
         let empty = |name: String, unit, ceiling| SelfTestRow {
             name,
             unit,
@@ -59,7 +59,7 @@ impl Report {
     }
 
     /// Compares each result of hard and soft targets with the oracle.
-    pub fn judge(&mut self, form: Form, predictions: Floats<'_>, targets: Targets<'_>, got: &Results) {
+    pub(super) fn judge(&mut self, form: Form, predictions: Floats<'_>, targets: Targets<'_>, got: &Results) {
         let stored = PredictionType::from(&predictions).name();
         let elements: Vec<_> =
             (0..predictions.len()).map(|i| Element::new(form, predictions.get(i), targets.get(i))).collect();
@@ -67,7 +67,14 @@ impl Report {
     }
 
     /// Compares the results of the elements of these kinds with the oracle.
-    pub fn judge_elements(&mut self, form: Form, stored: &str, elements: &[Element], kinds: &[Kind], got: &Results) {
+    pub(super) fn judge_elements(
+        &mut self,
+        form: Form,
+        stored: &str,
+        elements: &[Element],
+        kinds: &[Kind],
+        got: &Results,
+    ) {
         let truths: Vec<_> = elements.iter().map(|element| (Kind::of_element(element), element.truth())).collect();
         for (got, output) in got.iter().zip([Output::Loss, Output::Gradient, Output::Hessian]) {
             for &kind in kinds {
@@ -93,12 +100,12 @@ impl Report {
     }
 
     /// Records the relative error of a sum of `length` values.
-    pub fn sum(&mut self, form: Form, kind: Kind, error: f64, length: u64) {
+    pub(super) fn sum(&mut self, form: Form, kind: Kind, error: f64, length: u64) {
         self.row(form, kind, Output::Sum).1.record(error, || format!("{length} values"));
     }
 
     /// Records whether both results have the same bits.
-    pub fn same_bits(&mut self, got: &Results, wanted: &Results, what: &str) {
+    pub(super) fn same_bits(&mut self, got: &Results, wanted: &Results, what: &str) {
         for ((name, got), wanted) in NAMES.into_iter().zip(got).zip(wanted) {
             let first = got.iter().zip(wanted).position(|(a, b)| a.to_bits() != b.to_bits());
             self.exact(SAME_BITS, got.len() == wanted.len() && first.is_none(), || match first {
@@ -109,14 +116,14 @@ impl Report {
     }
 
     /// Records the result of one check in a row that counts differences.
-    pub fn exact(&mut self, name: &str, holds: bool, at: impl FnOnce() -> String) {
+    pub(super) fn exact(&mut self, name: &str, holds: bool, at: impl FnOnce() -> String) {
         let row = self.rows.iter_mut().find(|row| row.name == name).expect("one of the exact rows");
         let differences = row.worst + f64::from(u8::from(!holds));
         row.record(differences, at);
     }
 
     /// The rows of the finished self-test.
-    pub fn finish(mut self) -> Vec<SelfTestRow> {
+    pub(super) fn finish(mut self) -> Vec<SelfTestRow> {
         for row in &mut self.rows {
             row.holds = row.count > 0 && row.worst <= row.ceiling;
         }

@@ -3,12 +3,12 @@
 use logloss::Form;
 
 /// All pairs of a prediction and a target.
-pub fn cross<P: Copy, T: Copy>(predictions: &[P], targets: &[T]) -> (Vec<P>, Vec<T>) {
+pub(super) fn cross<P: Copy, T: Copy>(predictions: &[P], targets: &[T]) -> (Vec<P>, Vec<T>) {
     predictions.iter().flat_map(|&p| targets.iter().map(move |&t| (p, t))).unzip()
 }
 
 /// All valid predictions of a 16-bit type.
-pub fn every<P: Copy>(form: Form, from_bits: fn(u16) -> P, to_f64: fn(P) -> f64) -> Vec<P> {
+pub(super) fn every<P: Copy>(form: Form, from_bits: fn(u16) -> P, to_f64: fn(P) -> f64) -> Vec<P> {
     (0..=u16::MAX).map(from_bits).filter(|&p| valid(form, to_f64(p))).collect()
 }
 
@@ -18,7 +18,7 @@ fn valid(form: Form, prediction: f64) -> bool {
 
 /// The valid f32 predictions of a sweep: `mantissas` values of every exponent and both signs, `linear` evenly spaced
 /// values in the range in which no result is at its limit, and special values.
-pub fn wide(form: Form, mantissas: u32, linear: u32) -> Vec<f32> {
+pub(super) fn wide(form: Form, mantissas: u32, linear: u32) -> Vec<f32> {
     let mut values = Vec::new();
     for exponent in 0..=0xff {
         // The step is an odd number so that the low bits vary. The first and the last mantissa are always included.
@@ -56,7 +56,7 @@ fn around(value: f32) -> impl Iterator<Item = f32> {
 
 /// The sum of non-negative values, computed with nearly twice the digits of f64 (Neumaier, "Rundungsfehleranalyse
 /// einiger Verfahren zur Summation endlicher Summen", 1974).
-pub fn sum(values: impl Iterator<Item = f64>) -> f64 {
+pub(super) fn sum(values: impl Iterator<Item = f64>) -> f64 {
     let (mut high, mut low) = (0.0f64, 0.0f64);
     for value in values {
         let total = high + value;
@@ -69,7 +69,7 @@ pub fn sum(values: impl Iterator<Item = f64>) -> f64 {
 
 /// The generator SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014). It makes
 /// the sweep the same on every platform, without a dependency.
-pub struct Random(pub u64);
+pub(super) struct Random(pub u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -81,12 +81,12 @@ impl Random {
     }
 
     /// A number from the uniform distribution on (0, 1).
-    pub fn uniform(&mut self) -> f64 {
+    pub(super) fn uniform(&mut self) -> f64 {
         ((self.next() >> 11) as f64 + 0.5) * 2f64.powi(-53)
     }
 
     /// A number from an approximately standard normal distribution (Irwin–Hall).
-    pub fn normal(&mut self) -> f64 {
+    pub(super) fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
     }
 }
