@@ -14,7 +14,7 @@ use logloss_verify::oracle::Element;
 const PERIOD: usize = 1 << 12;
 
 /// Predictions and labels in every type.
-pub struct Data {
+pub(crate) struct Data {
     logits: Vec<f32>,
     logits_f16: Vec<f16>,
     logits_bf16: Vec<bf16>,
@@ -26,7 +26,7 @@ pub struct Data {
 
 /// The types of the predictions and the targets of a batch.
 #[derive(Clone, Copy, Debug)]
-pub enum Types {
+pub(crate) enum Types {
     F32F32,
     F32U8,
     F32Bits,
@@ -36,10 +36,10 @@ pub enum Types {
 }
 
 impl Types {
-    pub const ALL: [Self; 6] =
+    pub(crate) const ALL: [Self; 6] =
         [Self::F32F32, Self::F32U8, Self::F32Bits, Self::F16U8, Self::Bf16U8, Self::ProbabilitiesF32];
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::F32F32 => "f32,f32",
             Self::F32U8 => "f32,u8",
@@ -54,7 +54,7 @@ impl Types {
 impl Data {
     /// Logits of an approximately normal distribution with standard deviation 3, and labels with a base rate of one
     /// half.
-    pub fn new(len: usize) -> Self {
+    pub(crate) fn new(len: usize) -> Self {
         let unit = |i: usize, stream: u64| {
             // The mixing function of SplitMix64.
             let mut x = ((i % PERIOD) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (stream << 32);
@@ -78,7 +78,7 @@ impl Data {
     }
 
     /// A batch of the first `len` values.
-    pub fn batch(&self, types: Types, len: usize) -> Batch<'_> {
+    pub(crate) fn batch(&self, types: Types, len: usize) -> Batch<'_> {
         let predictions = match types {
             Types::F32F32 | Types::F32U8 | Types::F32Bits => Floats::F32(&self.logits[..len]),
             Types::F16U8 => Floats::F16(&self.logits_f16[..len]),
@@ -96,7 +96,7 @@ impl Data {
 }
 
 /// Asserts that a mean and its gradient agree with the oracle.
-pub fn assert_right(batch: &Batch<'_>, evaluation: &Evaluation, gradient: Option<&[f32]>) {
+pub(crate) fn assert_right(batch: &Batch<'_>, evaluation: &Evaluation, gradient: Option<&[f32]>) {
     let len = batch.len();
     let near = |got: f64, want: f64, tolerance: f64| {
         assert!((got - want).abs() <= tolerance * want.abs() + 1e-37, "{got:e} is not {want:e}");
@@ -113,13 +113,13 @@ pub fn assert_right(batch: &Batch<'_>, evaluation: &Evaluation, gradient: Option
 }
 
 /// A group whose benchmarks take two seconds each instead of eight.
-pub fn group<'c>(criterion: &'c mut Criterion, name: &str) -> BenchmarkGroup<'c, WallTime> {
+pub(crate) fn group<'c>(criterion: &'c mut Criterion, name: &str) -> BenchmarkGroup<'c, WallTime> {
     let mut group = criterion.benchmark_group(name);
     group.sample_size(20).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_millis(1500));
     group
 }
 
 /// A power of two as text: `2^16` for 65,536.
-pub fn power(len: usize) -> String {
+pub(crate) fn power(len: usize) -> String {
     format!("2^{}", len.ilog2())
 }

@@ -11,20 +11,20 @@ const STEP: usize = 32;
 const STREAMED: usize = 8 << 20;
 
 /// The threads of a sweep.
-pub struct Limits {
+pub(crate) struct Limits {
     pool: Option<ThreadPool>,
     threads: usize,
 }
 
 impl Limits {
     /// Sweeps on `threads` threads; a single thread is that of the caller.
-    pub fn new(threads: usize) -> Result<Self, ThreadPoolBuildError> {
+    pub(crate) fn new(threads: usize) -> Result<Self, ThreadPoolBuildError> {
         let pool = (threads > 1).then(|| ThreadPoolBuilder::new().num_threads(threads).build()).transpose()?;
         Ok(Self { pool, threads })
     }
 
     /// Reads 8 bytes per value.
-    pub fn read(&self, x: &[f32], z: &[f32]) {
+    pub(crate) fn read(&self, x: &[f32], z: &[f32]) {
         let share = self.share(x.len());
         let sweep = |(x, z): (&[f32], &[f32])| read(x, z);
         match &self.pool {
@@ -34,7 +34,7 @@ impl Limits {
     }
 
     /// Reads 8 bytes per value and writes 4, with streaming stores if the output does not fit the cache.
-    pub fn read_write(&self, x: &[f32], z: &[f32], out: &mut [f32]) {
+    pub(crate) fn read_write(&self, x: &[f32], z: &[f32], out: &mut [f32]) {
         let share = self.share(x.len());
         let sweep = if size_of_val(out) > STREAMED { stream } else { write };
         let sweep = |((x, z), out): ((&[f32], &[f32]), &mut [f32])| sweep(x, z, out);
@@ -127,7 +127,7 @@ mod x86 {
     macro_rules! sweep {
         ($name:ident, $feature:literal, $width:literal, $load:ident, $add:ident, $stream:ident) => {
             #[target_feature(enable = $feature)]
-            pub unsafe fn $name(x: *const f32, z: *const f32, out: *mut f32, len: usize) {
+            pub(super) unsafe fn $name(x: *const f32, z: *const f32, out: *mut f32, len: usize) {
                 for i in (0..len).step_by($width) {
                     // SAFETY: each array has `len` values, a multiple of the width, and the output is aligned.
                     unsafe { $stream(out.add(i).cast(), $add($load(x.add(i)), $load(z.add(i)))) };

@@ -163,9 +163,9 @@ pub(crate) fn weighted_element<S: Simd, F: Formula, const FOCAL: bool, const CON
         derivative_weight = derivative_weight * alpha;
     }
     // An element of weight 0 is 0, whatever its loss would be.
-    let left_out = total.simd_eq(simd, 0.0);
-    let a = left_out.select(0.0, n);
-    let b = left_out.select(0.0, q * z);
+    let weightless = total.simd_eq(simd, 0.0);
+    let a = weightless.select(0.0, n);
+    let b = weightless.select(0.0, q * z);
     let negative = F::element(simd, x, one, zero);
     let positive = F::element(simd, x, zero, one);
     let mut flat = None;

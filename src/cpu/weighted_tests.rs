@@ -17,6 +17,12 @@ use crate::{
     outputs::Slices,
 };
 
+/// An element, changed.
+fn with(mut element: Element, change: impl FnOnce(&mut Element)) -> Element {
+    change(&mut element);
+    element
+}
+
 /// The form, for the oracle.
 fn form_of(form: Form) -> engine::Form {
     form.name().parse().unwrap()
@@ -97,19 +103,31 @@ const CASES: &[Case] = &[
     Case {
         name: "pos_weight",
         objective: || Objective::mean().with_pos_weight([3.7]).unwrap(),
-        element: |element| Element { pos_weight: 3.7f32.into(), ..element },
+        element: |element| {
+            with(element, |element| {
+                element.pos_weight = 3.7f32.into();
+            })
+        },
         limits: [3.0, 3.0, 3.5],
     },
     Case {
         name: "label weights",
         objective: || Objective::mean().with_label_weights(0.3, 2.7).unwrap(),
-        element: |element| Element { label_weights: [0.3f32.into(), 2.7f32.into()], ..element },
+        element: |element| {
+            with(element, |element| {
+                element.label_weights = [0.3f32.into(), 2.7f32.into()];
+            })
+        },
         limits: [4.0, 3.5, 4.0],
     },
     Case {
         name: "smoothing",
         objective: || Objective::mean().with_label_smoothing(1e-6).unwrap(),
-        element: |element| Element { smoothing: 1e-6f32.into(), ..element },
+        element: |element| {
+            with(element, |element| {
+                element.smoothing = 1e-6f32.into();
+            })
+        },
         limits: [3.5, 4.0, 4.0],
     },
     Case {
@@ -118,42 +136,66 @@ const CASES: &[Case] = &[
             let objective = Objective::mean().with_pos_weight([0.01]).unwrap().with_label_smoothing(0.1).unwrap();
             objective.with_label_weights(5.0, 0.2).unwrap()
         },
-        element: |element| Element {
-            pos_weight: 0.01f32.into(),
-            smoothing: 0.1f32.into(),
-            label_weights: [5.0, 0.2f32.into()],
-            ..element
+        element: |element| {
+            with(element, |element| {
+                element.pos_weight = 0.01f32.into();
+                element.smoothing = 0.1f32.into();
+                element.label_weights = [5.0, 0.2f32.into()];
+            })
         },
         limits: [4.0, 4.0, 4.0],
     },
     Case {
         name: "torch",
         objective: || Objective::mean().with_compat(Compat::Torch),
-        element: |element| Element { compat: Some(engine::Compat::Torch), ..element },
+        element: |element| {
+            with(element, |element| {
+                element.compat = Some(engine::Compat::Torch);
+            })
+        },
         limits: [3.0, 3.0, 3.0],
     },
     Case {
         name: "keras",
         objective: || Objective::mean().with_compat(Compat::Keras).with_label_smoothing(0.1).unwrap(),
-        element: |element| Element { compat: Some(engine::Compat::Keras), smoothing: 0.1f32.into(), ..element },
+        element: |element| {
+            with(element, |element| {
+                element.compat = Some(engine::Compat::Keras);
+                element.smoothing = 0.1f32.into();
+            })
+        },
         limits: [3.0, 3.0, 3.5],
     },
     Case {
         name: "sklearn",
         objective: || Objective::mean().with_compat(Compat::Sklearn),
-        element: |element| Element { compat: Some(engine::Compat::Sklearn), ..element },
+        element: |element| {
+            with(element, |element| {
+                element.compat = Some(engine::Compat::Sklearn);
+            })
+        },
         limits: [3.0, 3.0, 3.0],
     },
     Case {
         name: "xgboost",
         objective: || Objective::mean().with_compat(Compat::Xgboost).with_pos_weight([3.7]).unwrap(),
-        element: |element| Element { compat: Some(engine::Compat::Xgboost), pos_weight: 3.7f32.into(), ..element },
+        element: |element| {
+            with(element, |element| {
+                element.compat = Some(engine::Compat::Xgboost);
+                element.pos_weight = 3.7f32.into();
+            })
+        },
         limits: [3.5, 3.0, 3.5],
     },
     Case {
         name: "lightgbm",
         objective: || Objective::mean().with_compat(Compat::Lightgbm).with_pos_weight([3.7]).unwrap(),
-        element: |element| Element { compat: Some(engine::Compat::Lightgbm), pos_weight: 3.7f32.into(), ..element },
+        element: |element| {
+            with(element, |element| {
+                element.compat = Some(engine::Compat::Lightgbm);
+                element.pos_weight = 3.7f32.into();
+            })
+        },
         limits: [3.5, 3.0, 3.5],
     },
 ];
@@ -194,7 +236,8 @@ fn worst(
     assert_eq!(actual.partials.first_invalid, None);
     let mut worst = [(0.0, 0.0, 0.0); 3];
     for i in 0..x.len() {
-        let element = element(Element { weight: v[i].into(), ..Element::new(form_of(form), x[i].into(), z[i].into()) });
+        let plain = Element::new(form_of(form), x[i].into(), z[i].into());
+        let element = element(with(plain, |element| element.weight = v[i].into()));
         let (truth, sizes) = (element.truth(), element.sizes());
         let expected = [truth.loss(), truth.gradient(), truth.hessian()];
         for (k, actual) in [actual.loss[i], actual.gradient[i], actual.hessian[i]].into_iter().enumerate() {
@@ -236,8 +279,17 @@ fn focal_keeps_its_contract() {
                     let log = (z * r + (1.0 - z) * p).max(1e-45).ln().abs();
                     4.0 + 2.5 * f64::from(gamma) * (1.0 + log)
                 };
-                let scaled =
-                    worst(level, form, &objective, |element| Element { focal: Some(focal_of(focal)), ..element }, unit);
+                let scaled = worst(
+                    level,
+                    form,
+                    &objective,
+                    |element| {
+                        with(element, |element| {
+                            element.focal = Some(focal_of(focal));
+                        })
+                    },
+                    unit,
+                );
                 assert!(scaled.iter().all(|(distance, ..)| *distance <= 1.0), "{form:?} {gamma} {alpha:?}: {scaled:?}");
             }
         }

@@ -186,8 +186,8 @@ fn merged_after_serialisation() {
     }
     // Values that JSON cannot represent as numbers, or only with rounding.
     for value in [f64::NAN, f64::INFINITY, 5e-324, 1e300] {
-        let partials =
-            Partials { sum: logloss::ExactSum::of([value, 1.0]), first_invalid: Some(u64::MAX), ..Partials::default() };
+        let mut partials = Partials::default();
+        (partials.sum, partials.first_invalid) = (logloss::ExactSum::of([value, 1.0]), Some(u64::MAX));
         let back: Partials =
             serde_json::from_str(&serde_json::to_string(&partials).expect("serialises")).expect("the same");
         assert_eq!(back.sum.value().to_bits(), partials.sum.value().to_bits());
