@@ -86,10 +86,10 @@ impl<'e> Accumulator<'e> {
     ///
     /// # Errors
     /// [`Error::NewInAccumulator`] for an output in a new vector ([`Sink::New`](crate::Sink::New)),
-    /// [`Error::Unaligned`] if an earlier part ended inside a block, [`Error::UnknownTotal`] if the gradient or
-    /// hessian of a mean is requested and its divisor is not known; otherwise as [`Engine::evaluate_async`], with the
-    /// index of an invalid value counted from the start of the whole batch. After an error the accumulator cannot be
-    /// used further.
+    /// [`Error::Unaligned`] if an earlier part ended inside a block, [`Error::UnknownTotal`] if the gradient or hessian
+    /// of a mean is requested and its divisor is not known; otherwise as
+    /// [`Engine::evaluate_async`](crate::Engine::evaluate_async), with the index of an invalid value counted from the
+    /// start of the whole batch. After an error the accumulator cannot be used further.
     pub async fn push_async(&mut self, part: &Batch<'_>, outputs: Outputs<'_>) -> Result<()> {
         if outputs.want_new() {
             return Err(Error::NewInAccumulator);

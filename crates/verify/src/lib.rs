@@ -1,5 +1,5 @@
-//! The accuracy of [`logloss`]: the [oracle](oracle) in f64 that results are compared with, the accuracy
-//! [contract](contract) as one table, and a [self-test](selftest()) that measures a device against it.
+//! The accuracy of [`logloss`]: the [oracle] in f64 that results are compared with, the accuracy
+//! [contract] as one table, and a [self-test](selftest()) that measures a device against it.
 //!
 //! The oracle shares no code, no constant and no approximation with the kernels. A program that runs on an unknown GPU
 //! can test the GPU before it uses it:
