@@ -36,7 +36,7 @@ pub(super) struct All {
 
 impl All {
     /// The bits of every number: NaN equals itself, and 0 differs from -0.
-    pub fn bits(&self) -> Vec<u64> {
+    pub(super) fn bits(&self) -> Vec<u64> {
         let values = self.loss.iter().chain(&self.gradient).chain(&self.hessian).map(|v| u64::from(v.to_bits()));
         let Partials { sum, weight, count, classes, first_invalid, threshold } = &self.partials;
         let sums = [sum, weight].into_iter().chain(classes.iter().map(|class| &class.sum));

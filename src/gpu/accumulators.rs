@@ -52,7 +52,7 @@ impl Accumulators {
 
     /// All, or none.
     #[cfg(test)]
-    pub fn all(requested: bool) -> Self {
+    pub(crate) fn all(requested: bool) -> Self {
         if requested { Self((1 << ACCUMULATORS.len()) - 1) } else { Self::default() }
     }
 

@@ -163,7 +163,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// Every set of arrays that an evaluation may use: by outputs, sums, weights, mask and accumulators.
-    pub fn every_use() -> Vec<Spec> {
+    pub(crate) fn every_use() -> Vec<Spec> {
         let mut all = Vec::new();
         for bits in 0..16u8 {
             let bit = |place: u8| bits >> place & 1 == 1;

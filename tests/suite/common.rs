@@ -10,10 +10,10 @@ use logloss_verify::{
     oracle::{Element, Truth},
 };
 
-pub const FORMS: [Form; 2] = [Form::Logits, Form::Probabilities];
+pub(crate) const FORMS: [Form; 2] = [Form::Logits, Form::Probabilities];
 
 /// The CPU, then every adapter.
-pub fn engines() -> &'static [Engine] {
+pub(crate) fn engines() -> &'static [Engine] {
     static ENGINES: OnceLock<Vec<Engine>> = OnceLock::new();
     ENGINES.get_or_init(|| {
         let mut engines = vec![Engine::cpu()];
@@ -23,13 +23,13 @@ pub fn engines() -> &'static [Engine] {
 }
 
 /// The engines that run on an adapter.
-pub fn gpu_engines() -> &'static [Engine] {
+pub(crate) fn gpu_engines() -> &'static [Engine] {
     &engines()[1..]
 }
 
 /// The indices of the adapters of the machine, whose names are printed once.
 #[expect(clippy::print_stderr, reason = "a test run says what it ran on")]
-pub fn adapters() -> &'static [usize] {
+pub(crate) fn adapters() -> &'static [usize] {
     static ADAPTERS: OnceLock<Vec<usize>> = OnceLock::new();
     ADAPTERS.get_or_init(|| {
         let adapters = logloss::devices().adapters;
@@ -46,14 +46,14 @@ pub fn adapters() -> &'static [usize] {
     })
 }
 
-pub fn open(options: EngineOptions) -> Engine {
+pub(crate) fn open(options: EngineOptions) -> Engine {
     let wanted = format!("{options:?}");
     Engine::new(options).unwrap_or_else(|error| panic!("{wanted}: {error}"))
 }
 
 /// Runs a test on every engine. If it fails, the last line printed names the engine.
 #[expect(clippy::print_stderr, reason = "shown when a test fails")]
-pub fn each(mut test: impl FnMut(&Engine)) {
+pub(crate) fn each(mut test: impl FnMut(&Engine)) {
     for engine in engines() {
         eprintln!("on {}", engine.device().name);
         test(engine);
@@ -62,7 +62,7 @@ pub fn each(mut test: impl FnMut(&Engine)) {
 
 /// A different seed for every run, which is printed. `LOGLOSS_SEED` sets the seed, to repeat a run.
 #[expect(clippy::print_stderr, reason = "shown when the test fails")]
-pub fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
     let seed = std::env::var("LOGLOSS_SEED").map_or(now, |seed| seed.parse().expect("LOGLOSS_SEED is a number"));
     eprintln!("LOGLOSS_SEED={seed}");
@@ -71,10 +71,10 @@ pub fn seed() -> u64 {
 
 /// The random number generator SplitMix64, whose values are the same on every platform.
 #[derive(Clone)]
-pub struct Random(pub u64);
+pub(crate) struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -82,66 +82,66 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         ((u128::from(self.next()) * end as u128) >> 64) as usize
     }
 
     /// A number from the uniform distribution on (0, 1).
-    pub fn uniform(&mut self) -> f64 {
+    pub(crate) fn uniform(&mut self) -> f64 {
         ((self.next() >> 11) as f64 + 0.5) * 2f64.powi(-53)
     }
 
-    pub fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
     /// A prediction as of a typical model.
-    pub fn prediction(&mut self, form: Form) -> f32 {
+    pub(crate) fn prediction(&mut self, form: Form) -> f32 {
         match form {
             Form::Logits => (3.0 * self.normal()) as f32,
             _ => (1.0 / (1.0 + (3.0 * self.normal()).exp())) as f32,
         }
     }
 
-    pub fn predictions(&mut self, form: Form, len: usize) -> Vec<f32> {
+    pub(crate) fn predictions(&mut self, form: Form, len: usize) -> Vec<f32> {
         (0..len).map(|_| self.prediction(form)).collect()
     }
 
-    pub fn labels(&mut self, len: usize) -> Vec<u8> {
+    pub(crate) fn labels(&mut self, len: usize) -> Vec<u8> {
         (0..len).map(|_| (self.next() & 1) as u8).collect()
     }
 
-    pub fn soft(&mut self, len: usize) -> Vec<f32> {
+    pub(crate) fn soft(&mut self, len: usize) -> Vec<f32> {
         (0..len).map(|_| self.uniform() as f32).collect()
     }
 }
 
 /// Labels packed as bits, least significant first.
-pub fn pack(labels: &[u8]) -> Vec<u8> {
+pub(crate) fn pack(labels: &[u8]) -> Vec<u8> {
     labels.chunks(8).map(|c| c.iter().rev().fold(0, |byte, z| byte << 1 | z)).collect()
 }
 
-pub fn none() -> Objective {
+pub(crate) fn none() -> Objective {
     Objective::default().with_reduction(Reduction::None)
 }
 
-pub fn batch<'a>(form: Form, predictions: impl Into<Floats<'a>>, targets: impl Into<Targets<'a>>) -> Batch<'a> {
+pub(crate) fn batch<'a>(form: Form, predictions: impl Into<Floats<'a>>, targets: impl Into<Targets<'a>>) -> Batch<'a> {
     Batch::new(form, predictions, targets).expect("the lengths match")
 }
 
 /// The evaluation of a batch with all outputs.
-pub fn all(engine: &Engine, batch: &Batch<'_>, objective: &Objective) -> Evaluation {
+pub(crate) fn all(engine: &Engine, batch: &Batch<'_>, objective: &Objective) -> Evaluation {
     engine.evaluate(batch, objective, Outputs::all()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Loss, gradient and hessian of an evaluation with all outputs.
-pub fn results(evaluation: &Evaluation) -> [&[f32]; 3] {
+pub(crate) fn results(evaluation: &Evaluation) -> [&[f32]; 3] {
     [&evaluation.loss, &evaluation.gradient, &evaluation.hessian].map(|output| output.as_deref().expect("asked for"))
 }
 
 /// The bits of all results of an evaluation. In this comparison NaN equals itself, and 0 differs from −0.
 #[derive(Debug, PartialEq)]
-pub struct Bits {
+pub(crate) struct Bits {
     pub terms: Vec<u64>,
     pub weight: Vec<u64>,
     pub classes: Vec<(Vec<u64>, u64)>,
@@ -152,7 +152,7 @@ pub struct Bits {
     pub outputs: [Option<Vec<u32>>; 3],
 }
 
-pub fn bits(evaluation: &Evaluation) -> Bits {
+pub(crate) fn bits(evaluation: &Evaluation) -> Bits {
     let outputs = [&evaluation.loss, &evaluation.gradient, &evaluation.hessian];
     let terms = |sum: &logloss::ExactSum| sum.terms().iter().map(|term| term.to_bits()).collect::<Vec<_>>();
     let value = match &evaluation.value {
@@ -172,7 +172,7 @@ pub fn bits(evaluation: &Evaluation) -> Bits {
 }
 
 /// Asserts that two evaluations agree in every bit. The message names the first difference.
-pub fn assert_same(got: &Evaluation, wanted: &Evaluation, what: &str) {
+pub(crate) fn assert_same(got: &Evaluation, wanted: &Evaluation, what: &str) {
     let (got, wanted) = (bits(got), bits(wanted));
     for ((got, wanted), name) in got.outputs.iter().zip(&wanted.outputs).zip(["loss", "gradient", "hessian"]) {
         let (Some(got), Some(wanted)) = (got, wanted) else { continue };
@@ -188,12 +188,12 @@ pub fn assert_same(got: &Evaluation, wanted: &Evaluation, what: &str) {
 }
 
 /// Asserts that every result of a batch meets the contract, for a coefficient of 1.
-pub fn judge(engine: &Engine, batch: &Batch<'_>, got: [&[f32]; 3]) {
+pub(crate) fn judge(engine: &Engine, batch: &Batch<'_>, got: [&[f32]; 3]) {
     judge_scaled(engine, batch, got, 1.0);
 }
 
 /// Asserts that every result of a batch meets the contract, for a gradient and hessian multiplied by `coefficient`.
-pub fn judge_scaled(engine: &Engine, batch: &Batch<'_>, got: [&[f32]; 3], coefficient: f64) {
+pub(crate) fn judge_scaled(engine: &Engine, batch: &Batch<'_>, got: [&[f32]; 3], coefficient: f64) {
     let class = DeviceClass::of(&engine.device());
     for (got, output) in got.into_iter().zip([Output::Loss, Output::Gradient, Output::Hessian]) {
         assert_eq!(got.len(), batch.len());
@@ -223,7 +223,7 @@ pub fn judge_scaled(engine: &Engine, batch: &Batch<'_>, got: [&[f32]; 3], coeffi
 }
 
 /// The exact sum of the exact losses.
-pub fn true_sum(batch: &Batch<'_>) -> f64 {
+pub(crate) fn true_sum(batch: &Batch<'_>) -> f64 {
     let losses = (0..batch.len())
         .map(|i| Element::new(batch.form(), batch.predictions().get(i), batch.targets().get(i)).truth().loss());
     let (mut high, mut low) = (0.0f64, 0.0f64);
@@ -236,7 +236,7 @@ pub fn true_sum(batch: &Batch<'_>) -> f64 {
 }
 
 /// Asserts that a sum meets the contract.
-pub fn judge_sum(engine: &Engine, batch: &Batch<'_>, sum: f64) {
+pub(crate) fn judge_sum(engine: &Engine, batch: &Batch<'_>, sum: f64) {
     let truth = true_sum(batch);
     let error = contract::relative(sum, truth, batch.len() as u64);
     assert!(error <= 1e-7, "{}: sum of {} is {sum}, not {truth}: {error:e}", engine.device().name, batch.len());

@@ -43,7 +43,7 @@ const OPTIONS: &[Choice] = &[
 const PLACES: [&str; 3] = ["CPU", "GPU, from the host", "GPU, resident"];
 const OUTPUTS: [&str; 5] = ["loss", "gradient", "hessian", "value", "Σw, count"];
 
-pub fn resident(engine: &Engine, batch: &Batch<'_>, objective: &Objective) -> Evaluation {
+pub(crate) fn resident(engine: &Engine, batch: &Batch<'_>, objective: &Objective) -> Evaluation {
     let there = engine.upload(batch).expect("it fits");
     let prepared = engine.prepare(&there, objective, every_output()).expect("valid");
     fetch(engine, &prepared, batch.len())
@@ -52,7 +52,7 @@ pub fn resident(engine: &Engine, batch: &Batch<'_>, objective: &Objective) -> Ev
 /// Compares the evaluation of a scene on an engine with the oracle, from host memory and, on a GPU, of a resident
 /// batch. Returns the largest errors of both.
 #[expect(clippy::print_stderr, reason = "shown when a test fails")]
-pub fn judge(engine: &Engine, scene: &Scene, scale: f32, what: &str) -> (Worst, Option<Worst>) {
+pub(crate) fn judge(engine: &Engine, scene: &Scene, scale: f32, what: &str) -> (Worst, Option<Worst>) {
     eprintln!("on {}: {what}", engine.device().name);
     let batch = scene.batch();
     let host = all(engine, &batch, &scene.objective);

@@ -11,7 +11,7 @@ use crate::common::{FORMS, Random, adapters, all, assert_same, batch, engines, g
 
 const LEN: usize = 40 * BLOCK + 333;
 
-pub fn every_output() -> DeviceOutputs {
+pub(crate) fn every_output() -> DeviceOutputs {
     let mut outputs = DeviceOutputs::none();
     outputs.loss = DeviceSink::New;
     outputs.gradient = DeviceSink::New;
@@ -20,7 +20,7 @@ pub fn every_output() -> DeviceOutputs {
 }
 
 /// Runs a prepared evaluation, and downloads its outputs.
-pub fn fetch(engine: &Engine, prepared: &Prepared, len: usize) -> Evaluation {
+pub(crate) fn fetch(engine: &Engine, prepared: &Prepared, len: usize) -> Evaluation {
     let mut evaluation = prepared.evaluate().unwrap_or_else(|error| panic!("{error}"));
     let outputs = [prepared.loss(), prepared.gradient(), prepared.hessian()].map(|region| {
         let mut values = vec![0.0; len];

@@ -14,7 +14,7 @@ use crate::common::{Random, pack};
 
 /// The storage type of predictions.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Stored {
+pub(crate) enum Stored {
     F32,
     F16,
     Bf16,
@@ -22,7 +22,7 @@ pub enum Stored {
 
 /// The kind and storage type of targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Labels {
+pub(crate) enum Labels {
     Soft,
     Hard,
     U8,
@@ -32,7 +32,7 @@ pub enum Labels {
 
 /// The shape and storage type of weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Weighing {
+pub(crate) enum Weighing {
     None,
     Elements,
     ElementsF16,
@@ -42,7 +42,7 @@ pub enum Weighing {
 
 /// All options of an evaluation.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Recipe {
+pub(crate) struct Recipe {
     pub form: Form,
     pub stored: Stored,
     pub labels: Labels,
@@ -62,7 +62,7 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    pub fn plain(form: Form) -> Self {
+    pub(crate) fn plain(form: Form) -> Self {
         Self {
             form,
             stored: Stored::F32,
@@ -83,7 +83,7 @@ impl Recipe {
     }
 
     /// Random options.
-    pub fn random(random: &mut Random) -> Self {
+    pub(crate) fn random(random: &mut Random) -> Self {
         let labels = pick(random, &[Labels::Soft, Labels::Hard, Labels::U8, Labels::Bool, Labels::Bits]);
         Self {
             form: pick(random, &crate::common::FORMS),
@@ -107,7 +107,7 @@ impl Recipe {
         }
     }
 
-    pub fn objective(&self, random: &mut Random, classes: usize) -> Objective {
+    pub(crate) fn objective(&self, random: &mut Random, classes: usize) -> Objective {
         let mut objective = Objective::default().with_reduction(self.reduction).with_scale(self.scale).expect("finite");
         if self.class_weights {
             objective = objective.with_class_weights(some_weights(random, classes)).expect("valid");
@@ -141,7 +141,7 @@ impl Recipe {
     }
 
     /// A batch of `rows` rows, with its objective.
-    pub fn scene(&self, random: &mut Random, rows: usize, classes: usize) -> Scene {
+    pub(crate) fn scene(&self, random: &mut Random, rows: usize, classes: usize) -> Scene {
         let len = rows * classes;
         let objective = self.objective(random, classes);
         let mut predictions = random.predictions(self.form, len);
@@ -200,21 +200,21 @@ impl Recipe {
     }
 }
 
-pub const REDUCTIONS: [Reduction; 6] =
+pub(crate) const REDUCTIONS: [Reduction; 6] =
     [Reduction::None, Reduction::Sum, Reduction::Mean, Reduction::WeightedMean, Reduction::PerClass, Reduction::PerRow];
 
-pub fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
+pub(crate) fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
     from[random.below(from.len())]
 }
 
 /// Weights of all magnitudes, including 0.
-pub fn some_weights(random: &mut Random, count: usize) -> Vec<f32> {
+pub(crate) fn some_weights(random: &mut Random, count: usize) -> Vec<f32> {
     (0..count).map(|_| if random.below(8) == 0 { 0.0 } else { (3.0 * random.uniform()) as f32 }).collect()
 }
 
 /// A batch that owns its arrays, and an objective.
 #[derive(Clone)]
-pub struct Scene {
+pub(crate) struct Scene {
     pub form: Form,
     pub classes: usize,
     pub stored: Stored,
@@ -234,12 +234,12 @@ pub struct Scene {
 }
 
 impl Scene {
-    pub fn batch(&self) -> Batch<'_> {
+    pub(crate) fn batch(&self) -> Batch<'_> {
         self.part(0..self.predictions.len())
     }
 
     /// A part of the batch that consists of whole rows, and whose first value has an index that is a multiple of 8.
-    pub fn part(&self, range: std::ops::Range<usize>) -> Batch<'_> {
+    pub(crate) fn part(&self, range: std::ops::Range<usize>) -> Batch<'_> {
         let predictions = match self.stored {
             Stored::F32 => Floats::F32(&self.predictions[range.clone()]),
             Stored::F16 => Floats::F16(&self.halves[range.clone()]),
@@ -271,7 +271,7 @@ impl Scene {
 }
 
 /// Element `i` for the oracle; none if it is ignored or masked.
-pub fn element(batch: &Batch<'_>, objective: &Objective, i: usize) -> Option<Element> {
+pub(crate) fn element(batch: &Batch<'_>, objective: &Objective, i: usize) -> Option<Element> {
     let target = batch.targets().get(i);
     let masked = batch.mask().is_some_and(|bits| bits[i / 8] >> (i % 8) & 1 == 0);
     let ignored = match objective.ignore() {
@@ -307,7 +307,7 @@ pub fn element(batch: &Batch<'_>, objective: &Objective, i: usize) -> Option<Ele
 }
 
 /// The exact results of a whole batch.
-pub struct Whole {
+pub(crate) struct Whole {
     pub sum: f64,
     pub weight: f64,
     pub count: u64,
@@ -332,7 +332,7 @@ impl Sum {
     }
 }
 
-pub fn whole(batch: &Batch<'_>, objective: &Objective, scale: f32) -> Whole {
+pub(crate) fn whole(batch: &Batch<'_>, objective: &Objective, scale: f32) -> Whole {
     let (mut sum, mut weight, mut count) = (Sum::default(), Sum::default(), 0u64);
     let classes = batch.classes();
     let mut of_class = vec![(Sum::default(), 0u64); classes];
@@ -377,7 +377,7 @@ pub fn whole(batch: &Batch<'_>, objective: &Objective, scale: f32) -> Whole {
 /// The largest errors found: those of loss, gradient and hessian in ULP of the sum of the magnitudes of the addends,
 /// those of sums relative.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Worst {
+pub(crate) struct Worst {
     pub elements: [f64; 3],
     /// The errors of loss, gradient and hessian as defined by the contract, divided by their ceilings.
     pub of_ceiling: [f64; 3],
@@ -389,7 +389,7 @@ pub struct Worst {
 }
 
 impl Worst {
-    pub fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         for o in 0..3 {
             self.elements[o] = self.elements[o].max(other.elements[o]);
             self.of_ceiling[o] = self.of_ceiling[o].max(other.of_ceiling[o]);
@@ -404,7 +404,7 @@ impl Worst {
 }
 
 /// The relative distance of two values; 0 if they are equal or both NaN, infinite if only one of them is NaN.
-pub fn apart(got: f64, wanted: f64) -> f64 {
+pub(crate) fn apart(got: f64, wanted: f64) -> f64 {
     if got == wanted || got.is_nan() && wanted.is_nan() || (got - wanted).abs() <= 1e-36 {
         return 0.0;
     }
@@ -414,7 +414,13 @@ pub fn apart(got: f64, wanted: f64) -> f64 {
 
 /// Asserts that an evaluation with all outputs meets the contract, that the outputs of ignored and masked elements are
 /// 0, and that counts and values are right. Returns the largest errors.
-pub fn judge_scene(engine: &Engine, batch: &Batch<'_>, objective: &Objective, scale: f32, got: &Evaluation) -> Worst {
+pub(crate) fn judge_scene(
+    engine: &Engine,
+    batch: &Batch<'_>,
+    objective: &Objective,
+    scale: f32,
+    got: &Evaluation,
+) -> Worst {
     let name = engine.device().name;
     let class = DeviceClass::of(&engine.device());
     let whole = whole(batch, objective, scale);

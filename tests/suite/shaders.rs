@@ -25,7 +25,7 @@ fn validate(what: &str, source: &str) -> naga::Module {
 }
 
 /// The modules of an evaluation of weighted logits, with or without a gradient.
-pub fn modules(engine: &Engine, objective: &Objective, gradient: Option<OutputType>) -> Vec<String> {
+pub(crate) fn modules(engine: &Engine, objective: &Objective, gradient: Option<OutputType>) -> Vec<String> {
     let weighted = batch(logloss::Form::Logits, &[0.5f32; 4], &[1u8; 4]).with_weights(Weights::F32(&[1.0; 4]));
     let there = engine.upload(&weighted.expect("as many")).expect("it fits");
     let mut outputs = DeviceOutputs::none();

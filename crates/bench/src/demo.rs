@@ -3,7 +3,7 @@
 use crate::{FirstCall, Limit, Machine, MeasuredDevice, Program, Report, Row, SCHEMA};
 
 /// A CPU if the name begins with `cpu`, else an adapter.
-pub fn device(name: &str) -> MeasuredDevice {
+pub(crate) fn device(name: &str) -> MeasuredDevice {
     let cpu = name.starts_with("cpu");
     MeasuredDevice {
         device: name.to_owned(),
@@ -19,7 +19,7 @@ pub fn device(name: &str) -> MeasuredDevice {
 }
 
 /// A row of `2^log2` values.
-pub fn row(device: &str, work: &str, log2: u32, resident: bool) -> Row {
+pub(crate) fn row(device: &str, work: &str, log2: u32, resident: bool) -> Row {
     let ns = 0.3 + 1000.0 / f64::from(1u32 << log2);
     Row {
         device: device.to_owned(),
@@ -52,7 +52,7 @@ pub fn row(device: &str, work: &str, log2: u32, resident: bool) -> Row {
 }
 
 /// A report of a CPU and an adapter whose name needs escaping.
-pub fn report() -> Report {
+pub(crate) fn report() -> Report {
     let devices = ["cpu", "A \"GPU\" <1> & co"];
     let mut results = Vec::new();
     for name in devices {
