@@ -298,6 +298,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The class of the first value. It is not 0 if the batch is a part that starts inside a row.
+    #[cfg(feature = "gpu")]
     pub(crate) fn class_offset(&self) -> usize {
         self.class_offset
     }

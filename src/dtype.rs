@@ -83,6 +83,7 @@ impl OutputType {
     }
 
     /// Whether two values share a 4-byte word.
+    #[cfg(feature = "gpu")]
     pub(crate) fn is_narrow(self) -> bool {
         self != OutputType::F32
     }

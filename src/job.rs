@@ -27,9 +27,11 @@ pub(crate) struct Job {
     /// The mean of zero elements.
     pub empty_mean: f64,
     /// Whether the mean divides by the sum of the weights.
+    #[cfg(feature = "gpu")]
     pub weighted_mean: bool,
     /// The scale that a counting pass on the device divides by the count or the sum of the weights, which gives the
     /// coefficient. Absent if the coefficient is known.
+    #[cfg(feature = "gpu")]
     pub divide: Option<f32>,
     /// The threshold of [`ThresholdCounts`](crate::ThresholdCounts), if those are requested.
     pub threshold: Option<f32>,
@@ -57,7 +59,9 @@ impl Job {
             parameters,
             sums,
             empty_mean: objective.empty_mean(),
+            #[cfg(feature = "gpu")]
             weighted_mean,
+            #[cfg(feature = "gpu")]
             divide: None,
             threshold,
             stop_at_invalid: objective.non_finite() == NonFinite::Error,

@@ -64,6 +64,7 @@ impl<'a> FloatsMut<'a> {
     }
 
     /// The memory as bytes.
+    #[cfg(feature = "gpu")]
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         match self {
             FloatsMut::F32(v) => bytemuck::cast_slice_mut(v),
@@ -197,6 +198,7 @@ pub(crate) struct Slices<'a> {
     /// The mean of each row, if the reduction is per row.
     pub rows: Option<&'a mut [f64]>,
     /// The number of values per row.
+    #[cfg_attr(not(any(feature = "gpu", feature = "threads")), expect(dead_code, reason = "outputs are not divided"))]
     pub classes: usize,
 }
 
@@ -308,6 +310,7 @@ impl<'a> Views<'a> {
 
 impl<'a> Slices<'a> {
     /// Loss, gradient and hessian as an array, and the means of the rows.
+    #[cfg(feature = "gpu")]
     pub(crate) fn into_each(self) -> ([Option<&'a mut [f32]>; 3], Option<&'a mut [f64]>) {
         ([self.loss, self.gradient, self.hessian], self.rows)
     }
@@ -323,6 +326,7 @@ impl<'a> Slices<'a> {
     }
 
     /// Splits off the first `len` values of each output, and the means of their rows. `self` keeps the rest.
+    #[cfg(any(feature = "gpu", feature = "threads"))]
     pub(crate) fn split_off(&mut self, len: usize) -> Slices<'a> {
         Slices {
             loss: split_off(&mut self.loss, len),

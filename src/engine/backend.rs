@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "gpu")]
+use super::auto::Auto;
 use super::{
-    auto::Auto,
     cost::Costs,
     multi::Multi,
     part::{EvaluatePart, PartResult},
@@ -21,6 +22,7 @@ pub(crate) enum Backend {
     /// Several devices at the same time.
     Multi(Multi<Backend>),
     /// Two devices, one of which is chosen for each batch.
+    #[cfg(feature = "gpu")]
     Auto(Box<Auto<Backend>>),
 }
 
@@ -52,6 +54,7 @@ impl Backend {
     pub(super) fn measured(&self) -> Vec<&(Backend, Costs)> {
         match self {
             Backend::Multi(multi) if multi.is_measured() => multi.parts().iter().collect(),
+            #[cfg(feature = "gpu")]
             Backend::Auto(auto) => vec![&auto.gpu, &auto.cpu],
             _ => Vec::new(),
         }
@@ -61,6 +64,7 @@ impl Backend {
     pub(super) fn measured_mut(&mut self) -> Vec<&mut (Backend, Costs)> {
         match self {
             Backend::Multi(multi) if multi.is_measured() => multi.parts_mut().iter_mut().collect(),
+            #[cfg(feature = "gpu")]
             Backend::Auto(auto) => vec![&mut auto.gpu, &mut auto.cpu],
             _ => Vec::new(),
         }
@@ -81,12 +85,14 @@ impl EvaluatePart for Backend {
             Backend::Multi(multi) => multi.evaluate(part, job, first, outputs, rows).await,
             // This part is a share of a batch that several devices evaluate. For a whole batch, `pick` has chosen one
             // of the two devices before.
+            #[cfg(feature = "gpu")]
             Backend::Auto(auto) => {
                 Box::pin(auto.cheaper(part.len() as u64, true).evaluate(part, job, first, outputs, rows)).await
             }
         }
     }
 
+    #[cfg(feature = "gpu")]
     fn pick(&self, len: Option<u64>, outputs: bool) -> &Self {
         match self {
             Backend::Auto(auto) => auto.cheaper(len.unwrap_or(u64::MAX), outputs),
@@ -99,6 +105,7 @@ impl EvaluatePart for Backend {
         match self {
             Backend::One(processor) => processor.info(),
             Backend::Multi(multi) => multi.info(),
+            #[cfg(feature = "gpu")]
             Backend::Auto(auto) => auto.gpu.0.info(),
         }
     }
@@ -107,6 +114,7 @@ impl EvaluatePart for Backend {
         match self {
             Backend::One(processor) => processor.cpu(),
             Backend::Multi(multi) => multi.cpu(),
+            #[cfg(feature = "gpu")]
             Backend::Auto(auto) => auto.cpu.0.cpu(),
         }
     }

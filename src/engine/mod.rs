@@ -1,6 +1,7 @@
 //! The engine: it selects the device, divides batches, evaluates the parts and merges their results.
 
 mod accumulator;
+#[cfg(feature = "gpu")]
 mod auto;
 mod backend;
 mod cost;

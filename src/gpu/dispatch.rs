@@ -10,6 +10,7 @@ use crate::{
         bindings::Binding,
         buffers::{self, BufferRegion},
         layout::{ALIGNMENT, BatchParameters, ClassSum, LANES, Vec2, Window, WindowParameters},
+        limits,
         result::ResultBlock,
         source::{self, Source},
         spec::{Spec, WeightedSpec},
@@ -214,7 +215,7 @@ impl Pass {
         use wgpu::BufferUsages as Usage;
         let device = &gpu.device;
         let unit = if job.sums == Sums::All { 1 } else { plan::unit(job.sums, arrays.classes as usize) };
-        let mut limits = plan::Limits::from(&gpu.limits);
+        let mut limits = limits::Limits::from(&gpu.limits);
         if job.sums == Sums::PerRow {
             // A workgroup takes 256 rows, which may be fewer values than a block.
             let values = u64::from(limits.workgroups) * u64::from(LANES) * arrays.classes;
@@ -225,7 +226,7 @@ impl Pass {
             needed: unit * 4,
             limit: limits.binding,
         })?;
-        let blocks = plan::workgroups(arrays.len.min(window) / arrays.classes, 1);
+        let blocks = limits::workgroups(arrays.len.min(window) / arrays.classes, 1);
         let workgroups = u64::from(blocks) * arrays.classes;
         if job.sums == Sums::PerClass && workgroups > limits.workgroups.into() {
             return Err(Error::Limit {
@@ -360,11 +361,11 @@ impl Pass {
                 let classes = bytemuck::cast_slice(loss.classes.as_ref());
                 write(&self.slots, w * self.stride + Window::CLASS_WEIGHTS, classes)?;
             }
-            work.store_workgroups = plan::workgroups(len, 1);
+            work.store_workgroups = limits::workgroups(len, 1);
             let rows = len / self.classes;
             work.workgroups = match self.sums {
-                Sums::All => plan::workgroups(len, self.blocks),
-                Sums::PerClass => plan::workgroups(rows, 1) * self.classes as u32,
+                Sums::All => limits::workgroups(len, self.blocks),
+                Sums::PerClass => limits::workgroups(rows, 1) * self.classes as u32,
                 Sums::PerRow => rows.div_ceil(LANES.into()) as u32,
             };
         }

@@ -13,6 +13,7 @@ use crate::{
         buffers::{self, BufferRegion},
         dispatch::{self, Arrays, Pass},
         layout::{ALIGNMENT, ClassSum},
+        limits,
         readback::{self, Head, Timer, view},
         spec::{Spec, WeightedSpec},
     },
@@ -150,8 +151,8 @@ impl Gpu {
         };
         let classes = part.classes() as u64;
         let entries = job.parameters.as_ref().map_or(1, |parameters| parameters.classes.len());
-        let most = CHUNK.min(plan::Limits::from(&self.limits).window(VALUE_BYTES));
-        let mut capacity = (part.len() as u64).next_power_of_two().clamp(plan::WINDOW_STEP, most);
+        let most = CHUNK.min(limits::Limits::from(&self.limits).window(VALUE_BYTES));
+        let mut capacity = (part.len() as u64).next_power_of_two().clamp(limits::WINDOW_STEP, most);
         if job.sums != Sums::All {
             let unit = plan::unit(job.sums, part.classes());
             capacity = (capacity / unit * unit).max(unit);

@@ -11,6 +11,7 @@ pub(crate) mod buffers;
 mod dispatch;
 mod host_ring;
 mod layout;
+mod limits;
 mod pipelines;
 mod readback;
 pub(crate) mod resident;
@@ -70,7 +71,7 @@ impl Gpu {
         require("invocations a workgroup", limits.max_compute_invocations_per_workgroup.into(), 256)?;
         require("workgroup size in x", limits.max_compute_workgroup_size_x.into(), 256)?;
         require("bytes of workgroup memory", limits.max_compute_workgroup_storage_size.into(), 16_384)?;
-        require("bytes a storage binding", limits.max_storage_buffer_binding_size, crate::plan::WINDOW_STEP * 4)?;
+        require("bytes a storage binding", limits.max_storage_buffer_binding_size, limits::WINDOW_STEP * 4)?;
         let pipelines = buffers::scoped(&device, || Pipelines::new(&device)).await?;
         let info = Arc::new(adapters::describe(&device.adapter_info()));
         let mappable = device.features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS);

@@ -258,7 +258,7 @@ fn weights_of_every_kind() {
     assert_eq!(mean(Objective::mean().with_pos_weight(&weights[..])), wanted);
     assert_eq!(mean(Objective::mean().with_pos_weight(weights.clone())), wanted);
     let wanted = mean(Objective::mean().with_class_weights(2.0));
-    assert_eq!(mean(Objective::mean().with_class_weights(&[2.0])), wanted);
+    assert_eq!(mean(Objective::mean().with_class_weights([2.0])), wanted);
 }
 
 #[test]
