@@ -37,7 +37,7 @@ pub enum Reduction {
 
 crate::names::names!("reduction", Reduction { None = "none", Sum = "sum", Mean = "mean", WeightedMean = "weighted-mean", PerClass = "per-class", PerRow = "per-row" });
 
-/// The treatment of invalid values. NonFinite are NaN in predictions, targets or weights, a probability or a target
+/// The treatment of invalid values. Invalid are NaN in predictions, targets or weights, a probability or a target
 /// outside [0, 1], and a weight that is negative or infinite.
 ///
 /// ```

@@ -48,7 +48,7 @@ impl Labels {
         }
     }
 
-    /// The reason why `log_loss` does not support the whole batch, if it does not. NonFinite values have been reported
+    /// The reason why `log_loss` does not support the whole batch, if it does not. Invalid values have been reported
     /// before.
     pub(super) fn unsupported(&self, objective: &Objective, partials: &Partials) -> Option<Unsupported> {
         if !is_checked(objective) {

@@ -1,4 +1,4 @@
-//! NonFinite input: it is reported with array, index and value, or propagated as NaN on request.
+//! Invalid input: it is reported with array, index and value, or propagated as NaN on request.
 
 use logloss::{
     Array, BLOCK, Batch, DeviceOutputs, Engine, Error, Floats, Form, NonFinite, Objective, Outputs, Reduction, Targets,

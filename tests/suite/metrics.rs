@@ -5,21 +5,7 @@ use logloss::{
     half::{bf16, f16},
 };
 
-use crate::common::{FORMS, Random, assert_same, batch, bits, engines, pack};
-
-/// The engines that count predictions on each side of a threshold: the one on the CPU.
-fn counting_engines() -> &'static [Engine] {
-    &engines()[..1]
-}
-
-/// Runs a test on every engine that counts; the last line printed names the one that failed.
-#[expect(clippy::print_stderr, reason = "shown when a test fails")]
-fn each(mut test: impl FnMut(&Engine)) {
-    for engine in counting_engines() {
-        eprintln!("on {}", engine.device().name);
-        test(engine);
-    }
-}
+use crate::common::{FORMS, Random, assert_same, batch, bits, each, pack};
 
 fn requesting(objective: &Objective, threshold: f32) -> Objective {
     objective.clone().with_metrics(Metrics::none().with_threshold(threshold).expect("a number"))

@@ -73,13 +73,15 @@ fn memory_of_another_length() {
 fn targets_of_another_length() {
     use logloss::{Batch, Targets};
     let predictions = [0.5f32; 9];
-    for (targets, len) in
-        [(Targets::U8(&[1; 8]), 8), (Targets::F32(&[1.0; 10]), 10), (Targets::Bool(&[]), 0), (Targets::Bits(&[1]), 8)]
-    {
+    for (targets, len) in [(Targets::U8(&[1; 8]), 8), (Targets::F32(&[1.0; 10]), 10), (Targets::Bool(&[]), 0)] {
         let error = Batch::logits(&predictions, targets).expect_err("another length");
         assert_eq!(error.to_string(), format!("targets has {len} values, predictions has 9"));
     }
-    assert!(Batch::logits(&predictions, Targets::Bits(&[1, 1, 1])).is_err());
+    for bytes in [&[1][..], &[1, 1, 1]] {
+        let error = Batch::logits(&predictions, Targets::Bits(bytes)).expect_err("another length").to_string();
+        let given = bytes.len();
+        assert_eq!(error, format!("targets is packed, one bit a value: 2 bytes expected, {given} given"));
+    }
     assert_eq!(Batch::logits(&predictions, Targets::Bits(&[1, 1])).expect("two bytes").len(), 9);
     let batch = batch(Form::Logits, &predictions, &[1u8; 9]);
     for classes in [0, 2, 10] {

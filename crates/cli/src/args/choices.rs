@@ -18,27 +18,27 @@ pub(crate) const NON_FINITE: &Choices<NonFinite> =
 
 /// The reductions.
 pub(crate) const REDUCTIONS: &Choices<Reduction> = &[
-    (Reduction::None, "They stay as they are: see --loss-out; the gradient is that of each element's own loss"),
+    (Reduction::None, "Not at all: see --loss-out; the gradient is that of each element's own loss"),
     (Reduction::Sum, "Their sum"),
-    (Reduction::Mean, "Their mean, over the number of elements whatever their weights"),
-    (Reduction::WeightedMean, "Their sum over the sum of the weights"),
+    (Reduction::Mean, "Their sum divided by the number of elements, whatever their weights"),
+    (Reduction::WeightedMean, "Their sum divided by the sum of the weights"),
     (Reduction::PerClass, "The mean of each class: C values; the gradient is that of each element's own loss"),
     (Reduction::PerRow, "The mean of each row: N values; the gradient is that of each element's own loss"),
 ];
 
 /// The systems whose conventions are taken over.
 pub(crate) const SYSTEMS: &Choices<Compat> = &[
-    (Compat::Torch, "BCEWithLogitsLoss; of probabilities BCELoss, whose logarithms are at least −100"),
+    (Compat::Torch, "BCEWithLogitsLoss; for probabilities BCELoss, whose logarithms are at least −100"),
     (
         Compat::Keras,
-        "Probabilities clipped to [1e-7, 1 − 1e-7]; the mean of nothing is 0. (Of shape [N, C] Keras takes the mean of \
-         a row first: --reduction per-row has its losses, their sum and its gradients are 1/C of those here)",
+        "Probabilities are clipped to [1e-7, 1 − 1e-7]; the mean of no values is 0. (For shape [N, C] Keras takes the mean \
+         of each row first: --reduction per-row gives its losses; their sum and its gradients are 1/C of those here)",
     ),
     (Compat::TensorFlow, "weighted_cross_entropy_with_logits"),
     (
         Compat::Sklearn,
-        "log_loss: a mean is weighted, probabilities are clipped by f32's epsilon, and no labels, one alone, soft ones \
-         of probabilities, or weights that are all 0 are errors (unless --non-finite propagate)",
+        "log_loss: a mean is weighted, and probabilities are clipped by the epsilon of f32. No labels, a single label, \
+         soft labels of probabilities, and weights that are all 0 are errors (unless --non-finite propagate)",
     ),
     (
         Compat::Xgboost,
@@ -47,7 +47,7 @@ pub(crate) const SYSTEMS: &Choices<Compat> = &[
     (
         Compat::Lightgbm,
         "binary: a mean is weighted, probabilities are clipped by 1e-15, labels above 0 are positive and all others \
-         negative; label weights weigh gradient and hessian alone",
+         negative; label weights apply to gradient and hessian alone",
     ),
 ];
 

@@ -15,16 +15,16 @@ const DEVICE: &str = "Device";
 #[derive(Debug, ArgGroup)]
 pub(crate) struct DeviceArgs {
     /// auto, cpu, gpu, an index from `logloss devices`, or part of an adapter's name (which may be a software
-    /// adapter: llvmpipe); several, as in cpu,0,1, share the work. With auto, `eval` looks for no GPU where there are at
-    /// most 2^24 values (64 MiB of text): a CPU is about done by then
+    /// adapter: llvmpipe); several, as in cpu,0,1, share the work. With auto, `eval` uses the CPU for at most 2^24 values
+    /// (64 MiB of text), which it evaluates in about the time that finding a GPU takes
     #[arg(
         long, value_name = "DEVICE,…", default_value = "auto", value_delimiter = ',', value_parser = device,
         help_heading = DEVICE
     )]
     pub device: Vec<Device>,
 
-    /// What each of several devices takes: 1,3 is a quarter and three quarters; by default what their speed says, which
-    /// is measured at the start. Other shares give other last bits
+    /// The share of each of several devices: 1,3 is a quarter and three quarters. By default by their speed, which is
+    /// measured at the start. Other shares give other last bits
     #[arg(
         long, value_name = "A,B,…", value_delimiter = ',', value_parser = share_of_work, allow_hyphen_values = true,
         help_heading = DEVICE

@@ -14,8 +14,8 @@ use super::{
 
 /// Evaluate a file of predictions against its labels
 ///
-/// Prints the loss and, if asked, writes the loss, gradient and hessian of every element. Files of any size are read
-/// a part at a time.
+/// Prints the loss and, on request, writes the loss, gradient and hessian of every element. Files of any size are read
+/// in parts, in bounded memory.
 #[derive(Debug, ArgGroup)]
 #[command(after_help = EVAL_NOTES, disable_help_flag = true)]
 pub(crate) struct EvalArgs {
@@ -38,25 +38,25 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_parser = parser(FORMS, logloss::Form::name), default_value = "logits", help_heading = INPUT)]
     pub from: Form,
 
-    /// Leave out the elements whose label is this: an integer such as 255 or -100, or nan, as which a
-    /// label that is missing counts. (Any other value that is missing, a null, is an error)
+    /// Ignore the elements with this label: an integer such as 255 or -100, or nan, which includes missing labels.
+    /// (Any other missing value, a null, is an error)
     #[arg(long, value_name = "LABEL", value_parser = ignore_label, allow_negative_numbers = true, help_heading = INPUT)]
     pub ignore_label: Option<IgnoredLabel>,
 
-    /// Leave out the elements where this is 0 or false: bool or u8, of the predictions' shape
+    /// Ignore the elements where this mask is 0 or false: bool or u8, in the shape of the predictions
     #[arg(long, value_name = "M.npy", help_heading = INPUT)]
     pub mask: Option<PathBuf>,
 
-    /// What a NaN, or a label, probability or weight out of its range, does: fail and name the first one, or make its
-    /// own results and the reduced ones NaN
+    /// What to do about NaN, and about labels, probabilities and weights out of range: fail and name the first one, or
+    /// make its results and the reduced results NaN
     #[arg(long, value_parser = parser(NON_FINITE, logloss::NonFinite::name), default_value = "error", help_heading = INPUT)]
     pub non_finite: NonFinite,
 
-    /// Take over the conventions of another system: what it clips, floors and divides a mean by
+    /// Use the conventions of another system: how it clips and floors, and what it divides a mean by
     #[arg(long, value_name = "SYSTEM", value_parser = parser(SYSTEMS, logloss::Compat::name), help_heading = OBJECTIVE)]
     pub compat: Option<Compat>,
 
-    /// What becomes of the losses, and what the gradient is of
+    /// How losses are reduced, and so what the gradient is the derivative of
     #[arg(long, value_parser = parser(REDUCTIONS, logloss::Reduction::name), default_value = "mean", help_heading = OBJECTIVE)]
     pub reduction: Reduction,
 
@@ -64,11 +64,11 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "A", value_parser = smoothing, allow_hyphen_values = true, help_heading = OBJECTIVE)]
     pub label_smoothing: Option<f32>,
 
-    /// Focal loss: times (1 − p_t)^G, where p_t is the probability given to the truth
+    /// Focal loss: multiply by (1 − p_t)^G, where p_t is the predicted probability of the true label
     #[arg(long, value_name = "G", value_parser = weight, allow_hyphen_values = true, help_heading = OBJECTIVE)]
     pub focal_gamma: Option<f32>,
 
-    /// Focal loss: times A for positives, 1 − A for negatives
+    /// Focal loss: multiply by A for positives and 1 − A for negatives
     #[arg(
         long, value_name = "A", value_parser = unit, allow_hyphen_values = true, requires = "focal_gamma",
         help_heading = OBJECTIVE
@@ -82,7 +82,7 @@ pub(crate) struct EvalArgs {
     )]
     pub scale: f32,
 
-    /// A weight for each element, [N, C], or each sample, [N]: a .npy file beside .npy predictions; else a column or
+    /// A weight for each element, [N, C], or each sample, [N]: a .npy file beside .npy predictions; otherwise a column or
     /// tensor, or as many columns as --pred names
     #[arg(long, value_name = "W.npy|NAME", help_heading = WEIGHTS)]
     pub weight: Option<String>,
@@ -95,15 +95,15 @@ pub(crate) struct EvalArgs {
     pub class_weight: Option<Vec<f32>>,
 
     /// The weight of the positive term −z·log p: one, or one for each class (with --compat xgboost and lightgbm their
-    /// scale_pos_weight, which weighs gradient and hessian alone)
+    /// scale_pos_weight, which applies to gradient and hessian alone)
     #[arg(
         long, value_name = "Q|Q,R,…", value_delimiter = ',', value_parser = weight, allow_hyphen_values = true,
         help_heading = WEIGHTS
     )]
     pub pos_weight: Option<Vec<f32>>,
 
-    /// Weights of the labels 0 and 1; or `balanced`: n/(2·n₀) and n/(2·n₁), counted in a pass before; with --compat
-    /// lightgbm `is-unbalance`, or `balanced`: 1, and for the rarer label how many times rarer it is
+    /// Weights of the labels 0 and 1; or `balanced`: n/(2·n₀) and n/(2·n₁), which takes a pass to count; with --compat
+    /// lightgbm `is-unbalance`, or `balanced`: 1 for the more frequent label, and for the other how many times rarer it is
     #[arg(
         long, value_name = "W0,W1|balanced", value_parser = label_weight, allow_hyphen_values = true,
         help_heading = WEIGHTS
@@ -205,23 +205,23 @@ Examples:
   logloss eval logits.npy labels.npy --focal-gamma 2 --focal-alpha 0.25 --label-smoothing 0.1
   logloss eval probs.npy labels.npy --from probabilities --compat sklearn --label-weight balanced
 
-With logit x and label z in [0, 1], an element costs w·((1 − z)·softplus(x) + q·z·softplus(−x)): q is --pos-weight, w \
-the product of all other weights, z smoothed after w was found. An element that is left out adds to nothing, and its \
-loss, gradient and hessian are 0, whatever its prediction and weight.
+With logit x and label z in [0, 1], the loss of an element is w·((1 − z)·softplus(x) + q·z·softplus(−x)): q is \
+--pos-weight, w the product of all other weights, and z is smoothed after w was determined. An ignored or masked element \
+contributes to no sum, and its loss, gradient and hessian are 0, whatever its prediction and weight.
 
-Predictions may be f16, bf16, f32 or f64 (narrowed to f32), labels of any integer, bool or float type: 0 and 1, or \
-probabilities in between. Weights may be of any of these types; other than f16 and f32 they become f32. Logits of plus \
-and minus infinity are valid. Outputs are f32, and whole or not there.
+Predictions may be f16, bf16, f32 or f64 (converted to f32), labels of any integer, bool or float type: 0 and 1, or \
+probabilities in between. Weights may be of any of these types; types other than f16 and f32 are converted to f32. \
+Logits of plus and minus infinity are valid. Outputs are f32. An output file is complete, or it does not exist.
 
-A gradient whose mean leaves elements out or is weighted, and labels that are to be balanced, take a pass over the file \
-before. The time runs from the first value read to the last output in its place, and GB/s are the bytes of predictions, \
-labels, weights, mask and outputs, as they are evaluated (f64 and text as f32, integers as a byte, a mask as bits) and \
-counted once, over that time. What is memory-mapped (.npy, .safetensors) is read from \
-disk while it is evaluated.
+The gradient of a mean that ignores elements or is weighted, and labels that are to be balanced, take one more pass \
+over the file. The time is that from the first value read to the last output in its place. GB/s are the bytes of \
+predictions, labels, weights, mask and outputs as they are evaluated (f64 and text as f32, integers as a byte, a mask as \
+bits), each counted once, divided by that time. Memory-mapped files (.npy, .safetensors) are read from disk while they \
+are evaluated.
 
-In JSON, `value` is a number, an array for per-class and per-row, and null for none (each element's loss is what \
---loss-out writes) and for per-row with --value-out. A number that is NaN (the mean of no values) or infinite is null; \
-`notes` then says which.";
+In JSON, `value` is a number, an array for per-class and per-row, and null for none (--loss-out writes the loss of each \
+element) and for per-row with --value-out. A number that is NaN (the mean of no values) or infinite is null; `notes` \
+says which.";
 
 fn finite(word: &str) -> Result<f32, String> {
     number(word, |value: f32| value.is_finite(), "a finite number")

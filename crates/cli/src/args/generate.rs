@@ -18,7 +18,7 @@ use super::{
 /// prediction is the true logit plus noise. The same arguments give the same files.
 #[derive(Debug, ArgGroup)]
 pub(crate) struct GenerateArgs {
-    /// How many values: 1000000, 1_000_000 or 1e6
+    /// The number of values: 1000000, 1_000_000 or 1e6
     #[arg(value_name = "N", value_parser = count)]
     pub len: u64,
 
@@ -42,7 +42,7 @@ pub(crate) struct GenerateArgs {
     #[arg(long = "as", value_name = "FORM", value_parser = parser(FORMS, logloss::Form::name), default_value = "logits")]
     pub form: Form,
 
-    /// Where the random numbers start
+    /// Seed of the random numbers
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
 
@@ -54,11 +54,11 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "SD", default_value_t = 1.5, value_parser = deviation)]
     pub spread: f64,
 
-    /// Standard deviation of what is added to the true logits to make predictions
+    /// Standard deviation of the noise that is added to the true logits to make predictions
     #[arg(long, value_name = "SD", default_value_t = 0.0, value_parser = deviation)]
     pub noise: f64,
 
-    /// Type of the predictions (bf16 in .safetensors alone)
+    /// Type of the predictions (bf16 only in .safetensors)
     #[arg(long, value_name = "TYPE", value_enum, default_value = "f32")]
     pub dtype: FloatType,
 

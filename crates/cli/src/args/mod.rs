@@ -37,11 +37,11 @@ pub(crate) enum Command {
     Generate(GenerateArgs),
 }
 
-/// List the devices there are, and which one `auto` takes
+/// List the available devices, and the one that `auto` selects
 #[derive(Debug, ArgGroup)]
 pub(crate) struct DevicesArgs {
-    /// Measure what data in host memory costs on each of them (some seconds), and from how many values on an adapter is
-    /// faster than the CPU
+    /// Measure the cost of data in host memory on each device (some seconds), and the number of values from which on an
+    /// adapter is faster than the CPU
     #[arg(long)]
     pub measure: bool,
 
@@ -52,8 +52,8 @@ pub(crate) struct DevicesArgs {
 
 /// Check a device against the accuracy contract
 ///
-/// Compares it with an oracle over a fixed sweep of inputs and shows the worst error of every output beside its
-/// ceiling. Exit status 1 if a ceiling is broken.
+/// Compares the device with an oracle over a fixed sweep of inputs and shows the worst error of every output beside its
+/// ceiling. Exit status 1 if an error exceeds its ceiling.
 #[derive(Debug, ArgGroup)]
 pub(crate) struct SelftestArgs {
     #[command(flatten)]

@@ -9,8 +9,8 @@ use crate::args::number;
 
 /// Measure how fast the devices are, against their own limits
 ///
-/// Times evaluations over a sweep of sizes, input types and outputs on every device, each answer checked before it is
-/// timed, beside what the same device takes to do nothing but move as many bytes.
+/// Times evaluations over a sweep of sizes, input types and outputs on every device. Each result is checked before it is
+/// timed, and compared with the time that the same device takes to only move as many bytes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = NOTES)]
 pub(crate) struct Args {
@@ -55,12 +55,12 @@ pub(crate) struct Args {
     #[arg(long)]
     pub csv: bool,
 
-    /// Write a report with plots, one file that needs nothing else
+    /// Write a report with plots as one self-contained file
     #[arg(long, value_name = "F.html")]
     pub html: Option<PathBuf>,
 
-    /// Compare with the JSON of an earlier run: print what moved beyond the spread, exit with 1 if something became
-    /// slower by more than the threshold
+    /// Compare with the JSON of an earlier run: print what changed by more than the spread, and exit with 1 if a
+    /// row became slower by more than the threshold
     #[arg(long, value_name = "OLD.json")]
     pub compare: Option<PathBuf>,
 
@@ -102,16 +102,16 @@ const MEASURING: [&str; 9] =
     ["device", "threads", "quick", "sizes", "work", "inputs", "seconds", "huge_pages", "spoil"];
 
 const NOTES: &str = "\
-ns/element and GB/s count the bytes any device has to move: the predictions and targets once, each output once. The \
-limit is what the same device takes, in the same run and in turn with the row, to move as many bytes and compute \
-nothing. Rows of 2^20 values and more go round through enough arrays that no cache holds them; smaller ones take the \
-same arrays again. More than 100 % of the limit means that the row found the memory less busy, or used it better, than \
-a pass that computes nothing.
+ns/element and GB/s count the bytes that any device has to move: the predictions and targets once, each output once. The \
+limit is the time that the same device takes, in the same run and alternating with the row, to move as many bytes and \
+compute nothing. Rows of 2^20 values and more cycle through so many arrays that no cache holds them; smaller rows use \
+the same arrays again. More than 100 % of the limit means that the memory was less busy during the row, or used better, \
+than during the pass that computes nothing.
 
-A row has moved beyond the spread if its quartiles lie apart from those it had, and its median by more than three times \
-the median deviation of either run.
+A row has changed by more than the spread if its quartiles do not overlap those of the earlier run, and its median has \
+changed by more than three times the median deviation of either run.
 
-Exit status 1 if an answer is wrong, or slower than in OLD.json beyond the threshold.";
+Exit status 1 if a result is wrong, or slower than in OLD.json by more than the threshold.";
 
 /// An answer that is made wrong on purpose.
 #[derive(Clone, Copy, Debug, ValueEnum)]

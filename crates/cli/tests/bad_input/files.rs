@@ -121,7 +121,7 @@ error: magic.npy: is no .npy file: magic not found for NPY file
         1,
         "eval short.parquet --pred logit --target delayed",
         str![[r#"
-error: short.parquet: is no Parquet file, or is cut short: NonFinite Parquet file. Corrupt footer
+error: short.parquet: is no Parquet file, or is cut short: Invalid Parquet file. Corrupt footer
   help: write or copy the file again
 
 "#]],
@@ -176,7 +176,7 @@ error: a.npy: is no .npy file: magic not found for NPY file
         1,
         "eval a.parquet --pred x --target y",
         str![[r#"
-error: a.parquet: is no Parquet file, or is cut short: NonFinite Parquet file. Corrupt footer
+error: a.parquet: is no Parquet file, or is cut short: Invalid Parquet file. Corrupt footer
   help: write or copy the file again
 
 "#]],
