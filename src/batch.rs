@@ -205,10 +205,15 @@ impl<'a> Batch<'a> {
     /// The same values as shape `[N, classes]`, row-major.
     ///
     /// # Errors
-    /// [`Error::Shape`] if `classes` is 0 or does not divide the number of values.
+    /// [`Error::Shape`] if `classes` is 0 or does not divide the number of values; [`Error::Length`] if weights of
+    /// samples were set for another number of rows.
     pub fn with_classes(mut self, classes: usize) -> Result<Self> {
         if classes == 0 || !self.len().is_multiple_of(classes) {
             return Err(Error::Shape { len: self.len() as u64, classes: classes as u64 });
+        }
+        // Weights of samples were checked against another number of rows.
+        if let Some((weights, WeightShape::Samples)) = self.weights {
+            check_len("sample weights", weights.len(), self.len() / classes, LengthUnit::Samples)?;
         }
         self.classes = classes;
         Ok(self)
@@ -303,12 +308,9 @@ impl<'a> Batch<'a> {
         self.class_offset
     }
 
-    /// The values of `range` as a batch of their own. Where targets are bits or there is a mask, the range starts at a
-    /// multiple of 8, as every block does.
-    ///
-    /// # Panics
-    /// If the range ends past the last value, or before its start.
-    pub fn part(&self, range: Range<usize>) -> Self {
+    /// The values of `range`. Its start is a multiple of 8, because of targets and masks stored as bits; the start of
+    /// every block is one.
+    pub(crate) fn part(&self, range: Range<usize>) -> Self {
         let row = |index: usize| (self.class_offset + index) / self.classes;
         let weights = self.weights.map(|(weights, shape)| match shape {
             WeightShape::Elements => (weights.part(range.clone()), shape),

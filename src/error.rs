@@ -11,8 +11,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// use logloss::{Batch, Error};
 ///
 /// let error = Batch::logits(&[2.0f32, -1.0], &[1u8]).unwrap_err();
-/// assert!(matches!(error, Error::Length { name: "targets", actual: 1, expected: 2 }));
-/// assert_eq!(error.to_string(), "targets has 1 values, predictions has 2");
+/// assert!(matches!(error, Error::Length { name: "targets", actual: 1, expected: 2, .. }));
+/// assert_eq!(error.to_string(), "targets has 1 value, predictions has 2");
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

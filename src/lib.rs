@@ -40,16 +40,18 @@
 //!   compiled.
 //! - `threads` (default): the CPU engine uses several threads (rayon). Without it, the calling thread does all the
 //!   work.
-//! - `serde`: `Serialize` and `Deserialize` for partial sums, results, devices and the enums of the API.
+//! - `serde`: `Serialize` and `Deserialize` for partial sums, reduced values, costs, phases, descriptions of devices, and
+//!   the enums that have names.
 //!
 //! # Environment
 //!
-//! The library does not panic on any input, does not print, and does not install global handlers. It runs in browsers
+//! The library does not panic on any value that is evaluated, does not print, and does not install global handlers. It runs in browsers
 //! (`wasm32-unknown-unknown`) on WebGPU and on the CPU.
 
 mod batch;
 mod compat;
 mod cpu;
+mod device;
 mod dtype;
 mod engine;
 mod error;
@@ -68,11 +70,9 @@ mod plan;
 
 pub use batch::{Array, Batch, Floats, Form, Targets, WeightShape, Weights};
 pub use compat::Compat;
+pub use device::{Adapter, AutoChoice, DeviceInfo, DeviceKind, Devices};
 pub use dtype::{OutputType, PredictionType, TargetType, WeightType};
-pub use engine::{
-    Accumulator, Adapter, AutoChoice, Cost, Costs, Device, DeviceInfo, DeviceKind, Devices, Engine, EngineOptions,
-    devices, devices_async,
-};
+pub use engine::{Accumulator, Cost, Costs, Device, Engine, EngineOptions, devices, devices_async};
 pub use error::{Error, LengthUnit, Result, Unsupported};
 pub use evaluation::{Evaluation, Phases, Run, Value};
 pub use exact_sum::ExactSum;
@@ -135,5 +135,13 @@ mod thread_safety {
         let objective = Objective::mean();
         assert_send(&engine.evaluate_async(&batch, &objective, Outputs::none()));
         assert_send(&Engine::new_async(EngineOptions::default()));
+        #[cfg(feature = "gpu")]
+        {
+            assert_send(&engine.upload_async(&batch));
+            // Never called: only the type of the future matters.
+            let _ = |evaluation: &Prepared| assert_send(&evaluation.evaluate_async());
+        }
+        let mut accumulator = engine.accumulator(&objective, None);
+        assert_send(&accumulator.push_async(&batch, Outputs::none()));
     }
 }

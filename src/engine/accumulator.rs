@@ -175,10 +175,7 @@ impl<'e> Accumulator<'e> {
             return Err(unsupported.into());
         }
         let PartResult { mut partials, mut phases, chunks } = self.result;
-        if self.objective.metrics().threshold().is_some() {
-            // An empty batch has counts of zero, although no part was evaluated.
-            partials.threshold.get_or_insert_default();
-        }
+        self.objective.metrics().add_empty(&mut partials);
         phases.elapsed = self.started.elapsed();
         Ok(Evaluation {
             value: Value::new(&self.objective, &partials, self.rows),

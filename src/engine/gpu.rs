@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Engine, EngineOptions, auto::Auto, backend::Backend, cost, device::choose, options::Device, processor::Processor,
+    Engine, EngineOptions, auto::Auto, backend::Backend, choose::choose, cost, options::Device, processor::Processor,
+    wait::block_on,
 };
 use crate::{
     Batch, BufferRegion, DeviceBatch, DeviceOutputs, Error, FloatsMut, Objective, Prepared, Result,
@@ -41,7 +42,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Device`] if the limits of the device are below WebGPU's default limits.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
-        pollster::block_on(Self::from_wgpu_async(device, queue))
+        block_on(Self::from_wgpu_async(device, queue))
     }
 
     /// [`Engine::from_wgpu`], asynchronous.
@@ -70,7 +71,7 @@ impl Engine {
     /// [`Error::NotOnGpu`] on a CPU or several devices, [`Error::Limit`] if an array exceeds the maximum size of a
     /// buffer of the device, [`Error::Device`] if the device failed.
     pub fn upload(&self, batch: &Batch<'_>) -> Result<DeviceBatch> {
-        pollster::block_on(self.upload_async(batch))
+        block_on(self.upload_async(batch))
     }
 
     /// [`Engine::upload`], asynchronous.
@@ -89,7 +90,7 @@ impl Engine {
     /// misaligned, or is both read and written, [`Error::Limit`] if a new output would exceed the maximum size of a
     /// buffer of the device, [`Error::Device`] if the device failed.
     pub fn prepare(&self, batch: &DeviceBatch, objective: &Objective, outputs: DeviceOutputs) -> Result<Prepared> {
-        pollster::block_on(self.prepare_async(batch, objective, outputs))
+        block_on(self.prepare_async(batch, objective, outputs))
     }
 
     /// [`Engine::prepare`], asynchronous.
@@ -113,7 +114,7 @@ impl Engine {
     /// [`Error::NotOnGpu`] on a CPU or several devices, [`Error::Buffer`] if the region is too short or lacks the usage
     /// `COPY_SRC`, [`Error::Device`] if the device failed.
     pub fn download<'v>(&self, region: &BufferRegion, values: impl Into<FloatsMut<'v>>) -> Result<()> {
-        pollster::block_on(self.download_async(region, values))
+        block_on(self.download_async(region, values))
     }
 
     /// [`Engine::download`], asynchronous.

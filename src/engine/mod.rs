@@ -4,8 +4,8 @@ mod accumulator;
 #[cfg(feature = "gpu")]
 mod auto;
 mod backend;
+mod choose;
 mod cost;
-mod device;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod label_check;
@@ -17,7 +17,6 @@ mod wait;
 
 pub use accumulator::Accumulator;
 pub use cost::{Cost, Costs};
-pub use device::{Adapter, AutoChoice, DeviceInfo, DeviceKind, Devices};
 pub use options::{Device, EngineOptions};
 
 use std::num::NonZeroUsize;
@@ -28,8 +27,8 @@ use part::EvaluatePart;
 use wait::block_on;
 
 use crate::{
-    Batch, Error, Evaluation, Objective, Outputs, Reduction, Result, Totals, cpu::Cpu, loss_parameters::LossParameters,
-    outputs::Made,
+    Batch, DeviceInfo, Devices, Error, Evaluation, Objective, Outputs, Reduction, Result, Totals, cpu::Cpu,
+    loss_parameters::LossParameters, outputs::Made,
 };
 
 /// Evaluates batches on one device, or on [several](Engine::multi) at the same time. Creating an engine is expensive,
@@ -56,7 +55,7 @@ impl Engine {
     /// be opened. [`Device::Auto`] uses the CPU instead; it and [`Device::Cpu`] fail only if the thread pool cannot be
     /// started ([`Error::Threads`]).
     pub fn new(options: EngineOptions) -> Result<Self> {
-        pollster::block_on(Self::new_async(options))
+        block_on(Self::new_async(options))
     }
 
     /// [`Engine::new`], asynchronous.
@@ -69,7 +68,7 @@ impl Engine {
             return Self::on_adapter(options).await;
         }
         #[cfg(not(feature = "gpu"))]
-        device::choose(&options.device, options.allow_software, &[])?;
+        choose::choose(&options.device, options.allow_software, &[])?;
         Self::on_cpu(options.threads)
     }
 
@@ -110,7 +109,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Parameter`] if there are no engines, [`Error::Device`] if a device fails.
     pub fn multi(engines: impl IntoIterator<Item = Engine>) -> Result<Self> {
-        pollster::block_on(Self::multi_async(engines))
+        block_on(Self::multi_async(engines))
     }
 
     /// [`Engine::multi`], asynchronous.
@@ -237,7 +236,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Device`] if the device failed.
     pub fn measure(&self) -> Result<Costs> {
-        pollster::block_on(self.measure_async())
+        block_on(self.measure_async())
     }
 
     /// [`Engine::measure`], asynchronous.
@@ -260,7 +259,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Device`] if a device failed: it and the devices after it keep their previous costs.
     pub fn calibrate(&mut self) -> Result<()> {
-        pollster::block_on(self.calibrate_async())
+        block_on(self.calibrate_async())
     }
 
     /// [`Engine::calibrate`], asynchronous.
@@ -277,7 +276,7 @@ impl Engine {
 
 /// All devices that an engine can run on, and the choice of [`Device::Auto`].
 pub fn devices() -> Devices {
-    pollster::block_on(devices_async())
+    block_on(devices_async())
 }
 
 /// [`devices`], asynchronous.

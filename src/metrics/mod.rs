@@ -4,7 +4,7 @@ mod threshold;
 
 pub use threshold::ThresholdCounts;
 
-use crate::{Error, Result};
+use crate::{Error, Partials, Result};
 
 /// The statistics of the predictions that an evaluation computes in addition to the loss, in the same pass over the
 /// values. Statistics that are not requested take no time.
@@ -19,7 +19,6 @@ use crate::{Error, Result};
 /// # Ok::<(), logloss::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Metrics {
     threshold: Option<f32>,
@@ -47,5 +46,13 @@ impl Metrics {
     /// The threshold, if one is set.
     pub fn threshold(&self) -> Option<f32> {
         self.threshold
+    }
+
+    /// Adds the statistics of no values, where they are requested: those of an empty batch, of which no backend evaluates
+    /// a part.
+    pub(crate) fn add_empty(&self, partials: &mut Partials) {
+        if self.threshold.is_some() {
+            partials.threshold.get_or_insert_default();
+        }
     }
 }

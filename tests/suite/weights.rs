@@ -269,6 +269,9 @@ fn wrong_lengths() {
     assert_eq!(message(plain.with_weights(&[1.0f32; 11])), "weights has 11 values, predictions has 12");
     let of_samples = message(plain.with_sample_weights(&[1.0f32; 12]));
     assert_eq!(of_samples, "sample weights has 12 values, the batch has 4 rows");
+    // Other classes after the weights of samples make another number of rows.
+    let regrouped = plain.with_sample_weights(&[1.0f32; 4]).expect("4 rows").with_classes(2);
+    assert_eq!(message(regrouped), "sample weights has 4 values, the batch has 6 rows");
     let packed = message(plain.with_mask(&[0; 3]));
     assert_eq!(packed, "mask is packed, one bit a value: 2 bytes expected, 3 given");
     let packed = message(Batch::logits(&[0.5f32; 3], Targets::Bits(&[1; 3])));

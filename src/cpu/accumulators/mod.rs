@@ -4,14 +4,16 @@
 //! it writes what it has found into the [`Partials`]. Whatever it finds must merge to the same bits in any order, since
 //! threads take runs in any order: counts do, and so do exact sums of what was rounded inside one block.
 //!
-//! For another accumulator, four places change:
+//! For another accumulator, these places change:
 //! - A file in this directory holds the type and its [`TileAccumulator`]. If it reads something of a tile that no other
 //!   accumulator does, that becomes a field of [`Values`](super::tile::Values), which both kernels fill in.
 //! - [`metrics`] makes it if the job requests it. It is then part of every loop: that of the plain loss, whose only other
 //!   accumulator is the [`LossSum`], and that of the weighted loss. One that only the weighted loss needs goes into
 //!   [`kernels::weighted`](super::kernels::weighted) instead, beside the sums of classes.
-//! - [`Job`] says whether it is requested, and [`Partials`] holds and merges what it finds.
-//! - The shader has a counterpart.
+//! - [`Metrics`](crate::Metrics) has the setting that requests it and what an empty batch has; [`Job`] hands the request
+//!   on, and [`Partials`] holds and merges what it finds.
+//! - The shader has a counterpart: `src/gpu/accumulators.rs` lists its steps. Where a caller records evaluations, the
+//!   result is read from the buffer of counts, for which `Prepared` has an accessor.
 //!
 //! An accumulator that is not requested costs a branch for each tile. One that is requested should keep its loop over the
 //! elements in a function of its own, so that it is compiled once for each SIMD level, and not once for each kernel.
