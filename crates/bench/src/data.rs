@@ -66,7 +66,7 @@ impl Data {
             PredictionType::F32 => Floats::F32(self.predictions(&self.x_f32, |x| x)?),
             PredictionType::F16 => Floats::F16(self.predictions(&self.x_f16, f16::from_f32)?),
             PredictionType::Bf16 => Floats::Bf16(self.predictions(&self.x_bf16, bf16::from_f32)?),
-            other => return Err(Error::Unmeasured { what: other.name() }),
+            other => return Err(crate::Error::Unmeasured { what: other.name() }),
         })
     }
 
@@ -85,7 +85,7 @@ impl Data {
                     bytes.copy_from_slice(&random.random::<u64>().to_le_bytes()[..bytes.len()]);
                 }
             })?),
-            other => return Err(Error::Unmeasured { what: other.name() }),
+            other => return Err(crate::Error::Unmeasured { what: other.name() }),
         })
     }
 
@@ -96,13 +96,13 @@ impl Data {
             Floats::F32(x) => Floats::F32(&x[range.clone()]),
             Floats::F16(x) => Floats::F16(&x[range.clone()]),
             Floats::Bf16(x) => Floats::Bf16(&x[range.clone()]),
-            _ => return Err(Error::Unmeasured { what: inputs.prediction.name() }),
+            _ => return Err(crate::Error::Unmeasured { what: inputs.prediction.name() }),
         };
         let targets = match self.targets(inputs.target)? {
             Targets::F32(z) => Targets::F32(&z[range]),
             Targets::U8(z) => Targets::U8(&z[range]),
             Targets::Bits(z) => Targets::Bits(&z[start / 8..(start + len).div_ceil(8)]),
-            _ => return Err(Error::Unmeasured { what: inputs.target.name() }),
+            _ => return Err(crate::Error::Unmeasured { what: inputs.target.name() }),
         };
         Ok(Batch::new(Form::Logits, predictions, targets)?)
     }
