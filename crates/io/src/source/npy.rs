@@ -21,6 +21,9 @@ use crate::{
 
 const REWRITE: &str = "write it with numpy.save";
 
+/// The type that `numpy.save` gives float8_e5m2 of ml_dtypes, and that `numpy.load` refuses.
+const FLOAT8_E5M2: &str = "'<f1'";
+
 /// Opens a file of predictions, one of targets, and one of weights if there is one.
 pub(super) fn open(
     predictions: &Path,
@@ -44,6 +47,12 @@ pub(super) fn array(path: &Path, notes: &mut Vec<String>) -> Result<Array> {
             column: Column::whole(path),
             reason: "is cut short: the file ends inside its header".to_owned(),
             help: REWRITE,
+        },
+        ErrorKind::InvalidData if error.to_string().contains(FLOAT8_E5M2) => Error::UnsupportedType {
+            column: Column::whole(path),
+            found: format!("float8_e5m2 ({FLOAT8_E5M2})"),
+            purpose: "evaluated",
+            help: "f16 holds every value of it: save a.astype('float16')".to_owned(),
         },
         ErrorKind::InvalidData => malformed(path, format_args!("is no .npy file: {error}"), REWRITE),
         _ => unreadable(path, &error, REWRITE),
