@@ -24,6 +24,7 @@ mod multi;
 mod narrow;
 mod options;
 mod outputs;
+mod peers;
 mod properties;
 mod recorded;
 mod reductions;
