@@ -139,7 +139,7 @@ fn counts_and_sums_past_2_to_24() {
     const PUSHES: usize = 64;
     let (predictions, labels) = (vec![0.5f32; PART], vec![1u8; PART]);
     let part = batch(Form::Probabilities, &predictions, &labels);
-    let one = part.part(0..1);
+    let one = batch(Form::Probabilities, &predictions[..1], &labels[..1]);
     let objective = Objective::mean().with_metrics(Metrics::none().with_threshold(0.5).expect("a number"));
     each(|engine| {
         let of = |batch: &Batch<'_>| engine.evaluate(batch, &objective, Outputs::none()).expect("valid");

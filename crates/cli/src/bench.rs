@@ -8,13 +8,12 @@ use std::{fs, path::Path, process::ExitCode};
 use anyhow::{Context, Result};
 pub(crate) use args::Args;
 use logloss_bench::{Error, Report, compare, html, measure};
+use logloss_io::{NewFile, canonical_path};
 use progress::Progress;
 
 use crate::{
     failure::{Failure, fault, usage},
-    interrupt,
-    output::{NewFile, same},
-    terminal,
+    interrupt, terminal,
 };
 
 /// Runs the command.
@@ -53,7 +52,7 @@ fn read(path: &Path) -> Result<Report> {
 
 /// Begins the page, unless it would replace a file that is read.
 fn create(path: &Path, args: &Args) -> Result<NewFile> {
-    if [&args.saved, &args.compare].into_iter().flatten().any(|input| same(input) == same(path)) {
+    if [&args.saved, &args.compare].into_iter().flatten().any(|input| canonical_path(input) == canonical_path(path)) {
         return Err(usage(
             format_args!("--html {}: this is an input already", path.display()),
             "give the page a name of its own",

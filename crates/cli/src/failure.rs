@@ -61,8 +61,8 @@ pub(crate) fn exit_code(done: anyhow::Result<ExitCode>) -> ExitCode {
         }
         return match error.class() {
             ErrorClass::Usage => USAGE,
-            ErrorClass::Failure => 1,
             ErrorClass::Interrupted => INTERRUPTED,
+            _ => 1,
         }
         .into();
     }

@@ -7,7 +7,6 @@ mod eval;
 mod failure;
 mod generate;
 mod interrupt;
-mod output;
 mod progress;
 mod report;
 mod selftest;

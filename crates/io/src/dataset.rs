@@ -6,7 +6,7 @@ use logloss::{
 
 use crate::{
     Error, Inputs, ObjectiveSpec, Observer, Part, ReadOptions, Result, Selection, Shape, Source, Unrepresentable,
-    error::usage,
+    contradiction::Contradiction,
     explain::explain,
     observer,
     source::{self, Mask},
@@ -21,7 +21,7 @@ pub(crate) struct Dataset {
     pub source: Box<dyn Source>,
     mask: Option<Mask>,
     options: ReadOptions,
-    invalid: NonFinite,
+    non_finite: NonFinite,
     /// The number of values in a row, if the evaluation depends on it.
     classes: Option<usize>,
 }
@@ -79,7 +79,7 @@ impl Dataset {
         objective.check_classes(shape.classes())?;
         let (unit, classes) = unit(objective, shape, source.weight_shape())?;
         source.set_unit(unit);
-        Ok(Self { source, mask, options, invalid: objective.invalid, classes })
+        Ok(Self { source, mask, options, non_finite: objective.non_finite, classes })
     }
 
     /// Remarks on how the values were read, for the reader of the result.
@@ -163,7 +163,7 @@ impl Dataset {
                 help: "say what the labels weigh: --label-weight W0,W1".into(),
             });
         }
-        match self.invalid {
+        match self.non_finite {
             NonFinite::Propagate => Ok(()),
             _ => {
                 let error = EngineError::InvalidValue { array, index, value };
@@ -211,12 +211,6 @@ fn unit(objective: &ObjectiveSpec, shape: Shape, weights: Option<WeightShape>) -
     match unit.filter(|&unit| unit <= most).and_then(|unit| usize::try_from(unit).ok()) {
         Some(unit) => Ok((unit, Some(classes as usize))),
         None if !by_class => Ok((BLOCK, None)),
-        None => Err(usage(
-            format_args!("shape {:?}: {classes} classes are too many to be told apart", shape.dimensions()),
-            format_args!(
-                "evaluate some of them at a time; or leave out --class-weight, weights by sample, and --reduction \
-                 per-class and per-row, which would hold {BLOCK} rows at a time"
-            ),
-        )),
+        None => Err(Contradiction::TooManyClasses(shape).into()),
     }
 }

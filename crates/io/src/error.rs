@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, io, path::Path, path::PathBuf};
 
 use logloss::{Array, Unsupported};
 
-use crate::{Column, Place};
+use crate::{Column, Contradiction, Place};
 
 /// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -155,7 +155,7 @@ pub enum Error {
         /// The data that is not supported, and its place.
         reason: String,
         /// The engine's error.
-        refusal: Unsupported,
+        unsupported: Unsupported,
         /// How to mend it.
         help: &'static str,
     },
@@ -176,13 +176,8 @@ pub enum Error {
         most: u64,
     },
     /// The specification contradicts itself, or what the files hold.
-    #[error("{message}")]
-    Usage {
-        /// The contradiction.
-        message: String,
-        /// How to mend it.
-        help: String,
-    },
+    #[error(transparent)]
+    Usage(#[from] Contradiction),
     /// A file cannot be written.
     #[error("{}: cannot be written: {reason}", .path.display())]
     Output {
@@ -206,6 +201,7 @@ pub enum Error {
 
 /// The party that can do something about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ErrorClass {
     /// The caller: the specification makes no sense, whatever the files hold or together with what they hold.
     Usage,
@@ -220,7 +216,7 @@ impl Error {
     pub fn class(&self) -> ErrorClass {
         match self {
             Error::Interrupted => ErrorClass::Interrupted,
-            Error::Usage { .. }
+            Error::Usage(_)
             | Error::UnsupportedFormat { .. }
             | Error::UnnamedColumns { .. }
             | Error::TooManyRows { .. } => ErrorClass::Usage,
@@ -237,7 +233,8 @@ impl Error {
             | Error::UnsupportedLayout { help, .. }
             | Error::ShapeMismatch { help, .. }
             | Error::Unsupported { help, .. } => (*help).into(),
-            Error::UnsupportedType { help, .. } | Error::Usage { help, .. } => help.into(),
+            Error::UnsupportedType { help, .. } => help.into(),
+            Error::Usage(contradiction) => contradiction.help(),
             Error::InvalidValue { help, .. } | Error::Output { help, .. } => help.as_ref().into(),
             Error::UnnamedColumns { found, .. } | Error::MissingColumn { found, .. } => there_are(found),
             Error::UnsupportedFormat { .. } => "pass two .npy files, or a .parquet, .csv or .safetensors file".into(),
@@ -290,11 +287,6 @@ impl Error {
             error => error.column().map(Column::path),
         }
     }
-}
-
-/// The error for a specification that contradicts itself or its files.
-pub(crate) fn usage(message: impl fmt::Display, help: impl fmt::Display) -> Error {
-    Error::Usage { message: message.to_string(), help: help.to_string() }
 }
 
 /// The error for a file that cannot be opened or read.

@@ -64,19 +64,19 @@ fn mend_label(value: &str) -> Cow<'static, str> {
 }
 
 /// What scikit-learn does not support, in terms of the files.
-fn unsupported(refusal: Unsupported, source: &dyn Source) -> Error {
+fn unsupported(unsupported: Unsupported, source: &dyn Source) -> Error {
     let targets = source.target_names();
-    let (reason, help) = match refusal {
+    let (reason, help) = match unsupported {
         Unsupported::NoSamples => (
             format!("{targets}: there are no labels, and scikit-learn's log_loss needs one at least"),
             "evaluate a file that has any; or pass --non-finite propagate, for a mean of NaN",
         ),
         Unsupported::OneLabel { .. } => (
-            format!("{targets}: {refusal}"),
+            format!("{targets}: {unsupported}"),
             "evaluate more of the data; or pass --non-finite propagate, which is log_loss(…, labels=[0, 1])",
         ),
         Unsupported::SoftLabel { index, value } => {
-            let Some(place) = source.place(Array::Targets, index) else { return EngineError::from(refusal).into() };
+            let Some(place) = source.place(Array::Targets, index) else { return EngineError::from(unsupported).into() };
             return Error::InvalidValue {
                 array: Array::Targets,
                 place,
@@ -86,9 +86,9 @@ fn unsupported(refusal: Unsupported, source: &dyn Source) -> Error {
             };
         }
         Unsupported::ZeroWeights => {
-            (refusal.to_string(), "mend the weights; or pass --non-finite propagate, for a weighted mean of NaN")
+            (unsupported.to_string(), "mend the weights; or pass --non-finite propagate, for a weighted mean of NaN")
         }
-        refusal => return EngineError::from(refusal).into(),
+        unsupported => return EngineError::from(unsupported).into(),
     };
-    Error::Unsupported { reason, refusal, help }
+    Error::Unsupported { reason, unsupported, help }
 }

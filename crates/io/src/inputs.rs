@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
-    Error, Result, Selection,
-    error::{malformed, unreadable, usage},
+    Contradiction, Error, Result, Selection,
+    error::{malformed, unreadable},
 };
 
 /// The files to read.
@@ -39,33 +39,20 @@ impl Inputs {
 
     /// The labels and the weights beside a `.npy` file of predictions.
     pub(crate) fn beside_npy(&self, selection: &Selection) -> Result<(&Path, Option<&Path>)> {
-        let file = self.predictions.display();
         if *selection != Selection::default() {
-            return Err(usage(
-                format_args!("{file}: a .npy file holds one array, which has no name"),
-                "leave out --pred and --target",
-            ));
+            return Err(Contradiction::NamedArray(self.predictions.clone()).into());
         }
         let Some(targets) = &self.targets else {
-            return Err(usage(
-                format_args!("{file}: the labels are missing"),
-                "pass a second .npy file: logloss eval PREDICTIONS.npy TARGETS.npy",
-            ));
+            return Err(Contradiction::MissingTargets(self.predictions.clone()).into());
         };
         check_is_file(targets)?;
         if extension(targets) != "npy" {
-            return Err(usage(
-                format_args!("{}: labels beside a .npy file must be one too", targets.display()),
-                "save them with numpy.save, or put both into one .parquet, .csv or .safetensors file",
-            ));
+            return Err(Contradiction::TargetsFormat(targets.clone()).into());
         }
         let weights = self.weights.as_deref();
         if let Some(weights) = weights {
             if extension(weights) != "npy" {
-                return Err(usage(
-                    format_args!("--weight {}: weights beside a .npy file must be one too", weights.display()),
-                    "save them with numpy.save, as [N, C] or [N]; one for each class is --class-weight a,b,…",
-                ));
+                return Err(Contradiction::WeightsFormat(weights.to_owned()).into());
             }
             check_is_file(weights)?;
         }
@@ -74,18 +61,11 @@ impl Inputs {
 
     /// Refuses files beside one that holds everything.
     pub(crate) fn check_alone(&self) -> Result<()> {
-        let file = self.predictions.display();
         if let Some(targets) = &self.targets {
-            return Err(usage(
-                format_args!("{}: one file too many: {file} holds the labels too", targets.display()),
-                "leave it out and name the columns with --pred NAME --target NAME",
-            ));
+            return Err(Contradiction::ExtraTargets { extra: targets.clone(), holder: self.predictions.clone() }.into());
         }
         if let Some(weights) = &self.weights {
-            return Err(usage(
-                format_args!("{}: one file too many: {file} holds the weights too", weights.display()),
-                "leave it out and name the columns with --weight NAME",
-            ));
+            return Err(Contradiction::ExtraWeights { extra: weights.clone(), holder: self.predictions.clone() }.into());
         }
         Ok(())
     }
@@ -94,10 +74,7 @@ impl Inputs {
     pub(crate) fn checked_mask(&self) -> Result<Option<&Path>> {
         let Some(mask) = &self.mask else { return Ok(None) };
         if extension(mask) != "npy" {
-            return Err(usage(
-                format_args!("--mask {}: a mask is a NumPy file", mask.display()),
-                "save it with numpy.save, as bool or u8 of the predictions' shape",
-            ));
+            return Err(Contradiction::MaskFormat(mask.to_owned()).into());
         }
         check_is_file(mask)?;
         Ok(Some(mask))

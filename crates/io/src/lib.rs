@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod contradiction;
 mod convert;
 mod dataset;
 mod error;
@@ -44,6 +45,7 @@ mod source;
 mod statistics;
 mod summary;
 
+pub use contradiction::Contradiction;
 pub use convert::{Unrepresentable, UnrepresentableValues};
 pub use error::{Error, ErrorClass, Result};
 pub use inputs::{Inputs, extension};

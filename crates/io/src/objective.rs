@@ -1,8 +1,8 @@
 //! Specifications of objectives, from before the data was seen.
 
-use logloss::{Compat, Error as EngineError, Focal, Ignore, NonFinite, Objective, Reduction};
+use logloss::{Compat, Error as EngineError, Focal, Ignore, Metrics, NonFinite, Objective, Reduction};
 
-use crate::{Result, error::usage, statistics::LabelCounts};
+use crate::{Result, contradiction::Contradiction, statistics::LabelCounts};
 
 /// The weights of negative and positive labels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,7 +25,7 @@ pub struct ObjectiveSpec {
     /// How the losses become one value, or several.
     pub reduction: Reduction,
     /// Whether an invalid value is an error.
-    pub invalid: NonFinite,
+    pub non_finite: NonFinite,
     /// A factor of gradient and hessian. It must be finite.
     pub scale: f32,
     /// The system whose conventions are taken over.
@@ -40,6 +40,8 @@ pub struct ObjectiveSpec {
     pub pos_weight: Option<Vec<f32>>,
     /// The weights of the labels.
     pub label_weights: Option<LabelWeights>,
+    /// The statistics of the predictions that are taken in the same pass.
+    pub metrics: Metrics,
 }
 
 impl Default for ObjectiveSpec {
@@ -47,7 +49,7 @@ impl Default for ObjectiveSpec {
     fn default() -> Self {
         Self {
             reduction: Reduction::Mean,
-            invalid: NonFinite::Error,
+            non_finite: NonFinite::Error,
             scale: 1.0,
             compat: None,
             label_smoothing: None,
@@ -55,6 +57,7 @@ impl Default for ObjectiveSpec {
             class_weights: None,
             pos_weight: None,
             label_weights: None,
+            metrics: Metrics::none(),
         }
     }
 }
@@ -92,32 +95,20 @@ impl ObjectiveSpec {
     pub(crate) fn check(&self) -> Result<()> {
         let is_lightgbm = self.compat == Some(Compat::Lightgbm);
         if self.label_weights == Some(LabelWeights::IsUnbalance) && !is_lightgbm {
-            return Err(usage(
-                "--label-weight is-unbalance is a convention of LightGBM's",
-                "pass --compat lightgbm too; or --label-weight balanced, which is scikit-learn's",
-            ));
+            return Err(Contradiction::UnbalanceOutsideLightgbm.into());
         }
         if is_lightgbm && self.label_weights.is_some() && self.pos_weight.is_some() {
-            return Err(usage(
-                "--label-weight and --pos-weight at the same time, which LightGBM refuses too",
-                "leave one out: is_unbalance is a weight of the positives that is counted, scale_pos_weight one that \
-                 is given",
-            ));
+            return Err(Contradiction::BalancedTwice.into());
         }
         Ok(())
     }
 
     /// Checks that lists by class have an entry for each.
     pub(crate) fn check_classes(&self, classes: u64) -> Result<()> {
-        let check = |option: &str, list: &Option<Vec<f32>>, one: bool| match list {
-            Some(list) if list.len() as u64 != classes && !(one && list.len() == 1) => Err(usage(
-                format_args!(
-                    "{option}: {} values for {classes} {}",
-                    list.len(),
-                    if classes == 1 { "class" } else { "classes" }
-                ),
-                if one { "give one value, or one for each class" } else { "give one value for each class" },
-            )),
+        let check = |option: &'static str, list: &Option<Vec<f32>>, one: bool| match list {
+            Some(list) if list.len() as u64 != classes && !(one && list.len() == 1) => {
+                Err(Contradiction::ClassValues { option, values: list.len(), classes, one }.into())
+            }
             _ => Ok(()),
         };
         check("--class-weight", &self.class_weights, false)?;
@@ -130,8 +121,11 @@ impl ObjectiveSpec {
         ignore: Option<Ignore>,
         counts: Option<LabelCounts>,
     ) -> Result<Objective, EngineError> {
-        let mut objective =
-            Objective::default().with_reduction(self.reduction).with_non_finite(self.invalid).with_scale(self.scale)?;
+        let mut objective = Objective::default()
+            .with_reduction(self.reduction)
+            .with_non_finite(self.non_finite)
+            .with_metrics(self.metrics.clone())
+            .with_scale(self.scale)?;
         if let Some(compat) = self.compat {
             objective = objective.with_compat(compat);
         }

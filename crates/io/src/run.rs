@@ -10,8 +10,8 @@ use logloss::{
 use crate::{
     IgnoredLabel, Inputs, LabelStats, LabelWeights, Note, ObjectiveSpec, Observer, OutputPaths, ReadOptions,
     ReducedValues, Result, RowValues, Selection, Shape, Summary, Times,
+    contradiction::Contradiction,
     dataset::Dataset,
-    error::usage,
     explain::explain,
     output::OutputFiles,
     statistics::{LabelCounts, all_in_unit_interval},
@@ -79,16 +79,10 @@ impl RunSpec {
             match self.objective.reduction {
                 Reduction::PerClass | Reduction::PerRow => {}
                 Reduction::None => {
-                    return Err(usage(
-                        "--value-out: nothing is reduced with --reduction none",
-                        "the loss of each element is what --loss-out writes",
-                    ));
+                    return Err(Contradiction::NothingReduced.into());
                 }
                 _ => {
-                    return Err(usage(
-                        "--value-out: the value is a single number, which the report shows",
-                        "leave it out, or pass --reduction per-class or per-row",
-                    ));
+                    return Err(Contradiction::SingleValue.into());
                 }
             }
         }
@@ -199,7 +193,7 @@ impl<'a> PreparedRun<'a> {
         let divisor = Divisor::find(engine, dataset, &objective, outputs.any_derivative(), observer)?;
         times.read += clock.elapsed();
 
-        let mut stream = divisor.open(engine, &objective);
+        let mut accumulator = divisor.open(engine, &objective);
         let mut len = 0;
         loop {
             let clock = Instant::now();
@@ -207,7 +201,7 @@ impl<'a> PreparedRun<'a> {
             times.read += clock.elapsed();
 
             let batch = read.batch()?;
-            if let Err(error) = stream.push(&batch, outputs.sinks(batch.len())) {
+            if let Err(error) = accumulator.push(&batch, outputs.sinks(batch.len())) {
                 let unrepresentable = read.unrepresentable(&error, len);
                 return Err(explain(error, any_number_is_label, dataset.source.as_ref(), unrepresentable));
             }
@@ -221,7 +215,7 @@ impl<'a> PreparedRun<'a> {
 
             let clock = Instant::now();
             if let Some(rows) = rows {
-                let values = stream.take_rows();
+                let values = accumulator.take_rows();
                 rows.add(&values)?;
                 outputs.write_values(&values)?;
             }
@@ -232,7 +226,7 @@ impl<'a> PreparedRun<'a> {
             dataset.report(observer, len);
         }
         let evaluation =
-            stream.finish().map_err(|error| explain(error, any_number_is_label, dataset.source.as_ref(), None))?;
+            accumulator.finish().map_err(|error| explain(error, any_number_is_label, dataset.source.as_ref(), None))?;
         let values = match rows.take() {
             Some(rows) => ReducedValues::Rows(rows),
             None => reduced_values(&evaluation, dataset.source.shape()),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use logloss::WeightShape;
 
-use crate::{Error, Result, error::usage, inputs::extension};
+use crate::{Error, Result, contradiction::Contradiction, inputs::extension};
 
 /// The most columns that may make up the classes of one shape.
 const MOST_COLUMNS: usize = 4096;
@@ -65,31 +65,24 @@ impl Selection {
         };
         let classes = columns.predictions.len();
         if columns.targets.len() != classes {
-            return Err(usage(
-                format_args!("--pred and --target name {classes} and {} columns", columns.targets.len()),
-                "name one column of labels for each of predictions, in the same order",
-            ));
+            return Err(Contradiction::TargetColumns { predictions: classes, targets: columns.targets.len() }.into());
         }
         if columns.weights.len() > 1 && columns.weights.len() != classes {
-            return Err(usage(
-                format_args!("--pred and --weight name {classes} and {} columns", columns.weights.len()),
-                "name one column of weights for all, or one for each column of predictions",
-            ));
+            return Err(Contradiction::WeightColumns { predictions: classes, weights: columns.weights.len() }.into());
         }
         if classes > MOST_COLUMNS {
-            return Err(usage(
-                format_args!("--pred names {classes} columns: {MOST_COLUMNS} is the most"),
-                "store them as an array of shape [N, C] in .npy or .safetensors files",
-            ));
+            return Err(Contradiction::TooManyColumns { columns: classes, most: MOST_COLUMNS }.into());
         }
         if let [weights] = *columns.weights
             && extension(Path::new(weights)) == "npy"
             && !names.iter().any(|name| name == weights)
         {
-            return Err(usage(
-                format_args!("--weight {weights}: weights of {} are in one of its columns", path.display()),
-                format_args!("name it; there are: {}", described.join(", ")),
-            ));
+            return Err(Contradiction::WeightsOutside {
+                weights: (*weights).to_owned(),
+                path: path.to_owned(),
+                found: described.to_vec(),
+            }
+            .into());
         }
         Ok(columns)
     }

@@ -56,6 +56,7 @@ pub struct Note {
 
 /// The severity of a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Severity {
     /// The result is as it was asked for.
     Info,

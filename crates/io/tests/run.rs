@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use logloss::{Array, Compat, Engine, Form, Reduction};
+use logloss::{Array, Compat, Engine, Form, Metrics, Reduction};
 use logloss_io::{
     Error, ErrorClass, Inputs, LabelWeights, Note, NpyFile, Number, ObjectiveSpec, Observer, OutputPaths, PreparedRun,
     ReducedValues, RunSpec, Selection, Severity, Shape, Summary, run,
@@ -218,11 +218,25 @@ fn specifications_that_make_no_sense() {
         },
     ] {
         let error = evaluate(&RunSpec { objective, ..good.clone() }).unwrap_err();
-        assert!(matches!(error, Error::Usage { .. }) && error.class() == ErrorClass::Usage, "{error}");
+        assert!(matches!(error, Error::Usage(_)) && error.class() == ErrorClass::Usage, "{error}");
     }
     let value = Some(folder.path().join("value.npy"));
     let error = evaluate(&RunSpec { outputs: OutputPaths { value, ..OutputPaths::default() }, ..good }).unwrap_err();
     assert_eq!(error.class(), ErrorClass::Usage);
+}
+
+/// Metrics of the objective are part of the evaluation, and the summary without them is the same.
+#[test]
+fn metrics_are_handed_on() {
+    let folder = TempDir::new().unwrap();
+    let mut spec = pair(&folder, Shape::flat(4), &[-1.0, 0.0, 1.0, 2.0], &[0, 1, 0, 1]);
+    let without = evaluate(&spec).unwrap().evaluation;
+    assert_eq!(without.partials.threshold, None);
+    spec.objective.metrics = Metrics::none().with_threshold(0.0).unwrap();
+    let with = evaluate(&spec).unwrap().evaluation;
+    let counts = with.partials.threshold.expect("requested");
+    assert_eq!((counts.below, counts.at_or_above), (1, 3));
+    assert_eq!(with.mean.to_bits(), without.mean.to_bits());
 }
 
 #[test]

@@ -177,7 +177,7 @@ impl EvalArgs {
         };
         Ok(ObjectiveSpec {
             reduction: self.reduction,
-            invalid: self.non_finite,
+            non_finite: self.non_finite,
             scale: self.scale,
             compat: self.compat,
             label_smoothing: self.label_smoothing,
@@ -185,6 +185,7 @@ impl EvalArgs {
             class_weights: self.class_weight.clone(),
             pos_weight: self.pos_weight.clone(),
             label_weights: self.label_weight,
+            ..ObjectiveSpec::default()
         })
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use logloss::{Outputs, Reduction, Sink};
 
 use super::{NpyFile, canonical_path};
-use crate::{Inputs, Number, Result, Shape, error::usage, inputs::extension};
+use crate::{Inputs, Number, Result, Shape, contradiction::Contradiction, inputs::extension};
 
 /// The `.npy` files that the outputs of an evaluation are written to, of the shape of the predictions if not said
 /// otherwise. An output without a path is not computed.
@@ -49,17 +49,11 @@ impl OutputPaths {
         let value = self.value.iter().map(|path| ("--value-out", path.as_path()));
         for (option, path) in self.by_element().chain(value) {
             if extension(path) != "npy" {
-                return Err(usage(
-                    format_args!("{option} {}: outputs are NumPy files", path.display()),
-                    format_args!("name it {}", path.with_extension("npy").display()),
-                ));
+                return Err(Contradiction::OutputFormat { option, path: path.to_owned() }.into());
             }
             let place = canonical_path(path);
             if let Some((_, other)) = taken.iter().find(|(there, _)| *there == place) {
-                return Err(usage(
-                    format_args!("{option} {}: this is {other} already", path.display()),
-                    "give every file a name of its own",
-                ));
+                return Err(Contradiction::SameFile { option, path: path.to_owned(), other }.into());
             }
             taken.push((place, option));
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use npyz::{DType, WriteOptions, WriterBuilder};
 
 use super::NewFile;
-use crate::{Number, Result, Shape, error::usage};
+use crate::{Number, Result, Shape, contradiction::Contradiction};
 
 /// A `.npy` file that is being written. Dropped before [`NpyFile::finish`], it leaves nothing behind.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl NpyFile {
     /// which NumPy does not have.
     pub fn create(path: &Path, number: Number, shape: Shape) -> Result<Self> {
         let Some(dtype) = number.numpy_name().and_then(|name| name.parse().ok()).map(DType::Plain) else {
-            return Err(usage(format_args!("{}: NumPy has no type {number}", path.display()), "write f16 or f32"));
+            return Err(Contradiction::NoNumpyType { path: path.to_owned(), number }.into());
         };
         let mut npy = Self { file: NewFile::create(path)?, dtype, shape, header: 0 };
         let header = npy.header()?;

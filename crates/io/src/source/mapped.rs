@@ -12,8 +12,8 @@ use memmap2::Mmap;
 use super::{COPIED_PART, Part, PartUnrepresentable, Source, part_len};
 use crate::{
     Column, Error, IgnoredLabel, Observer, Place, ReadOptions, Result, Shape,
+    contradiction::Contradiction,
     convert::{self, Labels, Predictions},
-    error::usage,
     number::Number,
     shape::weight_shape,
 };
@@ -281,10 +281,7 @@ fn ignored(targets: &Array, label: Option<IgnoredLabel>, converted: &Labels) -> 
 
 /// The error for NaN to be ignored in labels that cannot hold it.
 pub(super) fn never_nan<T>(targets: &Column, number: Number) -> Result<T> {
-    Err(usage(
-        format_args!("{targets}: holds {number}, which is never nan"),
-        "pass --ignore-label L with the number that marks what to leave out, or --mask M.npy",
-    ))
+    Err(Contradiction::NoNan { column: targets.clone(), number }.into())
 }
 
 impl Source for Pair {

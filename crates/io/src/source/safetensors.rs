@@ -12,8 +12,8 @@ use super::{
     mapped::{self, Array, Pair},
 };
 use crate::{
-    Column, Error, ReadOptions, Result, Selection, Shape,
-    error::{malformed, unreadable, usage},
+    Column, Contradiction, Error, ReadOptions, Result, Selection, Shape,
+    error::{malformed, unreadable},
     number::Number,
     place,
 };
@@ -33,10 +33,7 @@ pub(super) fn open(path: &Path, selection: &Selection, options: ReadOptions) -> 
     let (predictions, targets) = selection.required(path, "tensor", &described)?;
     let array = |wanted: &str| {
         if wanted.contains(',') && !names.iter().any(|name| name == wanted) {
-            return Err(usage(
-                format_args!("{}: '{wanted}' names several tensors", path.display()),
-                "name one: classes are the columns of a tensor of shape [N, C]",
-            ));
+            return Err(Contradiction::SeveralTensors { path: path.to_owned(), names: wanted.to_owned() }.into());
         }
         let name = &names[place::find(path, "tensor", wanted, &names, &described)?];
         tensor(Column::named(path, "tensor", name), &metadata, name, &map, PREFIX + header)
