@@ -20,6 +20,9 @@ use crate::{
 /// Values that a batch may claim to have: 4 TiB of f32, past any device.
 const LEN_MAX: u64 = 1 << 40;
 
+/// The largest number of classes: shaders count them in 32 bits.
+const CLASSES_MAX: u64 = u32::MAX as u64;
+
 /// Bytes sent to the device before waiting for them to arrive: bounds what wgpu keeps of them on the host.
 const UPLOAD_STEP: u64 = 32 << 20;
 
@@ -265,6 +268,9 @@ impl Gpu {
     ) -> Result<Prepared> {
         if batch.len > LEN_MAX {
             return Err(Error::Limit { name: "the batch, in values,", needed: batch.len, limit: LEN_MAX });
+        }
+        if batch.classes > CLASSES_MAX {
+            return Err(Error::Limit { name: "the number of classes", needed: batch.classes, limit: CLASSES_MAX });
         }
         let mut regions = [const { None }; 3];
         for ((region, sink), name) in

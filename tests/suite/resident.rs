@@ -2,7 +2,7 @@
 
 use logloss::{
     BLOCK, BufferRegion, Device, DeviceBatch, DeviceOutputs, DeviceSink, Engine, EngineOptions, Error, Evaluation,
-    Floats, Form, NonFinite, Objective, PredictionType, Prepared, TargetType, Targets,
+    Floats, Form, NonFinite, Objective, PredictionType, Prepared, Reduction, TargetType, Targets,
     half::{bf16, f16},
     wgpu::{self, BufferUsages, util::DeviceExt},
 };
@@ -370,5 +370,21 @@ fn downloads_are_checked() {
         assert!(matches!(error, Error::Buffer { .. }), "{error}");
         engine.download(&make(BufferUsages::COPY_SRC).into(), &mut values[..8]).expect("fits");
         engine.download(&make(BufferUsages::COPY_SRC).into(), &mut [0.0f32; 0]).expect("nothing");
+    }
+}
+
+#[test]
+fn too_many_classes() {
+    for engine in gpu_engines() {
+        let empty = engine.upload(&batch(Form::Logits, Floats::F32(&[]), Targets::U8(&[]))).expect("it fits");
+        for classes in [1 << 32, 1 << 59, u64::MAX] {
+            let batch = empty.clone().with_classes(classes).expect("no value is every number of rows");
+            for reduction in [Reduction::Mean, Reduction::PerClass, Reduction::PerRow] {
+                let error = engine
+                    .prepare(&batch, &Objective::mean().with_reduction(reduction), DeviceOutputs::none())
+                    .unwrap_err();
+                assert!(matches!(error, Error::Limit { needed, .. } if needed == classes), "{error}");
+            }
+        }
     }
 }
