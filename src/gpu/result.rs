@@ -53,7 +53,12 @@ impl ResultBlock {
     /// Bytes of a result block.
     pub const SIZE: u64 = size_of::<Self>() as u64;
 
-    /// The sums, to be merged with those of other parts.
+    /// The sums of the whole batch, which can be merged with those of other parts.
+    ///
+    /// The block holds neither counts at a threshold nor the sums of classes: `threshold` is `None` and `classes` is
+    /// empty, whatever the objective asks for. The counts are in the buffer that
+    /// [`Prepared::threshold_counts`](crate::Prepared::threshold_counts) returns;
+    /// [`Prepared::evaluate`](crate::Prepared::evaluate) reads both back.
     pub fn partials(&self) -> Partials {
         let sum = if self.status != 0 { ExactSum::of([f64::NAN]) } else { exact(&self.limbs, self.infinite) };
         let count = join(self.count);
