@@ -13,7 +13,7 @@ use crate::{
         limits,
         result::ResultBlock,
         source::{self, Source},
-        spec::{Spec, WeightedSpec},
+        spec::Spec,
     },
     job::{Job, Sums},
     plan,
@@ -98,22 +98,9 @@ struct Work {
 
 impl Arrays {
     pub(super) fn spec(&self, gpu: &Gpu, job: &Job) -> Spec {
+        let weight = self.weights.as_ref().map(|(ty, shape, _)| (*ty, *shape));
         let outputs = self.outputs.each_ref().map(|output| output.as_ref().map(|(ty, _)| *ty));
-        let narrow = outputs.into_iter().flatten().any(OutputType::is_narrow);
-        Spec {
-            blocks: gpu.blocks(job, narrow),
-            form: self.form,
-            prediction: self.prediction,
-            target: self.target,
-            outputs,
-            stores_alone: false,
-            sums: job.sums,
-            accumulators: Accumulators::of(job),
-            weighted: job.parameters.as_ref().map(|parameters| {
-                let weight = self.weights.as_ref().map(|(ty, shape, _)| (*ty, *shape));
-                WeightedSpec::new(parameters.uses, weight, self.mask.is_some(), parameters.ignore)
-            }),
-        }
+        Spec::new(gpu, job, self.form, (self.prediction, self.target), weight, self.mask.is_some(), outputs)
     }
 
     /// Checks every buffer: usages, offsets, sizes, and that nothing written is also read or written elsewhere.

@@ -9,13 +9,12 @@ use crate::{
     Batch, OutputType, Partials, Phases, Result, TargetType, WeightShape, WeightType,
     gpu::{
         Gpu,
-        accumulators::Accumulators,
         buffers::{self, BufferRegion},
         dispatch::{self, Arrays, Pass},
         layout::{ALIGNMENT, ClassSum},
         limits,
         readback::{self, Head, Timer, view},
-        spec::{Spec, WeightedSpec},
+        spec::Spec,
     },
     job::{Job, Sums},
     outputs::Slices,
@@ -134,21 +133,10 @@ impl Gpu {
     /// A ring that fits, warm if there is one.
     async fn take_ring(&self, part: &Batch<'_>, outputs: &Slices<'_>, job: &Job) -> Result<Ring> {
         let weight = part.weights().map(|(weights, shape)| ((&weights).into(), shape));
-        let spec = Spec {
-            form: part.form(),
-            prediction: (&part.predictions()).into(),
-            target: (&part.targets()).into(),
-            // Narrower ones are made of these on the host.
-            outputs: outputs.wanted().map(|on| on.then_some(OutputType::F32)),
-            stores_alone: false,
-            blocks: self.blocks(job, false),
-            sums: job.sums,
-            accumulators: Accumulators::of(job),
-            weighted: job
-                .parameters
-                .as_ref()
-                .map(|parameters| WeightedSpec::new(parameters.uses, weight, part.mask().is_some(), parameters.ignore)),
-        };
+        let types = ((&part.predictions()).into(), (&part.targets()).into());
+        // Narrower outputs are made of f32 on the host.
+        let wanted = outputs.wanted().map(|on| on.then_some(OutputType::F32));
+        let spec = Spec::new(self, job, part.form(), types, weight, part.mask().is_some(), wanted);
         let classes = part.classes() as u64;
         let entries = job.parameters.as_ref().map_or(1, |parameters| parameters.classes.len());
         let most = CHUNK.min(limits::Limits::from(&self.limits).window(VALUE_BYTES));

@@ -3,11 +3,12 @@
 use crate::{
     Form, Ignore, OutputType, PredictionType, TargetType, WeightShape, WeightType,
     gpu::{
+        Gpu,
         accumulators::Accumulators,
         bindings::{Binding, Bindings, OUTPUTS},
         source::Source,
     },
-    job::Sums,
+    job::{Job, Sums},
     loss_parameters::Uses,
 };
 
@@ -44,12 +45,7 @@ pub(crate) struct WeightedSpec {
 }
 
 impl WeightedSpec {
-    pub(crate) fn new(
-        uses: Uses,
-        weight: Option<(WeightType, WeightShape)>,
-        mask: bool,
-        ignore: Option<Ignore>,
-    ) -> Self {
+    fn new(uses: Uses, weight: Option<(WeightType, WeightShape)>, mask: bool, ignore: Option<Ignore>) -> Self {
         let ignore = match ignore {
             None => 0,
             Some(Ignore::Label(_)) => 1,
@@ -60,6 +56,33 @@ impl WeightedSpec {
 }
 
 impl Spec {
+    /// The kernel of an evaluation on arrays of these types, which also stores its outputs.
+    pub(crate) fn new(
+        gpu: &Gpu,
+        job: &Job,
+        form: Form,
+        (prediction, target): (PredictionType, TargetType),
+        weight: Option<(WeightType, WeightShape)>,
+        mask: bool,
+        outputs: [Option<OutputType>; 3],
+    ) -> Self {
+        let narrow = outputs.into_iter().flatten().any(OutputType::is_narrow);
+        Self {
+            blocks: gpu.blocks(job, narrow),
+            form,
+            prediction,
+            target,
+            outputs,
+            stores_alone: false,
+            sums: job.sums,
+            accumulators: Accumulators::of(job),
+            weighted: job
+                .parameters
+                .as_ref()
+                .map(|parameters| WeightedSpec::new(parameters.uses, weight, mask, parameters.ignore)),
+        }
+    }
+
     /// The same evaluation, only counting and weighing.
     pub(crate) fn weights_alone(self) -> Self {
         let weighted = self.weighted.map(|weighted| WeightedSpec { weights_alone: true, ..weighted });
