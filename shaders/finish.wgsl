@@ -1,11 +1,13 @@
 // Adds up the sums of all windows of a batch, in one lane, writes the result block, and leaves the sums at 0 for the
 // next evaluation.
 //
-//   batch    what all windows are of
+//   batch    the parameters of the whole batch
 //   windows  [windows] of `stride` words, which begin with the sums of a window
 //   result   64 words, laid out as `ResultBlock` in the documentation
 //
-// Follows declarations made by src/gpu/layout.rs: BatchParameters, and where the words of a window lie.
+// Follows declarations made by src/gpu/layout.rs: BatchParameters, the places of a window's words,
+// BLOCK_BITS (the logarithm of a block's number of values), and UNIT_EXPONENT (limb l counts units of
+// 2^(16 l + UNIT_EXPONENT)).
 
 const NAN_BITS: u32 = 0x7fc00000u;
 const INFINITY_BITS: u32 = 0x7f800000u;
@@ -21,8 +23,8 @@ struct ResultBlock {
     mean: u32,
     weight: f32,
     reserved: array<u32, 7>,
-    limbs: array<u32, 24>,
-    weight_limbs: array<u32, 24>,
+    limbs: array<u32, RESULT_LIMBS>,
+    weight_limbs: array<u32, RESULT_LIMBS>,
 }
 
 // A number v·2^e with 32 bits in v.
@@ -36,7 +38,7 @@ struct Wide {
 @group(0) @binding(2) var<storage, read_write> result: ResultBlock;
 
 // The sum of one series over all windows.
-var<private> limbs: array<u32, 24>;
+var<private> limbs: array<u32, RESULT_LIMBS>;
 
 // 2^e for -126 <= e <= 127.
 fn power_of_two(e: i32) -> f32 {
@@ -51,22 +53,22 @@ fn scaled(wide: Wide) -> f32 {
 
 // index = window · first + local, as two halves: a product of 32 by 26 bits.
 fn store_first_invalid(first: u32, local: u32) {
-    let low = (first & 0xffffu) * (batch.window >> 11u);
-    let high = (first >> 16u) * (batch.window >> 11u);
-    // (high · 2^16 + low) · 2^11 + local; a window is a multiple of 2^11 where there are several, low and high have at
+    let low = (first & 0xffffu) * (batch.window >> BLOCK_BITS);
+    let high = (first >> 16u) * (batch.window >> BLOCK_BITS);
+    // (high · 2^16 + low) · BLOCK + local; a window is a multiple of BLOCK where there are several, low and high have at
     // most 31 bits.
-    let part = low << 11u;
-    let middle = high << 27u;
+    let part = low << BLOCK_BITS;
+    let middle = high << (16u + BLOCK_BITS);
     let sum = part + middle;
     let index = sum + local;
     let carry = select(0u, 1u, sum < part) + select(0u, 1u, index < sum);
     result.first_invalid_low = index;
-    result.first_invalid_high = (low >> 21u) + (high >> 5u) + carry;
+    result.first_invalid_high = (low >> (32u - BLOCK_BITS)) + (high >> (16u - BLOCK_BITS)) + carry;
 }
 
 // Adds up a series into `limbs`, leaves it at 0, and says whether an infinity was in it.
 fn add_up(series: u32) -> bool {
-    limbs = array<u32, 24>();
+    limbs = array<u32, RESULT_LIMBS>();
     var infinite = 0u;
     for (var w = 0u; w < batch.windows; w++) {
         let base = w * batch.stride + series * SERIES_LIMBS;
@@ -90,7 +92,7 @@ fn add_up(series: u32) -> bool {
 // What `limbs` hold.
 fn wide() -> Wide {
     var top = 2u;
-    for (var l = 2u; l < 24u; l++) {
+    for (var l = 2u; l < RESULT_LIMBS; l++) {
         if limbs[l] != 0u {
             top = l;
         }
@@ -99,7 +101,7 @@ fn wide() -> Wide {
     let leading = (limbs[top] << 16u) | limbs[top - 1u];
     let shift = min(countLeadingZeros(leading), 15u);
     let bits = (leading << shift) | (limbs[top - 2u] >> (16u - shift));
-    return Wide(f32(bits), i32(16u * (top - 1u)) - i32(shift) - 173);
+    return Wide(f32(bits), i32(16u * (top - 1u)) - i32(shift) + UNIT_EXPONENT);
 }
 
 // The number of elements counted, as two halves; leaves the windows' counts at 0.

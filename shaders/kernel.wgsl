@@ -20,23 +20,24 @@
 // arrays and the functions read_weights(i), write_losses(i, word) and the like. These do nothing, and return 0, where
 // an array is not bound.
 
-// What the predictions are (0 logits, 1 probabilities), and how they are stored (0 f32, 1 f16, 2 bf16).
-override FORM: u32 = 0u;
-override PREDICTION: u32 = 0u;
-// How the targets are stored: 0 f32, 1 a byte each, 2 a bit each (least significant first).
-override TARGET: u32 = 0u;
-// How outputs are stored: 0 not at all, 1 f32, 2 f16, 3 bf16.
-override LOSS: u32 = 0u;
-override GRADIENT: u32 = 0u;
-override HESSIAN: u32 = 0u;
+// What the predictions are, FORM_LOGITS or FORM_PROBABILITIES, and how they are stored, one of PREDICTION_F32 and the
+// like. The codes are declared by src/gpu/codes.rs.
+override FORM: u32 = FORM_LOGITS;
+override PREDICTION: u32 = PREDICTION_F32;
+// How the targets are stored: TARGET_F32, TARGET_U8 (a byte each) or TARGET_BITS (a bit each, least significant first).
+override TARGET: u32 = TARGET_F32;
+// How outputs are stored: OUTPUT_NONE (not at all), OUTPUT_F32, OUTPUT_F16 or OUTPUT_BF16.
+override LOSS: u32 = OUTPUT_NONE;
+override GRADIENT: u32 = OUTPUT_NONE;
+override HESSIAN: u32 = OUTPUT_NONE;
 // Whether more than the plain loss is in use: weighted.wgsl, weights, mask.
 override WEIGHTED: bool = false;
-// How the weights are stored (0 none, 1 f32, 2 f16), and whether they are the samples'.
-override WEIGHT: u32 = 0u;
+// How the weights are stored, WEIGHT_NONE, WEIGHT_F32 or WEIGHT_F16, and whether there is one for each sample.
+override WEIGHT: u32 = WEIGHT_NONE;
 override SAMPLE_WEIGHTS: bool = false;
 override MASK: bool = false;
-// Which targets are ignored: 0 none, 1 a label, 2 NaN.
-override IGNORE: u32 = 0u;
+// Which targets are ignored: IGNORE_NOTHING, IGNORE_LABEL or IGNORE_NAN.
+override IGNORE: u32 = IGNORE_NOTHING;
 // Whether class weights and pos_weights differ by class.
 override CLASSES: bool = false;
 // Whether no loss is taken at all: a pass that only counts and weighs.
@@ -46,10 +47,7 @@ override SERIES: u32 = 1u;
 // Blocks a workgroup takes, at most 8: few where there are lanes to fill, many where barriers are expensive.
 override BLOCKS: u32 = 1u;
 
-const GROUPS: u32 = 32u;
 const NAN_BITS: u32 = 0x7fc00000u;
-const OUTPUT_NONE: u32 = 0u;
-const OUTPUT_F32: u32 = 1u;
 
 // A block's losses and, where WEIGHTED is set, its weights behind all blocks' losses.
 var<workgroup> lane_sums: array<f32, LANES * BLOCKS * SERIES>;
@@ -68,10 +66,10 @@ var<private> parameters: LossParameters;
 
 fn load_prediction(i: u32) -> f32 {
     switch PREDICTION {
-        case 1u: {
+        case PREDICTION_F16: {
             return decode_f16(read_predictions(i >> 1u) >> ((i & 1u) << 4u));
         }
-        case 2u: {
+        case PREDICTION_BF16: {
             return decode_bf16(read_predictions(i >> 1u) >> ((i & 1u) << 4u));
         }
         default: {
@@ -82,10 +80,10 @@ fn load_prediction(i: u32) -> f32 {
 
 fn load_target(i: u32) -> f32 {
     switch TARGET {
-        case 1u: {
+        case TARGET_U8: {
             return f32((read_targets(i >> 2u) >> ((i & 3u) << 3u)) & 0xffu);
         }
-        case 2u: {
+        case TARGET_BITS: {
             return f32((read_targets(i >> 5u) >> (i & 31u)) & 1u);
         }
         default: {
@@ -101,10 +99,10 @@ fn in_unit_interval(bits: u32) -> bool {
 
 fn load_weight(i: u32) -> f32 {
     switch WEIGHT {
-        case 1u: {
+        case WEIGHT_F32: {
             return bitcast<f32>(read_weights(i));
         }
-        case 2u: {
+        case WEIGHT_F16: {
             return decode_f16(read_weights(i >> 1u) >> ((i & 1u) << 4u));
         }
         default: {
@@ -121,14 +119,14 @@ fn is_weight(bits: u32) -> bool {
 // Which array makes an element invalid, or VALID.
 fn invalid_input(x: f32, z: f32, v: f32) -> u32 {
     let bits = bitcast<u32>(x);
-    let bad = select(is_nan(bits), !in_unit_interval(bits), FORM == 1u);
+    let bad = select(is_nan(bits), !in_unit_interval(bits), FORM == FORM_PROBABILITIES);
     if bad && !WEIGHTS_ALONE {
         return BAD_PREDICTION;
     }
     if !in_unit_interval(bitcast<u32>(z)) {
         return BAD_TARGET;
     }
-    return select(BAD_WEIGHT, VALID, WEIGHT == 0u || is_weight(bitcast<u32>(v)));
+    return select(BAD_WEIGHT, VALID, WEIGHT == WEIGHT_NONE || is_weight(bitcast<u32>(v)));
 }
 
 // Whether element i with target z is ignored or masked.
@@ -137,10 +135,10 @@ fn is_ignored(i: u32, z: f32) -> bool {
         return true;
     }
     switch IGNORE {
-        case 1u: {
+        case IGNORE_LABEL: {
             return z == f32(window.parameters.ignored);
         }
-        case 2u: {
+        case IGNORE_NAN: {
             return is_nan(bitcast<u32>(z));
         }
         default: {
@@ -154,7 +152,7 @@ fn element_at(i: u32, x: f32, z: f32, v: f32) -> Weighted {
     if WEIGHTED {
         var negative: Element;
         var positive: Element;
-        if FORM == 1u {
+        if FORM == FORM_PROBABILITIES {
             negative = probability_element(x, 1.0, 0.0);
             positive = probability_element(x, 0.0, 1.0);
         } else {
@@ -162,9 +160,11 @@ fn element_at(i: u32, x: f32, z: f32, v: f32) -> Weighted {
             positive = logit_element(x, 0.0, 1.0);
         }
         let class_index = select(0u, (window.parameters.class_offset + i) % window.parameters.classes, CLASSES);
-        return weighted_element(FORM == 1u, x, z, v, window.class_weights[class_index], negative, positive, parameters);
+        let class_weights = window.class_weights[class_index];
+        let probability = FORM == FORM_PROBABILITIES;
+        return weighted_element(probability, x, z, v, class_weights, negative, positive, parameters);
     }
-    if FORM == 1u {
+    if FORM == FORM_PROBABILITIES {
         return Weighted(probability_element(x, 1.0 - z, z), 0.0);
     }
     return Weighted(logit_element(x, 1.0 - z, z), 0.0);
@@ -202,7 +202,7 @@ fn evaluate(i: u32) -> vec2<f32> {
         invalid = max(invalid, ~(4u * i + bad));
     }
     // An invalid prediction takes nothing from the weight, which does not depend on it.
-    let weighs = in_unit_interval(bitcast<u32>(z)) && (WEIGHT == 0u || is_weight(bitcast<u32>(v)));
+    let weighs = in_unit_interval(bitcast<u32>(z)) && (WEIGHT == WEIGHT_NONE || is_weight(bitcast<u32>(v)));
     let adds = bad == VALID && !WEIGHTS_ALONE;
     return vec2<f32>(select(0.0, weighted.element.loss, adds), select(0.0, weighted.weight, weighs));
 }
@@ -232,11 +232,13 @@ fn before(i: u32, end: u32) -> u32 {
     return select(0xffffffffu, i, i < end);
 }
 
-// The sum of 8 lanes of a block: lanes g, g + 32, g + 64, ... for group g.
+// The sum of 8 lanes of a block: lanes g, g + GROUPS, g + 2 GROUPS, ... for group g.
 fn group_sum(group: u32) -> f32 {
     let first = (group / GROUPS) * LANES + group % GROUPS;
-    return ((lane_sums[first] + lane_sums[first + 32u]) + (lane_sums[first + 64u] + lane_sums[first + 96u]))
-        + ((lane_sums[first + 128u] + lane_sums[first + 160u]) + (lane_sums[first + 192u] + lane_sums[first + 224u]));
+    return ((lane_sums[first] + lane_sums[first + GROUPS])
+        + (lane_sums[first + 2u * GROUPS] + lane_sums[first + 3u * GROUPS]))
+        + ((lane_sums[first + 4u * GROUPS] + lane_sums[first + 5u * GROUPS])
+        + (lane_sums[first + 6u * GROUPS] + lane_sums[first + 7u * GROUPS]));
 }
 
 // Adds up the groups of a block, as integers on the exponent of the largest, to the series' sum, or its class's.

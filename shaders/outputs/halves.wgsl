@@ -5,9 +5,6 @@
 //
 // Follows kernel.wgsl and a file of sums/.
 
-const OUTPUT_F16: u32 = 2u;
-const OUTPUT_BF16: u32 = 3u;
-
 // Loss, gradient and hessian of the element evaluated last, as bits of f32.
 var<private> latest: vec3<u32>;
 

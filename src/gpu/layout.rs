@@ -6,14 +6,25 @@
 
 use std::mem::offset_of;
 
-use crate::{BLOCK, Ignore, gpu::accumulators::threshold_key, job::Job, loss_parameters};
+use crate::{
+    BLOCK, Ignore,
+    gpu::{accumulators::threshold_key, codes},
+    job::Job,
+    loss_parameters,
+};
 
 /// Offsets at which any device binds a storage buffer, in bytes.
 pub(crate) const ALIGNMENT: u64 = 256;
 /// Lanes of a workgroup.
 pub(crate) const LANES: u32 = 256;
-/// Limbs of a window's sum: limb l counts units of 2^(16 l − 173).
+/// The groups of lanes of a block: the sums of a group are added in f32, those of different groups as integers.
+const GROUPS: u32 = LANES / 8;
+/// The power of two that the lowest bit of the lowest limb of a sum stands for: limb l counts units of 2^(16 l − 173).
+pub(crate) const UNIT_EXPONENT: i32 = -173;
+/// The number of limbs of a window's sum.
 const LIMBS: usize = 22;
+/// The number of limbs of the sum of a whole batch, in the result block.
+pub(crate) const RESULT_LIMBS: usize = LIMBS + 2;
 /// The words of a window's sum: its limbs, and the number of infinities.
 const SERIES_LIMBS: usize = LIMBS + 1;
 
@@ -297,6 +308,7 @@ pub(crate) fn kernel_declarations() -> String {
     let constants = constants(&[
         ("LANES", LANES),
         ("BLOCK", BLOCK as u32),
+        ("GROUPS", GROUPS),
         ("SERIES_LIMBS", SERIES_LIMBS as u32),
         ("INFINITE", LIMBS as u32),
         ("VALID", VALID),
@@ -308,6 +320,7 @@ pub(crate) fn kernel_declarations() -> String {
                          class_weights: array<vec2<f32>>,\n";
     [
         constants,
+        codes::declarations(),
         WindowSums::declaration(""),
         WindowParameters::declaration(""),
         Window::declaration(class_weights),
@@ -321,14 +334,17 @@ pub(crate) fn finish_declarations() -> String {
     let parameters = offset_of!(Window, parameters);
     let word = |bytes: usize| bytes as u32 / 4;
     let constants = constants(&[
+        ("BLOCK_BITS", BLOCK.trailing_zeros()),
         ("LIMBS", LIMBS as u32),
+        ("RESULT_LIMBS", RESULT_LIMBS as u32),
         ("SERIES_LIMBS", SERIES_LIMBS as u32),
         ("INFINITE", LIMBS as u32),
         ("INVALID", word(offset_of!(WindowSums, invalid))),
         ("COUNT", word(offset_of!(WindowSums, count))),
         ("COEFFICIENT", word(parameters + offset_of!(WindowParameters, coefficient))),
     ]);
-    [constants, BatchParameters::declaration("")].join("\n")
+    let unit = format!("const UNIT_EXPONENT: i32 = {UNIT_EXPONENT}i;\n");
+    [constants, unit, BatchParameters::declaration("")].join("\n")
 }
 
 /// Declares constants in WGSL.

@@ -8,6 +8,7 @@ mod accumulators;
 pub(crate) mod adapters;
 mod bindings;
 pub(crate) mod buffers;
+mod codes;
 mod dispatch;
 mod host_ring;
 mod layout;

@@ -1,6 +1,9 @@
 //! The result block: what an evaluation leaves on the device.
 
-use crate::{ExactSum, Partials};
+use crate::{
+    ExactSum, Partials,
+    gpu::layout::{RESULT_LIMBS, UNIT_EXPONENT},
+};
 
 /// What an evaluation leaves on the device, as 64 words of 4 bytes (little endian): a shader can bind it, or a
 /// host copy it back. All counts are of the whole batch.
@@ -41,12 +44,12 @@ pub struct ResultBlock {
     pub mean: f32,
     /// The sum of the weights, rounded to f32.
     pub weight: f32,
-    /// For later.
+    /// Not used; 0.
     pub reserved: [u32; 7],
     /// The exact sum of the losses: limb l, below 65536, counts units of 2^(16 l − 173).
-    pub limbs: [u32; 24],
+    pub limbs: [u32; RESULT_LIMBS],
     /// The exact sum of the weights, likewise; 0 where every weight is 1.
-    pub weight_limbs: [u32; 24],
+    pub weight_limbs: [u32; RESULT_LIMBS],
 }
 
 impl ResultBlock {
@@ -62,7 +65,7 @@ impl ResultBlock {
     pub fn partials(&self) -> Partials {
         let sum = if self.status != 0 { ExactSum::of([f64::NAN]) } else { exact(&self.limbs, self.infinite) };
         let count = join(self.count);
-        let weight = if self.weight_limbs == [0; 24] && self.weight != 0.0 {
+        let weight = if self.weight_limbs == [0; RESULT_LIMBS] && self.weight != 0.0 {
             ExactSum::of([count as f64])
         } else {
             exact(&self.weight_limbs, 0)
@@ -78,7 +81,7 @@ pub(crate) fn exact(limbs: &[u32], infinite: u32) -> ExactSum {
         return ExactSum::of([f64::INFINITY]);
     }
     // Each limb times its power of two is an f64 as it is.
-    ExactSum::of((0i32..).zip(limbs).map(|(l, &limb)| f64::from(limb) * 2f64.powi(16 * l - 173)))
+    ExactSum::of((0i32..).zip(limbs).map(|(l, &limb)| f64::from(limb) * 2f64.powi(16 * l + UNIT_EXPONENT)))
 }
 
 fn join([low, high]: [u32; 2]) -> u64 {

@@ -6,6 +6,7 @@ use crate::{
         Gpu,
         accumulators::Accumulators,
         bindings::{Binding, Bindings, OUTPUTS},
+        codes,
         source::Source,
     },
     job::{Job, Sums},
@@ -28,30 +29,25 @@ pub(crate) struct Spec {
     pub sums: Sums,
     /// The statistics taken beside the sums.
     pub accumulators: Accumulators,
-    /// What is in use beyond the plain loss.
+    /// Weights, mask, ignored targets and parameters of the loss; none if the loss is plain and every element counts.
     pub weighted: Option<WeightedSpec>,
 }
 
-/// What is in use beyond the plain loss.
+/// How weights, a mask, ignored targets and the parameters of the loss specialise a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct WeightedSpec {
     pub uses: Uses,
     pub weight: Option<(WeightType, WeightShape)>,
     pub mask: bool,
-    /// 0 none, 1 a label, 2 NaN, as in kernel.wgsl.
-    pub ignore: u8,
+    /// The code of which targets are ignored.
+    pub ignore: u32,
     /// Whether the pass only counts and weighs.
     pub weights_alone: bool,
 }
 
 impl WeightedSpec {
     fn new(uses: Uses, weight: Option<(WeightType, WeightShape)>, mask: bool, ignore: Option<Ignore>) -> Self {
-        let ignore = match ignore {
-            None => 0,
-            Some(Ignore::Label(_)) => 1,
-            Some(Ignore::Nan) => 2,
-        };
-        Self { uses, weight, mask, ignore, weights_alone: false }
+        Self { uses, weight, mask, ignore: codes::ignore(ignore), weights_alone: false }
     }
 }
 
@@ -149,7 +145,7 @@ impl Spec {
     /// The names and values that kernel.wgsl is compiled with.
     pub(crate) fn constants(&self) -> Vec<(&'static str, f64)> {
         let flag = |on: bool| f64::from(u8::from(on));
-        let [loss, gradient, hessian] = self.outputs.map(|output| output.map_or(0.0, |ty| 1.0 + f64::from(ty as u8)));
+        let [loss, gradient, hessian] = self.outputs.map(|output| f64::from(codes::output(output)));
         let mut constants = vec![
             ("FORM", f64::from(self.form as u8)),
             ("PREDICTION", f64::from(self.prediction as u8)),
@@ -160,14 +156,12 @@ impl Spec {
             ("BLOCKS", f64::from(self.blocks)),
         ];
         if let Some(parameters) = self.weighted {
-            let (weight, samples) = match parameters.weight {
-                None => (0.0, false),
-                Some((ty, shape)) => (1.0 + f64::from(ty as u8), shape == WeightShape::Samples),
-            };
+            let weight = codes::weight(parameters.weight.map(|(ty, _)| ty));
+            let samples = parameters.weight.is_some_and(|(_, shape)| shape == WeightShape::Samples);
             constants.extend([
                 ("WEIGHTED", 1.0),
                 ("SERIES", 2.0),
-                ("WEIGHT", weight),
+                ("WEIGHT", f64::from(weight)),
                 ("SAMPLE_WEIGHTS", flag(samples)),
                 ("MASK", flag(parameters.mask)),
                 ("IGNORE", f64::from(parameters.ignore)),
