@@ -89,7 +89,7 @@ fn add_up(series: u32) -> bool {
     return infinite != 0u;
 }
 
-// What `limbs` hold.
+// The number that `limbs` hold.
 fn wide() -> Wide {
     var top = 2u;
     for (var l = 2u; l < RESULT_LIMBS; l++) {

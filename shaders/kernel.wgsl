@@ -1,6 +1,7 @@
-// The one pass over a window of a batch: loads, evaluates, stores what is wanted, and adds up the losses.
+// The pass over a window of a batch. It loads each element, evaluates it, stores the requested outputs, and adds up the
+// losses.
 //
-//   predictions  [len] f32, f16 or bf16        losses, gradients, hessians  [len] f32, f16 or bf16, those wanted
+//   predictions  [len] f32, f16 or bf16        losses, gradients, hessians  [len] f32, f16 or bf16, as requested
 //   targets      [len] f32, bytes or bits      window                       its parameters, and its exact sums
 //   weights      [len] or [rows] f32 or f16
 //   mask         [len] bits
@@ -30,7 +31,7 @@ override TARGET: u32 = TARGET_F32;
 override LOSS: u32 = OUTPUT_NONE;
 override GRADIENT: u32 = OUTPUT_NONE;
 override HESSIAN: u32 = OUTPUT_NONE;
-// Whether more than the plain loss is in use: weighted.wgsl, weights, mask.
+// Whether weights, a mask, ignored targets or parameters of the loss (weighted.wgsl) are in use.
 override WEIGHTED: bool = false;
 // How the weights are stored, WEIGHT_NONE, WEIGHT_F32 or WEIGHT_F16, and whether there is one for each sample.
 override WEIGHT: u32 = WEIGHT_NONE;
@@ -40,11 +41,11 @@ override MASK: bool = false;
 override IGNORE: u32 = IGNORE_NOTHING;
 // Whether class weights and pos_weights differ by class.
 override CLASSES: bool = false;
-// Whether no loss is taken at all: a pass that only counts and weighs.
+// Whether the pass only counts elements and adds up weights, and evaluates no loss.
 override WEIGHTS_ALONE: bool = false;
-// What is summed: the losses and, where WEIGHTED is set, the weights.
+// The number of sums: 1 for the losses; 2 if WEIGHTED is set, for the losses and the weights.
 override SERIES: u32 = 1u;
-// Blocks a workgroup takes, at most 8: few where there are lanes to fill, many where barriers are expensive.
+// The number of blocks that a workgroup sums, at most 8: few to occupy many lanes, many where barriers are expensive.
 override BLOCKS: u32 = 1u;
 
 const NAN_BITS: u32 = 0x7fc00000u;
@@ -283,7 +284,7 @@ fn put_sum(place: u32, sum: vec2<f32>) {
     }
 }
 
-// Reads what every lane needs.
+// Reads the parameters that every lane needs.
 fn begin() {
     len = window.parameters.len;
     coefficient = window.parameters.coefficient;

@@ -45,7 +45,7 @@ const ACCUMULATORS: [Accumulator; 1] = [Accumulator {
 pub(crate) struct Accumulators(u8);
 
 impl Accumulators {
-    /// Those that `job` requests.
+    /// The accumulators that `job` requests.
     pub(crate) fn of(job: &Job) -> Self {
         Self((0..).zip(&ACCUMULATORS).fold(0, |set, (bit, other)| set | u8::from((other.requested)(job)) << bit))
     }
@@ -61,7 +61,7 @@ impl Accumulators {
         self.0 == 0
     }
 
-    /// Each, and where its counts begin among those of a window.
+    /// Each accumulator, and the index of its first count in a window.
     fn iter(self) -> impl Iterator<Item = (&'static Accumulator, u32)> {
         let requested = (0..).zip(&ACCUMULATORS).filter(move |(bit, _)| self.0 >> bit & 1 == 1);
         requested.scan(0, |next, (_, accumulator)| {
@@ -71,12 +71,12 @@ impl Accumulators {
         })
     }
 
-    /// Bytes of the counts of a window.
+    /// The number of bytes of a window's counts.
     pub(crate) fn bytes(self) -> u64 {
         self.iter().map(|(accumulator, _)| u64::from(accumulator.words) * 4).sum()
     }
 
-    /// Bytes between the counts of two windows; 0 where there are none.
+    /// The number of bytes from the counts of a window to those of the next; 0 if there are no counts.
     pub(crate) fn stride(self) -> u64 {
         self.bytes().next_multiple_of(layout::ALIGNMENT)
     }

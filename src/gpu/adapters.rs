@@ -4,11 +4,12 @@ use std::sync::LazyLock;
 
 use crate::{Adapter, DeviceInfo, DeviceKind};
 
-/// One for all engines: wgpu tells a buffer of another device from one of its own only within an instance.
+/// The instance that all engines share: wgpu recognises a buffer of another device only within one
+/// instance.
 static INSTANCE: LazyLock<wgpu::Instance> =
     LazyLock::new(|| wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env()));
 
-/// Every adapter wgpu reaches. The order, and so the indices, hold while the machine's drivers do.
+/// Every adapter that wgpu finds. The order, and so the indices, stay the same as long as the drivers do.
 pub(crate) async fn enumerate() -> Vec<wgpu::Adapter> {
     INSTANCE.enumerate_adapters(wgpu::Backends::all()).await
 }

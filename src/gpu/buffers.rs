@@ -1,13 +1,22 @@
-//! Buffers: made, checked, mapped and waited for.
+//! The creation, checking and mapping of buffers.
 
 use crate::{Error, Result};
 
 /// A part of a buffer, from `offset` on.
+///
+/// ```no_run
+/// use logloss::{BufferRegion, wgpu};
+///
+/// fn second_half(buffer: wgpu::Buffer) -> BufferRegion {
+///     let offset = buffer.size() / 2;
+///     BufferRegion::new(buffer, offset)
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BufferRegion {
-    /// The buffer. A clone is another name for the same memory.
+    /// The buffer. A clone of it refers to the same memory.
     pub buffer: wgpu::Buffer,
-    /// Bytes before the region: a multiple of the device's `min_storage_buffer_offset_alignment`.
+    /// The number of bytes before the region: a multiple of the device's `min_storage_buffer_offset_alignment`.
     pub offset: u64,
 }
 
@@ -81,7 +90,7 @@ pub(crate) fn make(device: &wgpu::Device, label: &str, size: u64, usage: wgpu::B
 pub(crate) fn map(slice: wgpu::BufferSlice<'_>, mode: wgpu::MapMode) -> impl Future<Output = Result<()>> + use<> {
     let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
     slice.map_async(mode, move |mapped| {
-        // Nobody listens any more if the evaluation was dropped.
+        // The receiver no longer exists if the evaluation was dropped.
         let _ = sender.send(mapped);
     });
     async move {
@@ -93,7 +102,8 @@ pub(crate) fn map(slice: wgpu::BufferSlice<'_>, mode: wgpu::MapMode) -> impl Fut
     }
 }
 
-/// A mapping under way or done, undone when this goes: also if the evaluation fails or is dropped in between.
+/// A mapping of a buffer, requested or complete. Dropping it unmaps the buffer, also if the evaluation fails or is
+/// dropped before the mapping is complete.
 pub(crate) struct Mapping<'a> {
     buffer: &'a wgpu::Buffer,
     ready: std::pin::Pin<Box<dyn Ready>>,
@@ -127,8 +137,8 @@ impl Drop for Mapping<'_> {
     }
 }
 
-/// Waits, natively, until a submission is done: nothing else drives the callbacks there. A browser's event loop
-/// does, and there this does nothing.
+/// Waits until a submission is done. Outside of a browser this is what runs the callbacks of mappings. In a browser the
+/// event loop runs them, and this does nothing.
 pub(crate) fn wait(device: &wgpu::Device, submission: wgpu::SubmissionIndex) -> Result<()> {
     let done = device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
     done.map(drop).map_err(|error| Error::Device(error.to_string()))

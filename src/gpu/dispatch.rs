@@ -31,38 +31,38 @@ pub(crate) struct Arrays {
     pub targets: BufferRegion,
     pub weights: Option<(WeightType, WeightShape, BufferRegion)>,
     pub mask: Option<BufferRegion>,
-    /// Loss, gradient, hessian: how and where each is wanted.
+    /// The types and places of loss, gradient and hessian; none for those that are skipped.
     pub outputs: [Option<(OutputType, BufferRegion)>; 3],
 }
 
 /// Names of the outputs, for messages.
 pub(crate) const OUTPUT_NAMES: [&str; 3] = ["loss", "gradient", "hessian"];
 
-/// Bytes that [`Pass::set_work`] writes where there is one window, with that many class weights, each write at an
-/// offset that can be mapped.
+/// The number of bytes that [`Pass::set_work`] writes for one window with `entries` class weights, if each write begins
+/// at an offset that can be mapped.
 pub(crate) const fn parameter_bytes(entries: usize) -> u64 {
     let whole = wgpu::MAP_ALIGNMENT as usize;
     let parameters = size_of::<BatchParameters>().next_multiple_of(whole) + size_of::<WindowParameters>();
     (parameters.next_multiple_of(whole) + size_of::<Vec2>() * entries) as u64
 }
 
-/// Everything an evaluation binds, made once.
+/// The pipelines, bind groups and buffers of an evaluation, created once.
 #[derive(Debug)]
 pub(crate) struct Pass {
-    /// What counts and weighs before the kernel runs, where its coefficient depends on that.
+    /// The kernel that counts and adds up weights before the main kernel; none unless the coefficient depends on them.
     weigh: Option<Stage>,
     kernel: Stage,
-    /// What only stores outputs, where the kernel does not.
+    /// The kernel that only stores outputs; none if the main kernel stores them all.
     stores: Option<Stage>,
-    /// The pass over the windows that adds up what was weighed, and divides by it.
+    /// The pass over the windows that adds up their weights, and divides the coefficient by the sum.
     divide: wgpu::ComputePipeline,
     /// The pass over the windows that adds up their sums.
     finish: wgpu::ComputePipeline,
     finish_group: wgpu::BindGroup,
     windows: Vec<Work>,
-    /// Values of every window but the last.
+    /// The number of values in every window but the last.
     window: u64,
-    /// Blocks a workgroup takes.
+    /// The number of blocks that a workgroup sums.
     blocks: u32,
     classes: u64,
     sums: Sums,
@@ -79,7 +79,7 @@ pub(crate) struct Pass {
     pub counts: Option<wgpu::Buffer>,
 }
 
-/// A kernel that runs over every window, and what it binds for each.
+/// A kernel that runs over every window, and its bind group for each.
 #[derive(Debug)]
 struct Stage {
     pipeline: wgpu::ComputePipeline,
@@ -171,7 +171,7 @@ impl Arrays {
         region.binding(ty.bytes(first), bytes)
     }
 
-    /// Binds an array of the batch for a window; none that is not the batch's.
+    /// Binds an array of the batch for a window; none if the array is not one of the batch.
     fn bind(&self, binding: Binding, range: &Range<u64>) -> Option<wgpu::BindingResource<'_>> {
         let len = range.end - range.start;
         let output = |which: usize| {
@@ -406,12 +406,12 @@ impl Pass {
         &self.result
     }
 
-    /// Bytes between the class sums of two windows.
+    /// The number of bytes from the class sums of a window to those of the next.
     pub(super) fn values_stride(&self) -> u64 {
         self.values_stride
     }
 
-    /// What is counted beside the sums.
+    /// The accumulators of the evaluation.
     pub(super) fn accumulators(&self) -> Accumulators {
         self.accumulators
     }

@@ -21,18 +21,18 @@ use crate::{
     plan,
 };
 
-/// Slots of a ring: one is filled, one computes, one is emptied.
+/// The number of slots of a ring: one is filled, one computes, one is emptied.
 const SLOTS: usize = 3;
 
-/// Values a slot holds at most. Three slots with every array in f32 take 60 MiB of host memory and as much on the
-/// device.
+/// The largest number of values in a slot. Three slots with every array in f32 take 60 MiB of host
+/// memory and as much on the device.
 const CHUNK: u64 = 1 << 20;
 
-/// Bytes that a value takes at most in the staging buffer (prediction, target, weight, mask) or, at most as many, in
-/// the readback buffer (three outputs).
+/// The largest number of bytes per value in the staging buffer (prediction, target, weight, mask). The readback buffer
+/// (three outputs) needs at most as many.
 const VALUE_BYTES: u64 = 13;
 
-/// Rings kept warm: a training loop and its evaluation.
+/// The number of rings that are kept for later evaluations: one for a training loop and one for its validation.
 const RINGS: usize = 2;
 
 /// The slots for one kind of evaluation.
@@ -40,7 +40,7 @@ const RINGS: usize = 2;
 pub(crate) struct Ring {
     spec: Spec,
     classes: u64,
-    /// The number of class weights that a window has a place for.
+    /// The number of class weights in a window.
     entries: usize,
     capacity: u64,
     slots: Vec<Slot>,
@@ -66,7 +66,7 @@ struct Slot {
     timer: Option<Timer>,
 }
 
-/// A chunk on its way.
+/// A chunk that was submitted and whose results have not been read.
 struct InFlight<'a> {
     slot: usize,
     first: u64,
@@ -80,8 +80,8 @@ struct InFlight<'a> {
 impl Gpu {
     /// Evaluates a part of a batch whose first value has index `first` in the whole.
     ///
-    /// An invalid value may end it early: the partials then name it, and are of no other use. Also returned is how
-    /// many chunks there were.
+    /// An invalid value may end the evaluation early: only `first_invalid` of the partials is then meaningful. The second
+    /// value returned is the number of chunks.
     pub(crate) async fn evaluate(
         &self,
         part: &Batch<'_>,
@@ -130,7 +130,7 @@ impl Gpu {
         Ok((partials, count))
     }
 
-    /// A ring that fits, warm if there is one.
+    /// A ring that fits the evaluation: one that was kept, or a new one.
     async fn take_ring(&self, part: &Batch<'_>, outputs: &Slices<'_>, job: &Job) -> Result<Ring> {
         let weight = part.weights().map(|(weights, shape)| ((&weights).into(), shape));
         let types = ((&part.predictions()).into(), (&part.targets()).into());
@@ -161,7 +161,7 @@ impl Gpu {
     }
 
     /// Copies a chunk in and submits its evaluation.
-    #[expect(clippy::too_many_arguments, reason = "what a chunk is made of, handed on once")]
+    #[expect(clippy::too_many_arguments, reason = "a chunk and the state of its ring")]
     async fn launch<'a>(
         &self,
         ring: &mut Ring,
@@ -357,7 +357,7 @@ impl Slot {
     }
 }
 
-/// The arrays of a chunk that are there, in the order of a slot's inputs.
+/// The bytes of the arrays that a chunk has, in the order of a slot's inputs.
 fn arrays_of<'a>(chunk: &Batch<'a>) -> Vec<&'a [u8]> {
     let weights = chunk.weights().map(|(weights, _)| weights.bytes());
     [Some(chunk.predictions().bytes()), Some(chunk.targets().bytes()), weights, chunk.mask()]
@@ -366,7 +366,7 @@ fn arrays_of<'a>(chunk: &Batch<'a>) -> Vec<&'a [u8]> {
         .collect()
 }
 
-/// Bytes that the values by class or row of one chunk take.
+/// The number of bytes of the sums by class, or means by row, of one chunk.
 fn values_bytes(sums: Sums, len: u64, classes: u64) -> u64 {
     match sums {
         Sums::All => 0,
@@ -377,7 +377,7 @@ fn values_bytes(sums: Sums, len: u64, classes: u64) -> u64 {
 
 /// Copies bytes into a mapped buffer.
 fn copy_in(buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
-    // A mapped range is a whole number of words; what lies past the bytes is never counted.
+    // A mapped range is a whole number of words; kernels ignore the values after the last.
     let padded = (bytes.len() as u64).next_multiple_of(4);
     let mut range = buffer
         .get_mapped_range_mut(offset..offset + padded)

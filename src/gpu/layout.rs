@@ -28,8 +28,8 @@ pub(crate) const RESULT_LIMBS: usize = LIMBS + 2;
 /// The words of a window's sum: its limbs, and the number of infinities.
 const SERIES_LIMBS: usize = LIMBS + 1;
 
-/// What the kernels know of an element: it is valid, or the array that makes it invalid. The latter is the `status` of
-/// a [`ResultBlock`](crate::ResultBlock).
+/// The validity of an element in kernels: valid, or the array whose value is invalid. The latter is the `status` of a
+/// [`ResultBlock`](crate::ResultBlock).
 const VALID: u32 = 0;
 pub(crate) const BAD_PREDICTION: u32 = 1;
 pub(crate) const BAD_TARGET: u32 = 2;
@@ -41,13 +41,13 @@ pub(crate) const BINARIZE: u32 = 2;
 pub(crate) const WEIGH_POSITIVES: u32 = 4;
 pub(crate) const UNLABELLED_LOSS: u32 = 8;
 
-/// A type that both languages have.
+/// A type that Rust and WGSL both have.
 pub(crate) trait Wgsl {
     /// Its name in WGSL.
     fn wgsl() -> String;
 }
 
-/// A struct that both languages have.
+/// A struct that Rust and WGSL both have.
 pub(crate) trait Declared: Wgsl {
     /// The lines that declare its fields in WGSL.
     fn fields() -> String;
@@ -139,8 +139,7 @@ macro_rules! shared {
 }
 
 shared! {
-    /// What belongs to one window: what is added up of it, and what its evaluation takes. Class weights, as `Vec2`, lie
-    /// behind it.
+    /// The sums and parameters of one window. Class weights, as `Vec2`, follow it in memory.
     struct Window {
         /// 0 between evaluations.
         sums: WindowSums,
@@ -148,7 +147,7 @@ shared! {
         parameters: WindowParameters,
     }
 
-    /// What is added up of one window.
+    /// The sums of one window.
     struct WindowSums {
         /// The sums of the losses and, behind them, of the weights, in fixed point, exact over the whole range of f32: limb
         /// l counts units of 2^(16 l - 173). A block adds 16 bits to a limb twice at most, so the 32,768 blocks of a window
@@ -172,7 +171,7 @@ shared! {
         class_offset: u32,
         /// The label whose elements are ignored.
         ignored: u32,
-        /// The mean of a row of which nothing is counted, as bits.
+        /// The mean of a row in which no element is counted, as bits.
         empty: u32,
         /// For shaders/accumulators/threshold.wgsl: the key of the threshold.
         threshold: u32,
@@ -206,7 +205,7 @@ shared! {
         padding: u32,
     }
 
-    /// What is added up of one class in a window.
+    /// The sums of one class in a window.
     struct ClassSum {
         /// The sum of its losses: limbs, and the number of infinities, as in a window.
         limbs: [Atomic; SERIES_LIMBS],
@@ -214,7 +213,7 @@ shared! {
         count: Atomic,
     }
 
-    /// The parameters of what runs over all windows: finish.wgsl.
+    /// The parameters of finish.wgsl, which runs over all windows.
     struct BatchParameters {
         /// The number of windows.
         windows: u32,
@@ -229,7 +228,7 @@ shared! {
         counted: u32,
         /// 1 if the mean divides by the weights.
         weighted: u32,
-        /// The mean of nothing, as bits.
+        /// The mean if no element is counted, as bits.
         empty: u32,
         /// The coefficient before it is divided.
         scale: f32,

@@ -1,8 +1,10 @@
-//! The wgpu backend: device, kernels, and the three ways in, [`host_ring`], [`resident`] and a caller's encoder.
+//! The wgpu backend: device, kernels, and the evaluation of batches in host memory
+//! ([`host_ring`]) and in device memory ([`resident`]).
 //!
 //! An evaluation is a [`spec::Spec`]. From it follow the arrays it binds ([`bindings`]), the text of its shader
 //! ([`source`]) and its pipeline ([`pipelines`]); [`dispatch`] binds and records it. The structs that host and shaders
-//! share are described in [`layout`]. How to add a statistic of the predictions, [`accumulators`] says.
+//! share are described in [`layout`]. [`codes`] names the types of arrays in WGSL. [`accumulators`]
+//! describes how to add a statistic of the predictions.
 
 mod accumulators;
 pub(crate) mod adapters;
@@ -38,16 +40,16 @@ pub(crate) struct Gpu {
     pub queue: wgpu::Queue,
     pub limits: wgpu::Limits,
     pub pipelines: Pipelines,
-    /// Whether the device computes on memory that the host maps: what is copied in need not be copied again.
+    /// Whether the device computes on memory that the host maps, which saves a copy between host and device memory.
     pub shares_memory: bool,
-    /// The nanoseconds of a tick of the device's clock, where it has one.
+    /// The nanoseconds of a tick of the device's clock; none if it has no clock.
     pub timestamp_period: Option<f32>,
     /// Staging buffers kept warm between evaluations of host memory.
     rings: Mutex<Vec<host_ring::Ring>>,
 }
 
 impl Gpu {
-    /// Opens an adapter, with `limits` or the best it has.
+    /// Opens an adapter with `limits`, or with the adapter's own limits.
     pub(crate) async fn open(adapter: &wgpu::Adapter, limits: Option<wgpu::Limits>) -> Result<Self> {
         let mut wanted = wgpu::Features::TIMESTAMP_QUERY;
         if adapters::describe(&adapter.get_info()).kind.shares_memory() {
@@ -65,7 +67,7 @@ impl Gpu {
         Self::new(device, queue).await
     }
 
-    /// Takes a device as it is.
+    /// Uses a device that is open.
     pub(crate) async fn new(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         let limits = device.limits();
         require("storage buffers a shader stage", limits.max_storage_buffers_per_shader_stage.into(), 8)?;
@@ -93,10 +95,11 @@ impl Gpu {
 }
 
 impl Gpu {
-    /// Blocks a workgroup takes; `narrow` is whether an output is narrower than f32. Results do not depend on it.
+    /// The number of blocks that a workgroup sums; `narrow` is whether an output is narrower than f32. Results do not
+    /// depend on the number.
     pub(crate) fn blocks(&self, job: &Job, narrow: bool) -> u32 {
         match (self.info.kind, &job.parameters) {
-            // Sums by class or row are taken of one.
+            // Kernels for sums by class or row sum one block per workgroup.
             _ if job.sums != Sums::All => 1,
             // Lanes are few and barriers expensive where a CPU plays the GPU. Weights are summed in workgroup memory, too.
             (DeviceKind::Software, None) => 8,

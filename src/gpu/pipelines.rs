@@ -1,4 +1,4 @@
-//! The pipelines of a device: one for each specialisation, made the first time it is asked for.
+//! The pipelines of a device: one for each specialisation, created when it is first needed.
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ pub(crate) struct Pipelines {
     pub finish_bindings: wgpu::BindGroupLayout,
 }
 
-/// What was made so far.
+/// The modules, layouts and kernels created so far.
 #[derive(Debug, Default)]
 struct Cache {
     modules: HashMap<Source, wgpu::ShaderModule>,
@@ -71,7 +71,7 @@ impl Pipelines {
         }
     }
 
-    /// The kernel for `spec`, made the first time it is asked for.
+    /// The kernel for `spec`, created by the first call.
     pub(crate) fn kernel(&self, device: &wgpu::Device, spec: &Spec) -> Kernel {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kernel) = cache.kernels.get(spec) {
@@ -101,7 +101,7 @@ impl Pipelines {
         kernel
     }
 
-    /// Forgets everything if making what it is for has failed: some of it may be invalid.
+    /// Empties the cache if creating an evaluation failed, since some of its entries may be invalid.
     pub(crate) fn keep<T>(&self, made: Result<T>) -> Result<T> {
         if made.is_err() {
             *self.cache.lock().unwrap_or_else(PoisonError::into_inner) = Cache::default();

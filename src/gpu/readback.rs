@@ -1,4 +1,4 @@
-//! What comes back from a device: the result block, the ticks of its clock, counts, and the sums of classes.
+//! Reading results back from a device: the result block, timestamps, counts, and the sums of classes.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::{
     },
 };
 
-/// Where the counts of accumulators lie in a readback buffer, behind the result block and two ticks.
+/// The offset in bytes of the counts of accumulators in a readback buffer, after the result block and two timestamps.
 const COUNTS: u64 = 512;
 
-/// Bytes of a readback buffer before what depends on the evaluation: the result block, two ticks, and the counts of
-/// `windows` windows.
+/// The number of bytes at the beginning of a readback buffer for the result block, two timestamps, and the counts of
+/// `windows` windows. Outputs and sums by class or row follow.
 pub(crate) fn head_bytes(accumulators: Accumulators, windows: u64) -> u64 {
     COUNTS + windows * accumulators.stride()
 }
 
-/// Copies what [`Head::read`] reads to the beginning of `readback`.
+/// Records the copies to the beginning of `readback` that [`Head::read`] reads.
 pub(crate) fn copy_head(
     pass: &Pass,
     timer: Option<&Timer>,
@@ -39,10 +39,10 @@ pub(crate) fn copy_head(
     }
 }
 
-/// What the beginning of a readback buffer holds.
+/// The contents of the beginning of a readback buffer.
 #[derive(Debug)]
 pub(crate) struct Head {
-    /// The sums and counts, but for those of classes.
+    /// The sums and counts, without those of classes.
     pub partials: Partials,
     /// The status of the result block.
     pub status: u32,
@@ -60,7 +60,7 @@ impl Head {
         Self { partials, status: block.status, ticks: bytemuck::pod_read_unaligned(&ticks[..16]) }
     }
 
-    /// How long the kernels took, by the device's own clock, if it has one.
+    /// The time that the kernels took by the device's clock; none if it has no clock.
     pub(super) fn kernel_time(&self, gpu: &Gpu) -> Option<Duration> {
         let [begin, end] = self.ticks;
         let ticks = end.saturating_sub(begin);

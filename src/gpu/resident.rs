@@ -1,4 +1,4 @@
-//! Batches that live on the device: uploaded once or a caller's own, evaluated any number of times.
+//! Batches in the memory of a device, uploaded once or in buffers of the caller, and their repeated evaluation.
 
 use std::sync::Arc;
 
@@ -17,19 +17,34 @@ use crate::{
     job::{Job, Sums},
 };
 
-/// Values that a batch may claim to have: 4 TiB of f32, past any device.
+/// The largest number of values of a batch: 4 TiB of f32, more than any device has.
 const LEN_MAX: u64 = 1 << 40;
 
 /// The largest number of classes: shaders count them in 32 bits.
 const CLASSES_MAX: u64 = u32::MAX as u64;
 
-/// Bytes sent to the device before waiting for them to arrive: bounds what wgpu keeps of them on the host.
+/// The number of bytes that are sent to the device before the host waits for their arrival. It bounds the copies that
+/// wgpu keeps on the host.
 const UPLOAD_STEP: u64 = 32 << 20;
 
 /// Predictions and targets on a device, of shape `[N]` or `[N, C]` row-major.
 ///
-/// The buffers hold whole words of 4 bytes; what the last word has beyond the last value is not looked at. They may
-/// be written between evaluations, by whomever: their values are checked anew in each.
+/// The size of a buffer is a multiple of 4 bytes; bytes of the last word after the last value are ignored. The caller may
+/// write to the buffers between evaluations: every evaluation checks their values again.
+///
+/// ```
+/// # use logloss::{Batch, Device, DeviceOutputs, Engine, EngineOptions, Error, Objective};
+/// # fn main() -> Result<(), Error> {
+/// # let engine = match Engine::new(EngineOptions::new(Device::Gpu).with_allow_software(true)) {
+/// #     Err(Error::NoGpu { .. }) => return Ok(()), // There is no adapter.
+/// #     engine => engine?,
+/// # };
+/// let batch = engine.upload(&Batch::logits(&[0.0f32; 6], &[1u8; 6])?)?.with_classes(3)?;
+/// assert_eq!(batch.len(), 6);
+/// assert_eq!(batch.bytes(), 32); // 6 predictions of 4 bytes; 6 targets of a byte, in whole words.
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct DeviceBatch {
     form: Form,
@@ -44,9 +59,11 @@ pub struct DeviceBatch {
 }
 
 impl DeviceBatch {
-    /// A batch of `len` values in a caller's buffers, which need the usage `STORAGE` and offsets that the device
-    /// allows; with `COPY_SRC` an error can also tell the invalid value. Nothing is checked before it is used:
-    /// [`Engine::prepare`](crate::Engine::prepare) does.
+    /// A batch of `len` values in buffers of the caller.
+    ///
+    /// The buffers need the usage `STORAGE`, and offsets that are multiples of the device's
+    /// `min_storage_buffer_offset_alignment`. If they also have the usage `COPY_SRC`, the error for an invalid value
+    /// contains the value. [`Engine::prepare`](crate::Engine::prepare) checks all of this.
     pub fn from_buffers(
         form: Form,
         len: u64,
@@ -56,7 +73,7 @@ impl DeviceBatch {
         Self { form, len, prediction, target, predictions, targets, classes: 1, weights: None, mask: None }
     }
 
-    /// The same values as shape [N, `classes`], row-major.
+    /// The same values in the shape `[N, classes]`, row-major.
     ///
     /// # Errors
     /// [`Error::Shape`] if `classes` is 0 or does not divide the number of values.
@@ -68,40 +85,41 @@ impl DeviceBatch {
         Ok(self)
     }
 
-    /// A weight for each element, `[N, C]`, or for each sample, `[N]`.
+    /// Adds a weight for each element, `[N, C]`, or for each sample, `[N]`.
     pub fn with_weights(mut self, ty: WeightType, shape: WeightShape, weights: impl Into<BufferRegion>) -> Self {
         let shape = if self.classes == 1 { WeightShape::Elements } else { shape };
         self.weights = Some((ty, shape, weights.into()));
         self
     }
 
-    /// A bit for each element, least significant first, in words of 4 bytes: 0 ignores it.
+    /// Adds a mask: a bit for each element, least significant bit first, in words of 4 bytes. An element whose bit is 0
+    /// is ignored.
     pub fn with_mask(mut self, bits: impl Into<BufferRegion>) -> Self {
         self.mask = Some(bits.into());
         self
     }
 
-    /// Number of values, N·C.
+    /// The number of values, N·C.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether there is no value at all.
+    /// Whether the batch has no values.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Where the predictions lie.
+    /// The part of a buffer that holds the predictions.
     pub fn predictions(&self) -> &BufferRegion {
         &self.predictions
     }
 
-    /// Where the targets lie.
+    /// The part of a buffer that holds the targets.
     pub fn targets(&self) -> &BufferRegion {
         &self.targets
     }
 
-    /// Bytes that an evaluation has to read.
+    /// The number of bytes that an evaluation reads.
     pub fn bytes(&self) -> u64 {
         let weights = self.weights.as_ref().map_or(0, |(ty, shape, _)| {
             ty.bytes(if *shape == WeightShape::Samples { self.len / self.classes } else { self.len })
@@ -111,20 +129,28 @@ impl DeviceBatch {
     }
 }
 
-/// Where one output of a device-resident evaluation goes.
+/// The destination and type of one output of an evaluation on the device.
+///
+/// ```
+/// use logloss::{DeviceOutputs, DeviceSink, OutputType};
+///
+/// let outputs = DeviceOutputs::none().with_gradient(DeviceSink::NewAs(OutputType::Bf16));
+/// assert!(matches!(outputs.gradient, DeviceSink::NewAs(OutputType::Bf16)));
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum DeviceSink {
-    /// Nowhere.
+    /// The output is not computed.
     #[default]
     Skip,
-    /// As f32 into a new buffer with the usages `STORAGE`, `COPY_SRC` and `COPY_DST`.
+    /// The output is written as f32 to a new buffer with the usages `STORAGE`, `COPY_SRC` and `COPY_DST`.
     New,
-    /// As f32 into a caller's buffer with the usage `STORAGE`, that holds nothing else the evaluation reads or writes.
+    /// The output is written as f32 to a buffer of the caller, which has the usage `STORAGE` and holds no other array of
+    /// the evaluation.
     Into(BufferRegion),
-    /// As [`New`](Self::New), in this type.
+    /// The output is written to a new buffer, as [`New`](Self::New), in this type.
     NewAs(OutputType),
-    /// As [`Into`](Self::Into), in this type.
+    /// The output is written to a buffer of the caller, as [`Into`](Self::Into), in this type.
     IntoAs(OutputType, BufferRegion),
 }
 
@@ -140,7 +166,16 @@ impl From<wgpu::Buffer> for DeviceSink {
     }
 }
 
-/// The outputs wanted on the device, in the order of the batch. Each has a type of its own.
+/// The outputs of an evaluation on the device. An output has a value for each value of the batch, in the same order, and
+/// its own type.
+///
+/// ```
+/// use logloss::{DeviceOutputs, DeviceSink};
+///
+/// let outputs = DeviceOutputs::gradient().with_hessian(DeviceSink::New);
+/// assert!(matches!(outputs.loss, DeviceSink::Skip));
+/// assert!(matches!(outputs.hessian, DeviceSink::New));
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct DeviceOutputs {
@@ -153,42 +188,59 @@ pub struct DeviceOutputs {
 }
 
 impl DeviceOutputs {
-    /// None: only the result block.
+    /// No outputs: the evaluation only writes the result block.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// The gradient, as f32 in a new buffer.
+    /// The gradient as f32 in a new buffer, and no other output.
     pub fn gradient() -> Self {
         Self::none().with_gradient(DeviceSink::New)
     }
 
-    /// All three, as f32 in new buffers.
+    /// Loss, gradient and hessian, as f32 in new buffers.
     pub fn all() -> Self {
         Self { loss: DeviceSink::New, gradient: DeviceSink::New, hessian: DeviceSink::New }
     }
 
-    /// Sets where the loss goes: a sink, a region or a buffer.
+    /// Sets the destination of the loss: a sink, or a region or buffer that it is written to as f32.
     pub fn with_loss(mut self, sink: impl Into<DeviceSink>) -> Self {
         self.loss = sink.into();
         self
     }
 
-    /// Sets where the gradient goes: a sink, a region or a buffer.
+    /// Sets the destination of the gradient: a sink, or a region or buffer that it is written to as f32.
     pub fn with_gradient(mut self, sink: impl Into<DeviceSink>) -> Self {
         self.gradient = sink.into();
         self
     }
 
-    /// Sets where the hessian goes: a sink, a region or a buffer.
+    /// Sets the destination of the hessian: a sink, or a region or buffer that it is written to as f32.
     pub fn with_hessian(mut self, sink: impl Into<DeviceSink>) -> Self {
         self.hessian = sink.into();
         self
     }
 }
 
-/// An evaluation of device buffers with everything it needs, to be run or recorded any number of times.
-/// Neither allocates anything on the device.
+/// An evaluation of device buffers with its pipelines, bind groups and buffers.
+///
+/// It can be run or recorded any number of times. Neither creates a buffer, bind group or pipeline.
+///
+/// ```
+/// # use logloss::{Batch, Device, DeviceOutputs, Engine, EngineOptions, Error, Objective};
+/// # fn main() -> Result<(), Error> {
+/// # let engine = match Engine::new(EngineOptions::new(Device::Gpu).with_allow_software(true)) {
+/// #     Err(Error::NoGpu { .. }) => return Ok(()), // There is no adapter.
+/// #     engine => engine?,
+/// # };
+/// let batch = engine.upload(&Batch::logits(&[0.0f32; 1000], &[1u8; 1000])?)?;
+/// let prepared = engine.prepare(&batch, &Objective::mean(), DeviceOutputs::gradient())?;
+/// let evaluation = prepared.evaluate()?;
+/// assert!((evaluation.mean - 2f64.ln()).abs() < 1e-7);
+/// assert!(prepared.gradient().is_some());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Prepared {
     gpu: Arc<Gpu>,
@@ -199,7 +251,7 @@ pub struct Prepared {
     pass: Pass,
     readback: wgpu::Buffer,
     timer: Option<Timer>,
-    /// Held from submission to readback: there is one buffer to read from.
+    /// Locked from submission to readback, since all evaluations read back through one buffer.
     turn: futures_intrusive::sync::Mutex<()>,
 }
 
@@ -259,7 +311,7 @@ impl Gpu {
         buffers::scoped(&self.device, || buffers::make(&self.device, name, bytes.max(4), usage)).await
     }
 
-    /// Checks everything and makes what an evaluation needs.
+    /// Checks the batch, the objective and all buffers, and creates the pipelines, bind groups and buffers.
     pub(crate) async fn prepare(
         self: Arc<Self>,
         batch: &DeviceBatch,
@@ -345,7 +397,7 @@ impl Gpu {
     /// Copies the first values of a region, of the type of `values`, to the host.
     pub(crate) async fn download(&self, region: &BufferRegion, mut values: FloatsMut<'_>) -> Result<()> {
         let bytes = values.bytes_mut();
-        // Copies are of whole words: of an odd number of halves, the other one of the last word is left behind.
+        // Copies are of whole words: after an odd number of halves, the second half of the last word is dropped.
         let whole = |bytes: &[u8]| (bytes.len() as u64).next_multiple_of(4);
         region.check("region", whole(bytes), wgpu::BufferUsages::COPY_SRC, 4)?;
         if bytes.is_empty() {
@@ -364,7 +416,7 @@ impl Gpu {
         Ok(())
     }
 
-    /// Submits `encoder`, waits for it, and looks at the first `bytes` bytes of `readback`.
+    /// Submits `encoder`, waits for it, and calls `look` with the first `bytes` bytes of `readback`.
     async fn read<T>(
         &self,
         encoder: wgpu::CommandEncoder,
@@ -381,9 +433,11 @@ impl Gpu {
 }
 
 impl Prepared {
-    /// Records the evaluation into a caller's encoder: a few dispatches, outside any pass. Nothing is submitted,
-    /// mapped or waited for; the result block and the outputs are complete when the device has run it. May be
-    /// recorded any number of times, also in one encoder, where each overwrites what the one before has left.
+    /// Records the evaluation into an encoder of the caller, which must not be inside a pass.
+    ///
+    /// Nothing is submitted, mapped or waited for. The result block and the outputs are complete when the device has run
+    /// the commands. An evaluation may be recorded any number of times, also in one encoder: each overwrites the results
+    /// of the one before.
     pub fn record(&self, encoder: &mut wgpu::CommandEncoder) {
         self.pass.record(encoder, None);
     }
@@ -393,17 +447,17 @@ impl Prepared {
         self.pass.result()
     }
 
-    /// Where the loss goes, if it is wanted.
+    /// The part of a buffer that the loss is written to; none if it is skipped.
     pub fn loss(&self) -> Option<&BufferRegion> {
         self.output(0)
     }
 
-    /// Where the gradient goes, if it is wanted.
+    /// The part of a buffer that the gradient is written to; none if it is skipped.
     pub fn gradient(&self) -> Option<&BufferRegion> {
         self.output(1)
     }
 
-    /// Where the hessian goes, if it is wanted.
+    /// The part of a buffer that the hessian is written to; none if it is skipped.
     pub fn hessian(&self) -> Option<&BufferRegion> {
         self.output(2)
     }
@@ -412,11 +466,11 @@ impl Prepared {
         self.arrays.outputs[which].as_ref().map(|(_, region)| region)
     }
 
-    /// Runs the evaluation and reads the result block; the outputs stay on the device.
+    /// Runs the evaluation and reads back its sums and counts; the outputs stay on the device.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] for the first invalid value (unless the objective lets them through); its value is
-    /// NaN where the caller's buffer lacks `COPY_SRC`. [`Error::Device`] if the device failed.
+    /// [`Error::InvalidValue`] for the first invalid value, unless the objective allows invalid values. The value in the
+    /// error is NaN if the caller's buffer lacks the usage `COPY_SRC`. [`Error::Device`] if the device failed.
     pub async fn evaluate_async(&self) -> Result<Evaluation> {
         let started = Instant::now();
         let _turn = self.turn.lock().await;
@@ -498,20 +552,23 @@ impl Prepared {
         }
     }
 
-    /// The mean of each row as f32, `[N]`, where the reduction asks for it, with the usages `STORAGE` and `COPY_SRC`.
+    /// The buffer with the mean of each row as f32, `[N]`, with the usages `STORAGE` and `COPY_SRC`; none unless the
+    /// reduction is by row.
     pub fn row_means(&self) -> Option<&wgpu::Buffer> {
         self.pass.values.as_ref().filter(|_| self.sums == Sums::PerRow)
     }
 
-    /// The counts of predictions below the objective's [threshold](crate::Metrics::with_threshold), and of those at it or
-    /// above, where it names one, with the usages `STORAGE` and `COPY_SRC`: two u32 at the beginning of every 256 bytes.
-    /// Each pair is of one of the windows that the batch is evaluated in; their sums are those of the batch.
+    /// The buffer with the numbers of predictions below the objective's
+    /// [threshold](crate::Metrics::with_threshold) and at or above it; none if the objective has no threshold.
+    ///
+    /// The buffer has the usages `STORAGE` and `COPY_SRC`. It holds two u32 at the beginning of every 256 bytes, a pair
+    /// for each window that the batch is evaluated in; the sums of the pairs are the counts of the batch.
     pub fn threshold_counts(&self) -> Option<&wgpu::Buffer> {
         self.objective.metrics().threshold().and(self.pass.counts.as_ref())
     }
 
     /// The shaders of this evaluation: WGSL modules that need no extension, in the order in which they run. The last one
-    /// adds up what the others have left of each window.
+    /// adds up the sums of the windows.
     pub fn wgsl(&self) -> Vec<String> {
         self.pass.wgsl()
     }

@@ -1,12 +1,12 @@
-//! The result block: what an evaluation leaves on the device.
+//! The result block: the sums and the status of an evaluation, in a buffer on the device.
 
 use crate::{
     ExactSum, Partials,
     gpu::layout::{RESULT_LIMBS, UNIT_EXPONENT},
 };
 
-/// What an evaluation leaves on the device, as 64 words of 4 bytes (little endian): a shader can bind it, or a
-/// host copy it back. All counts are of the whole batch.
+/// The sums and the status of an evaluation of a whole batch, as 64 words of 4 bytes (little endian) in a buffer on the
+/// device. A shader can bind the buffer, and the host can copy it back.
 ///
 /// ```wgsl
 /// struct ResultBlock {
@@ -25,8 +25,17 @@ use crate::{
 /// }
 /// ```
 ///
-/// `sum` and `mean` are the exact sum rounded to f32, within 1 ULP and 4 ULP (division on the device);
-/// [`partials`](Self::partials) has the exact one.
+/// `sum` is the exact sum rounded to f32, within 1 ULP, and `mean` is within 4 ULP (the device divides).
+/// [`partials`](Self::partials) returns the exact sum.
+///
+/// ```no_run
+/// use logloss::ResultBlock;
+///
+/// # let copied = [0u8; ResultBlock::SIZE as usize];
+/// let block: ResultBlock = bytemuck::pod_read_unaligned(&copied); // The bytes of `Prepared::result`.
+/// assert_eq!(block.status, 0, "a value is invalid");
+/// println!("{}", block.partials().sum.value());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub struct ResultBlock {
@@ -75,7 +84,7 @@ impl ResultBlock {
     }
 }
 
-/// What limbs hold.
+/// The number that limbs hold; +inf if `infinite` is not 0.
 pub(crate) fn exact(limbs: &[u32], infinite: u32) -> ExactSum {
     if infinite != 0 {
         return ExactSum::of([f64::INFINITY]);

@@ -7,29 +7,29 @@ use crate::{
     job::Sums,
 };
 
-/// The part of all kernels: the arithmetic of an element, what weights and the like make of it, and the pass over a
-/// window.
+/// The parts that all kernels have: the arithmetic of an element, weights and parameters of the loss, and the pass over
+/// a window.
 const KERNEL: [&str; 3] = [
     include_str!("../../shaders/element.wgsl"),
     include_str!("../../shaders/weighted.wgsl"),
     include_str!("../../shaders/kernel.wgsl"),
 ];
 
-/// What the sums are taken over, in the order of [`Sums`].
+/// The shaders for sums over all values, by class and by row, in the order of [`Sums`].
 const SUMS: [&str; 3] = [
     include_str!("../../shaders/sums/all.wgsl"),
     include_str!("../../shaders/sums/per_class.wgsl"),
     include_str!("../../shaders/sums/per_row.wgsl"),
 ];
 
-/// How outputs are written: a word each, or some of them two halves a word.
+/// The shaders that write outputs: one value per word, or two halves per word for narrow outputs.
 const OUTPUTS: [&str; 2] =
     [include_str!("../../shaders/outputs/words.wgsl"), include_str!("../../shaders/outputs/halves.wgsl")];
 
 /// The passes that add up the windows.
 const FINISH: &str = include_str!("../../shaders/finish.wgsl");
 
-/// What the source of a kernel depends on; all else are constants that are set when it is compiled.
+/// The properties of a kernel that its source depends on. All others are constants that are set when it is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Source {
     /// What the sums are taken over.

@@ -1,4 +1,4 @@
-//! What a kernel is specialised by.
+//! The specialisation of a kernel: types of arrays, outputs and sums.
 
 use crate::{
     Form, Ignore, OutputType, PredictionType, TargetType, WeightShape, WeightType,
@@ -13,17 +13,17 @@ use crate::{
     loss_parameters::Uses,
 };
 
-/// What a kernel is specialised by.
+/// The specialisation of a kernel. It determines the source, the bindings and the constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Spec {
     pub form: Form,
     pub prediction: PredictionType,
     pub target: TargetType,
-    /// Loss, gradient, hessian: how each is written, if it is.
+    /// The types of loss, gradient and hessian; none for those that are not written.
     pub outputs: [Option<OutputType>; 3],
     /// Whether the kernel only stores outputs, and adds to no sum.
     pub stores_alone: bool,
-    /// Blocks a workgroup takes, an even number where an output is narrow.
+    /// The number of blocks that a workgroup sums, an even number if an output is narrower than f32.
     pub blocks: u32,
     /// What the sums are taken over.
     pub sums: Sums,
