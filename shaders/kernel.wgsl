@@ -171,12 +171,12 @@ fn element_at(i: u32, x: f32, z: f32, v: f32) -> Weighted {
     return Weighted(logit_element(x, 1.0 - z, z), 0.0);
 }
 
-// What is 0 stays 0, also where a mean of nothing divides by 0.
+// A derivative of 0 stays 0, also where a mean of nothing divides by 0.
 fn scaled_bits(value: f32) -> u32 {
     return bitcast<u32>(select(value * coefficient, 0.0, WEIGHTED && value == 0.0));
 }
 
-// Evaluates element i, stores what is wanted of it, and returns its loss and its weight; 0 past the end.
+// Evaluates element i, stores its requested outputs, and returns its loss and its weight; 0 past the end.
 fn evaluate(i: u32) -> vec2<f32> {
     if i >= len {
         return vec2<f32>();
@@ -233,7 +233,7 @@ fn before(i: u32, end: u32) -> u32 {
     return select(0xffffffffu, i, i < end);
 }
 
-// The sum of 8 lanes of a block: lanes g, g + GROUPS, g + 2 GROUPS, ... for group g.
+// The sum of a group, 8 lanes of a block: lanes g, g + GROUPS, g + 2 GROUPS, ... for group g.
 fn group_sum(group: u32) -> f32 {
     let first = (group / GROUPS) * LANES + group % GROUPS;
     return ((lane_sums[first] + lane_sums[first + GROUPS])

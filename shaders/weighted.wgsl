@@ -1,15 +1,15 @@
-// What weights, smoothing, the focal factor and another system's conventions make of an element. Twin of
+// Applies weights, smoothing, the focal factor and another library's conventions to an element. Twin of
 // src/cpu/weighted.rs: the same functions and order of statements.
 //
 // Follows element.wgsl, whose functions it calls.
 
-// What is in use: code for the rest is not compiled.
+// The features in use; code for the others is not compiled.
 override FOCAL: bool = false;
 override CONVENTIONS: bool = false;
 
 // The numbers of `LossParameters` in src/loss_parameters.rs, in its order.
 struct LossParameters {
-    // w0 and w1: what an element weighs by its label.
+    // w0 and w1: the weights of the two labels.
     label_weights: vec2<f32>,
     // α_t of a negative and of a positive.
     alpha: vec2<f32>,
@@ -62,7 +62,7 @@ struct Weight {
 // found invalid.
 fn label(target_value: f32, parameters: LossParameters) -> f32 {
     if CONVENTIONS && (parameters.flags & BINARIZE) != 0u {
-        // By the bits: a comparison may be compiled as if there were no NaN, or flush what is subnormal.
+        // By the bits: a comparison may be compiled as if there were no NaN, or flush subnormals.
         let bits = bitcast<u32>(target_value);
         let kept = select(target_value, 0.0, bits - 0x80000000u <= INFINITY_BITS);
         return select(kept, 1.0, bits - 1u < INFINITY_BITS);

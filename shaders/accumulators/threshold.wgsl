@@ -7,13 +7,13 @@
 //                                and its data weight, whether or not they are valid. Adds to variables of the lane
 //                                (var<private>), or atomically to `counts`.
 //   NAME_end(lane)               is called once by each lane of a workgroup, in uniform control flow, after its last
-//                                element. Adds what the lanes have, first in workgroup memory, to `counts`.
+//                                element. Adds the lanes' counts, first in workgroup memory, to `counts`.
 //
 // The counts of NAME are the words of the window's array `counts` from the constant NAME_COUNTS on, which is declared in
-// front of the file; they are 0 at first. Parameters are fields of `window.parameters`. src/gpu/accumulators.rs says
-// what there is to do in Rust.
+// front of the file; they are 0 at first. Parameters are fields of `window.parameters`. src/gpu/accumulators.rs
+// describes the part in Rust.
 
-// Lanes that add up what 16 lanes each have.
+// The number of lanes that each add up the counts of 16 lanes.
 const THRESHOLD_GROUPS: u32 = 16u;
 
 // The number of elements of this lane below the threshold, and at it or above.
@@ -21,7 +21,7 @@ var<private> threshold_sides: vec2<u32>;
 var<workgroup> threshold_lanes: array<vec2<u32>, LANES>;
 
 // A number that orders floats as they are ordered. By the bits: a comparison of floats may be compiled as if there were
-// no NaN, and flush what is subnormal.
+// no NaN, and flush subnormals.
 fn threshold_key(bits: u32) -> u32 {
     let positive = select(bits, 0u, bits == SIGN_BIT);
     return select(positive | SIGN_BIT, ~positive, (positive & SIGN_BIT) != 0u);

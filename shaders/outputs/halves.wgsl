@@ -24,7 +24,7 @@ fn encode_f16(bits: u32) -> u32 {
     // With the exponent of f16, and rounded up where more than half, or half of an odd one, is cut off.
     let rebiased = magnitude - ((127u - 15u) << 23u);
     let normal = min((rebiased + 0x0fffu + ((rebiased >> 13u) & 1u)) >> 13u, 0x7c00u);
-    // Below 2^-14: the mantissa in units of 2^-24. What is below 2^-26 is 0 whatever its exponent.
+    // Below 2^-14: the mantissa in units of 2^-24. Values below 2^-26 become 0 whatever their exponent.
     let shift = clamp(126u - min(magnitude >> 23u, 112u), 14u, 25u);
     let mantissa = (magnitude & 0x007fffffu) | 0x00800000u;
     let subnormal = (mantissa + (1u << (shift - 1u)) - 1u + ((mantissa >> shift) & 1u)) >> shift;
@@ -44,7 +44,7 @@ fn encode(output: u32, bits: u32) -> u32 {
     return encode_f16(bits);
 }
 
-// Stores what is wanted of elements i and i + 1, i even.
+// Stores the requested outputs of elements i and i + 1, i even.
 fn store_pair(i: u32, low: vec3<u32>, high: vec3<u32>) {
     if LOSS == OUTPUT_F32 {
         write_losses(i, low.x);
@@ -66,7 +66,7 @@ fn store_pair(i: u32, low: vec3<u32>, high: vec3<u32>) {
     }
 }
 
-// Stores what is wanted of the last element, i even: the other half of its word is kept as it was.
+// Stores the requested outputs of the last element, i even. The other half of its word is kept.
 fn store_last(i: u32, bits: vec3<u32>) {
     let word = i >> 1u;
     if LOSS == OUTPUT_F32 {
@@ -86,7 +86,7 @@ fn store_last(i: u32, bits: vec3<u32>) {
     }
 }
 
-// Evaluates elements i and i + 1, i even, stores what is wanted of them, and returns the loss and weight of each.
+// Evaluates elements i and i + 1, i even, stores their requested outputs, and returns the loss and weight of each.
 fn evaluate_pair(i: u32) -> vec4<f32> {
     let low = evaluate(i);
     let low_bits = latest;

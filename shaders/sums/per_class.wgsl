@@ -1,5 +1,5 @@
 // Blocks of 2048 consecutive rows of one class, lane l the rows l, l + 256, l + 512, ... of each; one block a workgroup.
-// Each class is added up for itself, and all are.
+// There is a sum for each class, and one over all.
 
 // The number of blocks of a class.
 fn class_blocks() -> u32 {

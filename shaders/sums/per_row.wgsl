@@ -1,5 +1,5 @@
-// Blocks of 256 rows, one a lane, its elements in eights; one block a workgroup. Each row's mean is stored, and all are
-// added up.
+// Blocks of 256 rows, one a lane, its elements in eights; one block a workgroup. Each row's mean is stored, and the
+// losses of all rows are added up.
 
 fn lane_sum(block: u32, lane: u32) -> vec2<f32> {
     let classes = window.parameters.classes;

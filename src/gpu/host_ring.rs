@@ -46,22 +46,26 @@ pub(crate) struct Ring {
     slots: Vec<Slot>,
 }
 
-/// Memory for one chunk in flight, on both sides. Where host and device share it there is one side: the device
-/// computes on what the host maps, and nothing is copied in between.
+/// The host and device memory for one chunk in flight. If host and device share memory, the device computes on the
+/// buffers that the host maps, and nothing is copied in between.
 #[derive(Debug)]
 struct Slot {
     pass: Pass,
-    /// Where the host writes inputs, one behind the other, and parameters; mapped whenever the slot is free.
+    /// The buffer that the host writes inputs, one after the other, and parameters to. It is mapped while the slot is
+    /// free.
     staging: wgpu::Buffer,
-    /// Where the parameters lie in the staging buffer: the queue would make a buffer for each write of its own.
+    /// The offset of the parameters in the staging buffer. They are not written by the queue, which would create a buffer
+    /// for each write.
     parameters_at: u64,
-    /// Predictions, targets, weights, mask: where each lies in the staging buffer, and on the device if that is elsewhere.
+    /// For each of predictions, targets, weights and mask: its offset in the staging buffer and, if the device does not
+    /// share the host's memory, its buffer on the device.
     inputs: Vec<(u64, Option<wgpu::Buffer>)>,
-    /// Loss, gradient, hessian: where each that is wanted lies in the readback buffer, and on the device if elsewhere.
+    /// For each requested one of loss, gradient and hessian: its offset in the readback buffer and, if the device does not
+    /// share the host's memory, its buffer on the device.
     outputs: Vec<(u64, Option<wgpu::Buffer>)>,
-    /// Where sums by class or row lie in the readback buffer.
+    /// The offset of sums by class, or means by row, in the readback buffer.
     values_at: u64,
-    /// Where the host reads results; mapped only while it does.
+    /// The buffer that the host reads results from. It is mapped only while the host reads.
     readback: wgpu::Buffer,
     timer: Option<Timer>,
 }
@@ -189,7 +193,8 @@ impl Gpu {
         Ok(InFlight { slot: index, first, len, outputs, submission, submitted: Instant::now(), mapped })
     }
 
-    /// Submits the evaluation of a chunk that is staged. Returns also where what is read back will end.
+    /// Submits the evaluation of a chunk that is staged. Returns the submission, and the
+    /// number of bytes of the readback buffer that it writes.
     fn submit(
         &self,
         slot: &mut Slot,
