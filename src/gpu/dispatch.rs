@@ -236,6 +236,9 @@ impl Pass {
             Sums::PerClass => Some(count * values_stride),
             Sums::PerRow => Some((arrays.len / arrays.classes * 4).max(4)),
         };
+        if let Some(needed) = values_bytes.filter(|bytes| *bytes > limits.buffer) {
+            return Err(Error::Limit { name: "the sums by class or row", needed, limit: limits.buffer });
+        }
         let slots = buffers::make(device, "logloss windows", count * stride, Usage::STORAGE | Usage::COPY_DST);
         let batch = buffers::make(
             device,

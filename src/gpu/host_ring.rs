@@ -142,6 +142,11 @@ impl Gpu {
         let wanted = outputs.wanted().map(|on| on.then_some(OutputType::F32));
         let spec = Spec::new(self, job, part.form(), types, weight, part.mask().is_some(), wanted);
         let classes = part.classes() as u64;
+        let samples = weight.is_some_and(|(_, shape)| shape == WeightShape::Samples);
+        let told_apart = samples || job.sums != Sums::All || job.parameters.as_ref().is_some_and(|it| it.uses.classes);
+        if told_apart {
+            limits::check_classes(classes, limits::CLASSES_MAX)?;
+        }
         let entries = job.parameters.as_ref().map_or(1, |parameters| parameters.classes.len());
         let most = CHUNK.min(limits::Limits::from(&self.limits).window(VALUE_BYTES));
         let mut capacity = (part.len() as u64).next_power_of_two().clamp(limits::WINDOW_STEP, most);

@@ -1,6 +1,6 @@
 //! The windows that fit the limits of a device. This is arithmetic only; no device is needed.
 
-use crate::BLOCK;
+use crate::{BLOCK, Error, Result};
 
 /// The number of values in a window is a multiple of this. The start of every window is then the start of a block, and
 /// is aligned to at least 256 bytes in every array, even at one bit per value.
@@ -9,6 +9,18 @@ pub(crate) const WINDOW_STEP: u64 = 16 * BLOCK as u64;
 /// The maximum number of values per dispatch. A dispatch then takes some tenths of a second on a slow adapter, well
 /// below any watchdog timeout, and has no more blocks than a limb of the accumulator can add.
 pub(crate) const WINDOW_MAX: u64 = 1 << 26;
+
+/// The maximum number of classes, where classes or rows are told apart: shaders count them in 32 bits, from a class of
+/// the first row to the last value of a window.
+pub(crate) const CLASSES_MAX: u64 = 1 << 31;
+
+/// Refuses more classes than `limit`.
+pub(crate) fn check_classes(classes: u64, limit: u64) -> Result<()> {
+    if classes > limit {
+        return Err(Error::Limit { name: "the number of classes", needed: classes, limit });
+    }
+    Ok(())
+}
 
 /// The limits of a device that windows depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

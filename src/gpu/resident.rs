@@ -11,7 +11,8 @@ use crate::{
         Gpu,
         buffers::{self, BufferRegion, Mapping},
         dispatch::{Arrays, OUTPUT_NAMES, Pass},
-        layout::{BAD_PREDICTION, BAD_WEIGHT, ClassSum},
+        layout::{ALIGNMENT, BAD_PREDICTION, BAD_WEIGHT, ClassSum},
+        limits::{self, CLASSES_MAX},
         readback::{self, Head, Timer, view},
     },
     job::{Job, Sums},
@@ -19,9 +20,6 @@ use crate::{
 
 /// The largest number of values of a batch: 4 TiB of f32, more than any device has.
 const LEN_MAX: u64 = 1 << 40;
-
-/// The largest number of classes: shaders count them in 32 bits.
-const CLASSES_MAX: u64 = u32::MAX as u64;
 
 /// The number of bytes that are sent to the device before the host waits for their arrival. It bounds the copies that
 /// wgpu keeps on the host.
@@ -321,9 +319,9 @@ impl Gpu {
         if batch.len > LEN_MAX {
             return Err(Error::Limit { name: "the batch, in values,", needed: batch.len, limit: LEN_MAX });
         }
-        if batch.classes > CLASSES_MAX {
-            return Err(Error::Limit { name: "the number of classes", needed: batch.classes, limit: CLASSES_MAX });
-        }
+        // A window may begin in any of the rows that one aligned part of the weights has.
+        let samples = matches!(batch.weights, Some((_, WeightShape::Samples, _)));
+        limits::check_classes(batch.classes, if samples { CLASSES_MAX / ALIGNMENT } else { CLASSES_MAX })?;
         let mut regions = [const { None }; 3];
         for ((region, sink), name) in
             regions.iter_mut().zip([outputs.loss, outputs.gradient, outputs.hessian]).zip(OUTPUT_NAMES)

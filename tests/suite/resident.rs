@@ -2,7 +2,8 @@
 
 use logloss::{
     BLOCK, BufferRegion, Device, DeviceBatch, DeviceOutputs, DeviceSink, Engine, EngineOptions, Error, Evaluation,
-    Floats, Form, NonFinite, Objective, PredictionType, Prepared, Reduction, TargetType, Targets,
+    Floats, Form, NonFinite, Objective, PredictionType, Prepared, Reduction, TargetType, Targets, WeightShape,
+    WeightType,
     half::{bf16, f16},
     wgpu::{self, BufferUsages, util::DeviceExt},
 };
@@ -377,13 +378,32 @@ fn downloads_are_checked() {
 fn too_many_classes() {
     for engine in gpu_engines() {
         let empty = engine.upload(&batch(Form::Logits, Floats::F32(&[]), Targets::U8(&[]))).expect("it fits");
-        for classes in [1 << 32, 1 << 59, u64::MAX] {
+        let prepare = |batch: &DeviceBatch, reduction| {
+            let objective = Objective::mean().with_reduction(reduction);
+            engine.prepare(batch, &objective, DeviceOutputs::none())
+        };
+        for classes in [(1 << 31) + 1, 1 << 32, 1 << 59, u64::MAX] {
             let batch = empty.clone().with_classes(classes).expect("no value is every number of rows");
             for reduction in [Reduction::Mean, Reduction::PerClass, Reduction::PerRow] {
-                let error = engine
-                    .prepare(&batch, &Objective::mean().with_reduction(reduction), DeviceOutputs::none())
-                    .unwrap_err();
+                let error = prepare(&batch, reduction).unwrap_err();
                 assert!(matches!(error, Error::Limit { needed, .. } if needed == classes), "{error}");
+            }
+        }
+        // Sums by class of so many classes fit no buffer.
+        let batch = empty.clone().with_classes(1 << 31).expect("no value is every number of rows");
+        let error = prepare(&batch, Reduction::PerClass).unwrap_err();
+        assert!(matches!(error, Error::Limit { .. }), "{error}");
+        prepare(&batch, Reduction::Mean).expect("classes are not told apart");
+        // A window may begin in any of 256 rows of samples' weights, whose values are counted in 32 bits.
+        let weights = empty.predictions().clone();
+        for (classes, fits) in [(1 << 23, true), ((1 << 23) + 1, false)] {
+            let batch = empty.clone().with_classes(classes).expect("no value is every number of rows");
+            let batch = batch.with_weights(WeightType::F32, WeightShape::Samples, weights.clone());
+            match prepare(&batch, Reduction::Mean) {
+                Ok(_) => assert!(fits),
+                Err(error) => {
+                    assert!(!fits && matches!(error, Error::Limit { needed, .. } if needed == classes), "{error}")
+                }
             }
         }
     }
