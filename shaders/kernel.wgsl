@@ -18,7 +18,7 @@
 // The files that this one is composed with: element.wgsl, weighted.wgsl, one of sums/ (what a block is, and where its
 // sum is added), one of outputs/ (how outputs are written, and so which elements a lane takes), those of accumulators/
 // that are requested, and declarations made by src/gpu: the structs and constants of layout.rs, and of bindings.rs the
-// arrays and the functions read_weights(i), write_losses(i, word) and the like. These do nothing, and return 0, where
+// arrays and functions such as read_weights(i) and write_losses(i, word). These do nothing, and return 0, where
 // an array is not bound.
 
 // What the predictions are, FORM_LOGITS or FORM_PROBABILITIES, and how they are stored, one of PREDICTION_F32 and the

@@ -137,14 +137,17 @@ pub enum Error {
         /// What is wrong with the buffer, and what is needed.
         problem: String,
     },
-    /// An array is larger than the device can bind in one dispatch. Split the batch, or evaluate it from host memory.
-    #[error("{name} needs {needed} bytes, the device binds at most {limit}")]
+    /// A batch on a GPU needs more than the device can bind, dispatch or count. Split the batch, or evaluate it on the
+    /// CPU.
+    #[error("{name} needs {needed} {unit}, the device allows {limit}")]
     Limit {
-        /// The array that is too large.
+        /// What needs too much: an array, the batch, or a sum.
         name: &'static str,
-        /// The number of bytes needed.
+        /// What is counted: `"bytes"`, `"values"`, `"classes"` or `"workgroups"`.
+        unit: &'static str,
+        /// The number needed.
         needed: u64,
-        /// The number of bytes that the device allows.
+        /// The largest number that the device allows.
         limit: u64,
     },
     /// The device could not be opened, ran out of memory, or was lost.

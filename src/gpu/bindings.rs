@@ -2,7 +2,7 @@
 //! groups, and the shader's declarations.
 //!
 //! A shader must be given every array that its text refers to, whether or not that line ever runs. So kernels access
-//! arrays through functions, `read_weights(i)` and the like, that are composed for each specialisation: they do nothing
+//! arrays through functions, such as `read_weights(i)`, that are composed for each specialisation: they do nothing
 //! where the array is not bound.
 
 /// An array that a kernel may bind, in the order in which they are numbered.

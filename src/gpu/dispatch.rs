@@ -210,6 +210,7 @@ impl Pass {
         }
         let window = limits.window_of(4, unit, arrays.len).ok_or(Error::Limit {
             name: "a dispatch of 2048 rows",
+            unit: "bytes",
             needed: unit * 4,
             limit: limits.binding,
         })?;
@@ -217,7 +218,8 @@ impl Pass {
         let workgroups = u64::from(blocks) * arrays.classes;
         if job.sums == Sums::PerClass && workgroups > limits.workgroups.into() {
             return Err(Error::Limit {
-                name: "a workgroup for each class",
+                name: "a sum for each class",
+                unit: "workgroups",
                 needed: workgroups,
                 limit: limits.workgroups.into(),
             });
@@ -237,7 +239,12 @@ impl Pass {
             Sums::PerRow => Some((arrays.len / arrays.classes * 4).max(4)),
         };
         if let Some(needed) = values_bytes.filter(|bytes| *bytes > limits.buffer) {
-            return Err(Error::Limit { name: "the sums by class or row", needed, limit: limits.buffer });
+            return Err(Error::Limit {
+                name: "a sum for each class or row",
+                unit: "bytes",
+                needed,
+                limit: limits.buffer,
+            });
         }
         let slots = buffers::make(device, "logloss windows", count * stride, Usage::STORAGE | Usage::COPY_DST);
         let batch = buffers::make(

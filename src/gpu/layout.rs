@@ -236,9 +236,9 @@ shared! {
 }
 
 impl Window {
-    /// Where its parameters begin, in bytes.
+    /// The offset of the parameters, in bytes.
     pub(super) const PARAMETERS: u64 = offset_of!(Window, parameters) as u64;
-    /// Where its class weights begin, in bytes.
+    /// The offset of the class weights, in bytes.
     pub(super) const CLASS_WEIGHTS: u64 = size_of::<Window>() as u64;
 
     /// Bytes between the beginnings of two windows that have `entries` class weights each.

@@ -17,7 +17,7 @@ pub(crate) const CLASSES_MAX: u64 = 1 << 31;
 /// Refuses more classes than `limit`.
 pub(crate) fn check_classes(classes: u64, limit: u64) -> Result<()> {
     if classes > limit {
-        return Err(Error::Limit { name: "the number of classes", needed: classes, limit });
+        return Err(Error::Limit { name: "the batch", unit: "classes", needed: classes, limit });
     }
     Ok(())
 }

@@ -301,7 +301,7 @@ impl Gpu {
 
     async fn new_array(&self, name: &'static str, bytes: u64) -> Result<wgpu::Buffer> {
         if bytes > self.limits.max_buffer_size {
-            return Err(Error::Limit { name, needed: bytes, limit: self.limits.max_buffer_size });
+            return Err(Error::Limit { name, unit: "bytes", needed: bytes, limit: self.limits.max_buffer_size });
         }
         use wgpu::BufferUsages as Usage;
         // A buffer of no bytes cannot be bound.
@@ -317,7 +317,7 @@ impl Gpu {
         outputs: DeviceOutputs,
     ) -> Result<Prepared> {
         if batch.len > LEN_MAX {
-            return Err(Error::Limit { name: "the batch, in values,", needed: batch.len, limit: LEN_MAX });
+            return Err(Error::Limit { name: "the batch", unit: "values", needed: batch.len, limit: LEN_MAX });
         }
         // A window may begin in any of the rows that one aligned part of the weights has.
         let samples = matches!(batch.weights, Some((_, WeightShape::Samples, _)));

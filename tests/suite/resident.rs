@@ -386,7 +386,9 @@ fn too_many_classes() {
             let batch = empty.clone().with_classes(classes).expect("no value is every number of rows");
             for reduction in [Reduction::Mean, Reduction::PerClass, Reduction::PerRow] {
                 let error = prepare(&batch, reduction).unwrap_err();
-                assert!(matches!(error, Error::Limit { needed, .. } if needed == classes), "{error}");
+                let (text, limit) = (error.to_string(), 1u64 << 31);
+                assert!(matches!(error, Error::Limit { unit: "classes", needed, .. } if needed == classes), "{text}");
+                assert_eq!(text, format!("the batch needs {classes} classes, the device allows {limit}"));
             }
         }
         // Sums by class of so many classes fit no buffer.
