@@ -440,7 +440,7 @@ impl Prepared {
         self.pass.record(encoder, None);
     }
 
-    /// The buffer of the [`ResultBlock`], with the usages `STORAGE` and `COPY_SRC`.
+    /// The buffer of the [`ResultBlock`](crate::ResultBlock), with the usages `STORAGE` and `COPY_SRC`.
     pub fn result(&self) -> &wgpu::Buffer {
         self.pass.result()
     }

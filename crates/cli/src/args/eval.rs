@@ -1,4 +1,5 @@
 //! The command line of `logloss eval`.
+#![expect(rustdoc::broken_intra_doc_links, reason = "the help text of options, where [N, C] is a shape")]
 
 use std::path::PathBuf;
 
