@@ -53,6 +53,7 @@ fn specialised<S: Simd, F: Formula, const EXCEEDS_CACHE: bool, const GRADIENT: b
         #[inline(always)]
         || {
             let mut kernel = Plain::<F, EXCEEDS_CACHE, GRADIENT, HESSIAN> {
+                _half: [0.0; TILE / 2],
                 x: [0.0; TILE],
                 z: [0.0; TILE],
                 scratch: [0.0; TILE],
@@ -66,9 +67,11 @@ fn specialised<S: Simd, F: Formula, const EXCEEDS_CACHE: bool, const GRADIENT: b
     )
 }
 
-/// The kernel, and memory for the values of one tile.
-#[repr(align(64))]
+/// The kernel, and memory for the values of one tile, half a tile apart from the tiles of large arrays, as the buffers of
+/// [`run`] are.
+#[repr(C, align(2048))]
 struct Plain<F, const EXCEEDS_CACHE: bool, const GRADIENT: bool, const HESSIAN: bool> {
+    _half: [f32; TILE / 2],
     x: [f32; TILE],
     z: [f32; TILE],
     scratch: [f32; TILE],
