@@ -1,18 +1,23 @@
-//! Predictions, targets and weights become f32, a tile at a time. Everything is widened exactly.
+//! Predictions, targets and weights become f32, a tile at a time. Everything is widened exactly. A tile of fewer than
+//! [`TILE`] values, which the end of the batch cuts short, is padded with 0.
 
 use fearless_simd::prelude::*;
 
 use super::tile::TILE;
 use crate::{Floats, Targets, Weights};
 
-/// The tile of predictions that starts at `start`: in place where they are f32, else decoded into `buffer`.
+/// The tile of `len` predictions that starts at `start`: in place where they are f32, else decoded into `buffer`.
 #[inline(always)]
 pub(crate) fn predictions<'a, S: Simd>(
     simd: S,
     values: &Floats<'a>,
     start: usize,
+    len: usize,
     buffer: &'a mut [f32; TILE],
 ) -> &'a [f32; TILE] {
+    if len < TILE {
+        return short(len, |i| values.get(start + i), buffer);
+    }
     match values {
         Floats::F32(v) => return whole(&v[start..]),
         Floats::F16(v) => widen(
@@ -33,14 +38,18 @@ pub(crate) fn predictions<'a, S: Simd>(
     buffer
 }
 
-/// The tile of targets that starts at `start`, likewise. A u8 that is not 0 or 1 becomes a number above 1.
+/// The tile of `len` targets that starts at `start`, likewise. A u8 that is not 0 or 1 becomes a number above 1.
 #[inline(always)]
 pub(crate) fn targets<'a, S: Simd>(
     simd: S,
     values: &Targets<'a>,
     start: usize,
+    len: usize,
     buffer: &'a mut [f32; TILE],
 ) -> &'a [f32; TILE] {
+    if len < TILE {
+        return short(len, |i| values.get(start + i), buffer);
+    }
     match values {
         Targets::F32(v) => return whole(&v[start..]),
         Targets::U8(v) => bytes(simd, whole(&v[start..]), buffer),
@@ -50,22 +59,23 @@ pub(crate) fn targets<'a, S: Simd>(
     buffer
 }
 
-/// The tile of weights that starts at `start`, likewise.
+/// The tile of `len` weights that starts at `start`, likewise.
 #[inline(always)]
 pub(crate) fn weights<'a, S: Simd>(
     simd: S,
     values: &Weights<'a>,
     start: usize,
+    len: usize,
     buffer: &'a mut [f32; TILE],
 ) -> &'a [f32; TILE] {
     match values {
-        Weights::F32(v) => predictions(simd, &Floats::F32(v), start, buffer),
-        Weights::F16(v) => predictions(simd, &Floats::F16(v), start, buffer),
+        Weights::F32(v) => predictions(simd, &Floats::F32(v), start, len, buffer),
+        Weights::F16(v) => predictions(simd, &Floats::F16(v), start, len, buffer),
     }
 }
 
-/// A tile of `len` values that is cut short by the end of the batch, padded with 0.
-pub(crate) fn short(len: usize, value: impl Fn(usize) -> f64, buffer: &mut [f32; TILE]) -> &[f32; TILE] {
+/// The first `len` values of a tile, padded with 0.
+fn short(len: usize, value: impl Fn(usize) -> f64, buffer: &mut [f32; TILE]) -> &[f32; TILE] {
     let (values, padding) = buffer.split_at_mut(len);
     for (i, slot) in values.iter_mut().enumerate() {
         *slot = value(i) as f32;

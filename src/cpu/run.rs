@@ -6,7 +6,7 @@ use super::{
     accumulators::TileAccumulator,
     kernels::{Kernel, Results},
     streaming::StreamingRun,
-    tile::{TILE, Tile},
+    tile::{TILE, Tile, TileBuffers},
 };
 use crate::{Batch, Partials, outputs::Slices, partials::BLOCK};
 
@@ -18,19 +18,6 @@ pub(crate) struct Run<'a> {
     pub first: u64,
     /// The memory of the requested outputs, each as long as the run.
     pub outputs: Slices<'a>,
-}
-
-/// Memory for the results of one tile, in whole cache lines, because a vector that straddles two costs twice.
-///
-/// It is half a tile apart from the tiles of large arrays, which start near a multiple of 4 KiB: a processor delays a load
-/// whose address has the lowest 12 bits of a store shortly before it. (Otherwise the place on the stack decides: that of a
-/// thread's cost a gradient of 2^24 values on two threads of an EPYC with AVX-512 5 to 8 %.)
-#[repr(C, align(2048))]
-struct Buffers {
-    _half: [f32; TILE / 2],
-    loss: [f32; TILE],
-    gradient: [f32; TILE],
-    hessian: [f32; TILE],
 }
 
 /// Evaluates `run`: each tile is computed by `kernel` and added to `accumulator`. `exceeds_cache` says whether the part
@@ -48,8 +35,8 @@ pub(crate) fn evaluate<S: Simd>(
 ) -> Partials {
     let Run { part, first, mut outputs } = run;
     let mut streaming = exceeds_cache.then(|| StreamingRun::new(&part, &outputs));
-    let mut buffers =
-        Buffers { _half: [0.0; TILE / 2], loss: [0.0; TILE], gradient: [0.0; TILE], hessian: [0.0; TILE] };
+    // For the loss, the gradient and the hessian of one tile.
+    let mut buffers = TileBuffers::<3>::new();
     let mut count = 0;
     let mut first_invalid = None;
     for start in (0..part.len()).step_by(TILE) {
@@ -58,10 +45,11 @@ pub(crate) fn evaluate<S: Simd>(
             streaming.prefetch_pages(start / TILE);
         }
         // Results go straight into the caller's memory, unless they are not requested, are cut short or are streamed.
+        let [loss, gradient, hessian] = &mut buffers.tiles;
         let mut results = Results {
-            loss: destination(&mut outputs.loss, start, !exceeds_cache, &mut buffers.loss),
-            gradient: destination(&mut outputs.gradient, start, !exceeds_cache, &mut buffers.gradient),
-            hessian: destination(&mut outputs.hessian, start, !exceeds_cache, &mut buffers.hessian),
+            loss: destination(&mut outputs.loss, start, !exceeds_cache, loss),
+            gradient: destination(&mut outputs.gradient, start, !exceeds_cache, gradient),
+            hessian: destination(&mut outputs.hessian, start, !exceeds_cache, hessian),
         };
         let (values, invalid) = kernel.compute(simd, &part, start, len, &mut results);
         first_invalid = first_invalid.or(invalid.map(|index| first + index as u64));
@@ -70,11 +58,10 @@ pub(crate) fn evaluate<S: Simd>(
             results.loss[len..].fill(0.0);
         }
         accumulator.add(simd, &Tile { part: &part, start, len, losses: results.loss, values });
-        let buffers = [&buffers.loss, &buffers.gradient, &buffers.hessian];
         if len < TILE {
-            copy_back(&mut outputs, start, buffers);
+            copy_back(&mut outputs, start, &buffers.tiles);
         } else if let Some(streaming) = &mut streaming {
-            streaming_store(simd, streaming, &mut outputs, start, buffers);
+            streaming_store(simd, streaming, &mut outputs, start, &buffers.tiles);
         }
         if (start + TILE).is_multiple_of(BLOCK) || start + TILE >= part.len() {
             accumulator.end_block();
@@ -100,7 +87,7 @@ fn destination<'a>(
 /// Copies the results of a tile that is cut short from `buffers`, which hold loss, gradient and hessian.
 #[cold]
 #[inline(never)]
-fn copy_back(outputs: &mut Slices<'_>, start: usize, buffers: [&[f32; TILE]; 3]) {
+fn copy_back(outputs: &mut Slices<'_>, start: usize, buffers: &[[f32; TILE]; 3]) {
     for (output, buffer) in outputs.each_mut().into_iter().zip(buffers) {
         if let Some(values) = output {
             let rest = &mut values[start..];
@@ -116,7 +103,7 @@ fn streaming_store<S: Simd>(
     streaming: &mut StreamingRun,
     outputs: &mut Slices<'_>,
     start: usize,
-    buffers: [&[f32; TILE]; 3],
+    buffers: &[[f32; TILE]; 3],
 ) {
     for (output, buffer) in outputs.each_mut().into_iter().zip(buffers) {
         if let Some(tile) = output.as_mut().and_then(|values| values[start..].first_chunk_mut()) {

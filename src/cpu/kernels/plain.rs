@@ -16,7 +16,7 @@ use crate::{
         decode,
         ignored::Ignored,
         run::{self, Run},
-        tile::{TILE, Values},
+        tile::{TILE, TileBuffers, Values},
     },
     job::Job,
 };
@@ -53,10 +53,7 @@ fn specialised<S: Simd, F: Formula, const EXCEEDS_CACHE: bool, const GRADIENT: b
         #[inline(always)]
         || {
             let mut kernel = Plain::<F, EXCEEDS_CACHE, GRADIENT, HESSIAN> {
-                _half: [0.0; TILE / 2],
-                x: [0.0; TILE],
-                z: [0.0; TILE],
-                scratch: [0.0; TILE],
+                buffers: TileBuffers::new(),
                 ignored: Ignored::NONE,
                 coefficient: job.coefficient,
                 formula: PhantomData,
@@ -67,14 +64,10 @@ fn specialised<S: Simd, F: Formula, const EXCEEDS_CACHE: bool, const GRADIENT: b
     )
 }
 
-/// The kernel, and memory for the values of one tile, half a tile apart from the tiles of large arrays, as the buffers of
-/// [`run`] are.
-#[repr(C, align(2048))]
+/// The kernel, and memory for one tile.
 struct Plain<F, const EXCEEDS_CACHE: bool, const GRADIENT: bool, const HESSIAN: bool> {
-    _half: [f32; TILE / 2],
-    x: [f32; TILE],
-    z: [f32; TILE],
-    scratch: [f32; TILE],
+    /// For predictions, targets and intermediate values.
+    buffers: TileBuffers<3>,
     /// The elements past the end of a tile that is cut short.
     ignored: Ignored,
     coefficient: f32,
@@ -93,23 +86,17 @@ impl<S: Simd, F: Formula, const EXCEEDS_CACHE: bool, const GRADIENT: bool, const
         len: usize,
         results: &mut Results<'_>,
     ) -> (Values<'a>, Option<usize>) {
-        let (predictions, targets) = (part.predictions(), part.targets());
-        let (x, z, ignored) = if len == TILE {
-            (
-                decode::predictions(simd, &predictions, start, &mut self.x),
-                decode::targets(simd, &targets, start, &mut self.z),
-                &Ignored::NONE,
-            )
+        let [x, z, scratch] = &mut self.buffers.tiles;
+        let x = decode::predictions(simd, &part.predictions(), start, len, x);
+        let z = decode::targets(simd, &part.targets(), start, len, z);
+        let ignored = if len == TILE {
+            &Ignored::NONE
         } else {
             self.ignored = Ignored::past_end(len);
-            (
-                decode::short(len, |i| predictions.get(start + i), &mut self.x),
-                decode::short(len, |i| targets.get(start + i), &mut self.z),
-                &self.ignored,
-            )
+            &self.ignored
         };
         let mut invalid = None;
-        if F::compute::<S, EXCEEDS_CACHE, GRADIENT, HESSIAN>(simd, x, z, &mut self.scratch, results, self.coefficient) {
+        if F::compute::<S, EXCEEDS_CACHE, GRADIENT, HESSIAN>(simd, x, z, scratch, results, self.coefficient) {
             invalid = recheck(part, start, len, results);
         }
         (Values { predictions: x, weights: None, ignored, counted: len }, invalid)

@@ -72,23 +72,15 @@ impl Staging {
         len: usize,
         read_predictions: bool,
     ) -> Staged<'a> {
-        let (predictions, targets) = (part.predictions(), part.targets());
-        let x = match (read_predictions, len == TILE) {
-            (false, _) => &self.x,
-            (true, true) => decode::predictions(simd, &predictions, start, &mut self.x),
-            (true, false) => decode::short(len, |i| predictions.get(start + i), &mut self.x),
-        };
-        let z = if len == TILE {
-            decode::targets(simd, &targets, start, &mut self.z)
+        let x = if read_predictions {
+            decode::predictions(simd, &part.predictions(), start, len, &mut self.x)
         } else {
-            decode::short(len, |i| targets.get(start + i), &mut self.z)
+            &self.x
         };
+        let z = decode::targets(simd, &part.targets(), start, len, &mut self.z);
         let v = match part.weights() {
             None => &self.v,
-            Some((weights, WeightShape::Elements)) if len == TILE => {
-                decode::weights(simd, &weights, start, &mut self.v)
-            }
-            Some((_, WeightShape::Elements)) => decode::short(len, |i| part.weight(start + i), &mut self.v),
+            Some((weights, WeightShape::Elements)) => decode::weights(simd, &weights, start, len, &mut self.v),
             Some((_, WeightShape::Samples)) => {
                 let mut filled = 0;
                 while filled < len {
