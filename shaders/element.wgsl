@@ -57,7 +57,13 @@ const SMALL_MAX: f32 = 0.3232421875;
 const ONE_BITS: u32 = 0x3f800000u;
 const INFINITY_BITS: u32 = 0x7f800000u;
 const MIN_POSITIVE_BITS: u32 = 0x00800000u;
+// How a prediction is encoded, as in src/prediction_kind.rs.
+const FORM_LOGITS: u32 = 0u;
+const FORM_PROBABILITIES: u32 = 1u;
+const FORM_END_DISTANCES: u32 = 2u;
+
 const SIGN_BIT: u32 = 0x80000000u;
+const HALF_BITS: u32 = 0x3f000000u;
 
 const TWO_POW_NEG_52: f32 = 2.220446049250313e-16;
 const TWO_POW_NEG_51: f32 = 4.440892098500626e-16;
@@ -197,14 +203,51 @@ fn inverse(v_bits: u32) -> f32 {
 fn probability_element(prediction: f32, a: f32, b: f32) -> Element {
     // -0 is 0.
     let p_bits = bitcast<u32>(prediction) & 0x7fffffffu;
+    return element_of_log(p_bits, neg_log(log_parts(p_bits)), p_bits == 0u, a, b);
+}
+
+// Loss and derivatives for the probability that `word` stands for as its distance from the nearer end of [0, 1]; a weighs
+// -log(1 - p), b weighs -log(p). src/end_distance.rs describes these words.
+fn end_distance_element(word: f32, a: f32, b: f32) -> Element {
+    let from_one = bitcast<i32>(word) < 0;
+    let magnitude = bitcast<u32>(word) & 0x7fffffffu;
+    // -log(q) takes the place of a distance that is too small for f32.
+    let is_log = magnitude > HALF_BITS;
+    let q_bits = select(magnitude, 0u, is_log);
+    let log_q = select(neg_log(log_parts(q_bits)), bitcast<f32>(magnitude), is_log);
+    var element = element_of_log(q_bits, log_q, magnitude == 0u, select(a, b, from_one), select(b, a, from_one));
+    element.gradient = select(element.gradient, -element.gradient, from_one);
+    return element;
+}
+
+// The probability that `word` stands for, and 1 minus it.
+fn end_distance_chances(word: f32) -> vec2<f32> {
+    let from_one = bitcast<i32>(word) < 0;
+    let magnitude = bitcast<u32>(word) & 0x7fffffffu;
+    let q = bitcast<f32>(select(magnitude, 0u, magnitude > HALF_BITS));
+    return select(vec2<f32>(q, 1.0 - q), vec2<f32>(1.0 - q, q), from_one);
+}
+
+// The word of the probability that `word` stands for after that is rounded to f32.
+//
+// In [1/2, 1] f32 has the multiples of 2^-24; below, a distance is rounded already. (The twin adds and subtracts 2^23,
+// which a compiler that may reassociate folds away.)
+fn end_distance_rounded(word: f32) -> f32 {
+    let bits = bitcast<u32>(word);
+    let rounded = round(bitcast<f32>(bits & 0x7fffffffu) * TWO_POW_24) * TWO_POW_NEG_24;
+    return bitcast<f32>(select(bits, bitcast<u32>(rounded) | SIGN_BIT, (bits & SIGN_BIT) != 0u));
+}
+
+// Loss and derivatives for the probability p, given its bits, -log(p), and whether that is infinite; a weighs
+// -log(1 - p), b weighs -log(p).
+fn element_of_log(p_bits: u32, neg_log_p: f32, infinite: bool, a: f32, b: f32) -> Element {
     let p = bitcast<f32>(p_bits);
     let s = 1.0 - p;
     // A term whose weight is 0 is 0: no product of infinity and 0.
     let a_zero = is_zero(a);
     let b_zero = is_zero(b);
 
-    // -log(p)
-    let log_p = or_infinity(neg_log(log_parts(p_bits)), p_bits == 0u, b_zero);
+    let log_p = or_infinity(neg_log_p, infinite, b_zero);
 
     // -log(1 - p): where 1 - p would be rounded, from p itself.
     let parts = log_parts(bitcast<u32>(s));
@@ -226,6 +269,21 @@ fn probability_element(prediction: f32, a: f32, b: f32) -> Element {
     let gradient = a_s - b_p;
     let hessian = a_s * u + b_p * v;
     return Element(loss, gradient, hessian);
+}
+
+// Loss and derivatives for the prediction x, encoded as `form` says; a weighs the negative class, b the positive one.
+fn element(form: u32, x: f32, a: f32, b: f32) -> Element {
+    switch form {
+        case FORM_PROBABILITIES: {
+            return probability_element(x, a, b);
+        }
+        case FORM_END_DISTANCES: {
+            return end_distance_element(x, a, b);
+        }
+        default: {
+            return logit_element(x, a, b);
+        }
+    }
 }
 
 // Infinity where that is so, but 0 in place of any infinity if the weight is 0.

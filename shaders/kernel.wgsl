@@ -21,8 +21,8 @@
 // arrays and functions such as read_weights(i) and write_losses(i, word). These do nothing, and return 0, where
 // an array is not bound.
 
-// What the predictions are, FORM_LOGITS or FORM_PROBABILITIES, and how they are stored, one of PREDICTION_F32 and the
-// like. The codes are declared by src/gpu/codes.rs.
+// What the predictions are, FORM_LOGITS, FORM_PROBABILITIES or FORM_END_DISTANCES, and how they are stored, one of
+// PREDICTION_F32 and the like. The codes are declared in element.wgsl, and by src/gpu/codes.rs.
 override FORM: u32 = FORM_LOGITS;
 override PREDICTION: u32 = PREDICTION_F32;
 // How the targets are stored: TARGET_F32, TARGET_U8 (a byte each) or TARGET_BITS (a bit each, least significant first).
@@ -120,6 +120,7 @@ fn is_weight(bits: u32) -> bool {
 // Which array makes an element invalid, or VALID.
 fn invalid_input(x: f32, z: f32, v: f32) -> u32 {
     let bits = bitcast<u32>(x);
+    // (An end distance of an invalid probability is NaN.)
     let bad = select(is_nan(bits), !in_unit_interval(bits), FORM == FORM_PROBABILITIES);
     if bad && !WEIGHTS_ALONE {
         return BAD_PREDICTION;
@@ -137,7 +138,7 @@ fn is_ignored(i: u32, z: f32) -> bool {
     }
     switch IGNORE {
         case IGNORE_LABEL: {
-            return z == f32(window.parameters.ignored);
+            return z == window.parameters.ignored;
         }
         case IGNORE_NAN: {
             return is_nan(bitcast<u32>(z));
@@ -151,24 +152,14 @@ fn is_ignored(i: u32, z: f32) -> bool {
 // Loss and derivatives of an element and what it weighs.
 fn element_at(i: u32, x: f32, z: f32, v: f32) -> Weighted {
     if WEIGHTED {
-        var negative: Element;
-        var positive: Element;
-        if FORM == FORM_PROBABILITIES {
-            negative = probability_element(x, 1.0, 0.0);
-            positive = probability_element(x, 0.0, 1.0);
-        } else {
-            negative = logit_element(x, 1.0, 0.0);
-            positive = logit_element(x, 0.0, 1.0);
-        }
         let class_index = select(0u, (window.parameters.class_offset + i) % window.parameters.classes, CLASSES);
         let class_weights = window.class_weights[class_index];
-        let probability = FORM == FORM_PROBABILITIES;
-        return weighted_element(probability, x, z, v, class_weights, negative, positive, parameters);
+        let rounded = rounded_prediction(FORM, x, parameters);
+        let negative = element(FORM, rounded, 1.0, 0.0);
+        let positive = element(FORM, rounded, 0.0, 1.0);
+        return weighted_element(FORM, rounded, z, v, class_weights, negative, positive, parameters);
     }
-    if FORM == FORM_PROBABILITIES {
-        return Weighted(probability_element(x, 1.0 - z, z), 0.0);
-    }
-    return Weighted(logit_element(x, 1.0 - z, z), 0.0);
+    return Weighted(element(FORM, x, 1.0 - z, z), 0.0);
 }
 
 // A derivative of 0 stays 0, also where a mean of nothing divides by 0.

@@ -34,6 +34,8 @@ const BINARIZE: u32 = 2u;
 const WEIGH_POSITIVES: u32 = 4u;
 // The weights of labels weigh the derivatives, and not the loss.
 const UNLABELLED_LOSS: u32 = 8u;
+// Probabilities given in f64 are rounded to f32 first.
+const ROUNDS: u32 = 16u;
 
 // An element, and what it weighs.
 struct Weighted {
@@ -86,6 +88,22 @@ fn element_weight(z: f32, v: f32, class_weights: vec2<f32>, parameters: LossPara
     return Weight(w, derivative_weight, q);
 }
 
+// The prediction rounded to f32, where the conventions say so.
+fn rounded_prediction(form: u32, x: f32, parameters: LossParameters) -> f32 {
+    if CONVENTIONS && form == FORM_END_DISTANCES && (parameters.flags & ROUNDS) != 0u {
+        return end_distance_rounded(x);
+    }
+    return x;
+}
+
+// p and 1 − p, if the predictions are probabilities.
+fn chances(form: u32, x: f32) -> vec2<f32> {
+    if form == FORM_END_DISTANCES {
+        return end_distance_chances(x);
+    }
+    return vec2<f32>(abs(x), 1.0 - abs(x));
+}
+
 // base^exponent for base in [0, 1] and exponent ≥ 0; 0^0 is 1.
 //
 // Its error grows with its logarithm: exponent·|log(base)| times that of the logarithm.
@@ -97,7 +115,7 @@ fn power(base: f32, exponent: f32) -> f32 {
 
 // The factor (1 − p_t)^γ on a loss and its derivatives, with p and r = 1 − p, for smoothed target z and n = 1 − z.
 // `flat`: where p_t is to be taken as constant.
-fn focal(probability: bool, plain: Element, p: f32, r: f32, n: f32, z: f32, flat: bool, gamma: f32) -> Element {
+fn focal(form: u32, plain: Element, p: f32, r: f32, n: f32, z: f32, flat: bool, gamma: f32) -> Element {
     let m = z * r + n * p;
     let m_zero = is_zero(m);
     // Half of the factor: it is in the normal range where a quotient of the whole and m can be.
@@ -109,7 +127,7 @@ fn focal(probability: bool, plain: Element, p: f32, r: f32, n: f32, z: f32, flat
     var u: f32;
     var k: f32;
     var v: f32;
-    if probability {
+    if form != FORM_LOGITS {
         u = product(c, plain.loss / m);
         k = product(c, s / m);
         v = u * (gamma - 1.0);
@@ -123,7 +141,7 @@ fn focal(probability: bool, plain: Element, p: f32, r: f32, n: f32, z: f32, flat
     // Where the plain hessian is infinite nothing outweighs it.
     let bend = select(product(k, (v + plain.gradient * 2.0) * gamma), 0.0, is_infinite(plain.hessian));
     var hessian = product(s, bend + s * plain.hessian);
-    if probability && gamma > 0.0 {
+    if form != FORM_LOGITS && gamma > 0.0 {
         // The limit where m is 0: γ·(γ + 1)·m^(γ - 1) times the weight of the term, whose hessian is that weight.
         let limit = select(select(0u, 0x40000000u, gamma == 1.0), INFINITY_BITS, gamma < 1.0);
         hessian = select(hessian, product(plain.hessian, bitcast<f32>(limit)), m_zero);
@@ -135,7 +153,7 @@ fn focal(probability: bool, plain: Element, p: f32, r: f32, n: f32, z: f32, flat
 // the given class weight and pos_weight. `negative` and `positive` are the plain elements of target 0 and 1; where
 // neither clips nor the focal factor are in use, nothing of them is.
 fn weighted_element(
-    probability: bool,
+    form: u32,
     x: f32,
     label_value: f32,
     v: f32,
@@ -164,46 +182,40 @@ fn weighted_element(
     let a = select(n, 0.0, weightless);
     let b = select(q * z, 0.0, weightless);
     var flat = false;
-    var element: Element;
-    if probability {
-        element = probability_element(x, a, b);
-    } else {
-        element = logit_element(x, a, b);
-    }
+    var plain = element(form, x, a, b);
     if CONVENTIONS {
         let low_0 = parameters.negative_term.x;
         let low_1 = parameters.positive_term.x;
-        element.loss = product(a, min(max(negative.loss, low_0), parameters.negative_term.y))
+        plain.loss = product(a, min(max(negative.loss, low_0), parameters.negative_term.y))
             + product(b, min(max(positive.loss, low_1), parameters.positive_term.y));
         // At each end the term that is small there tells: it resolves every prediction, the other one does not.
         flat = (parameters.flags & CLIPPED_IS_FLAT) != 0u && (negative.loss < low_0 || positive.loss < low_1);
-        element.gradient = select(element.gradient, 0.0, flat);
-        element.hessian = select(element.hessian, 0.0, flat);
-        if probability {
-            let r = 1.0 - x;
-            if x * r < parameters.denominator {
-                let over_r = x * (1.0 / parameters.denominator);
-                let over_p = r * (1.0 / parameters.denominator);
-                element.gradient = a * over_r - b * over_p;
-                element.hessian = (a * over_r) * over_r + (b * over_p) * over_p;
+        plain.gradient = select(plain.gradient, 0.0, flat);
+        plain.hessian = select(plain.hessian, 0.0, flat);
+        if form != FORM_LOGITS {
+            let p = chances(form, x);
+            if p.x * p.y < parameters.denominator {
+                let over_r = p.x * (1.0 / parameters.denominator);
+                let over_p = p.y * (1.0 / parameters.denominator);
+                plain.gradient = a * over_r - b * over_p;
+                plain.hessian = (a * over_r) * over_r + (b * over_p) * over_p;
             }
         } else {
-            element.hessian = max(element.hessian, (a + b) * parameters.hessian);
+            plain.hessian = max(plain.hessian, (a + b) * parameters.hessian);
         }
     }
     if FOCAL {
-        let p = select(negative.gradient, abs(x), probability);
-        let r = select(-positive.gradient, 1.0 - abs(x), probability);
-        element = focal(probability, element, p, r, n, z, flat, parameters.gamma);
+        let p = select(vec2<f32>(negative.gradient, -positive.gradient), chances(form, x), form != FORM_LOGITS);
+        plain = focal(form, plain, p.x, p.y, n, z, flat, parameters.gamma);
     }
-    element.loss = total * element.loss;
+    plain.loss = total * plain.loss;
     if CONVENTIONS {
         // The derivatives may weigh nothing where the loss does, and be infinite.
-        element.gradient = product(derivative_weight, element.gradient);
-        element.hessian = product(derivative_weight, element.hessian);
+        plain.gradient = product(derivative_weight, plain.gradient);
+        plain.hessian = product(derivative_weight, plain.hessian);
     } else {
-        element.gradient = derivative_weight * element.gradient;
-        element.hessian = derivative_weight * element.hessian;
+        plain.gradient = derivative_weight * plain.gradient;
+        plain.hessian = derivative_weight * plain.hessian;
     }
-    return Weighted(element, w);
+    return Weighted(plain, w);
 }

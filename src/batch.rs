@@ -4,7 +4,7 @@ use std::{fmt, ops::Range};
 
 use half::{bf16, f16};
 
-use crate::{Error, LengthUnit, Result};
+use crate::{Error, LengthUnit, Result, prediction_kind::PredictionKind};
 
 /// The form of the predictions: logits or probabilities.
 ///
@@ -26,8 +26,9 @@ pub enum Form {
 
 crate::names::names!("form of predictions", Form { Logits = "logits", Probabilities = "probabilities" });
 
-/// Borrowed predictions in their storage type. Each value is widened to f32 when it is read for computation; no widened
-/// copy of the array is made.
+/// Borrowed predictions in their storage type. Each value becomes f32 when it is read for computation; no converted copy
+/// of the array is made. f16 and bf16 are widened exactly. f64 logits are rounded to f32. An f64 probability keeps the
+/// digits of both p and 1 − p: its distance from the nearer end of [0, 1] is taken in f64 and rounded to f32.
 ///
 /// ```
 /// use logloss::{Floats, half::f16};
@@ -45,6 +46,8 @@ pub enum Floats<'a> {
     F16(&'a [f16]),
     /// bfloat16.
     Bf16(&'a [bf16]),
+    /// IEEE binary64.
+    F64(&'a [f64]),
 }
 
 /// Borrowed targets in their storage type.
@@ -70,6 +73,8 @@ pub enum Targets<'a> {
     Bool(&'a [bool]),
     /// Hard targets, eight per byte, least significant bit first: target i is bit i % 8 of byte i / 8.
     Bits(&'a [u8]),
+    /// Hard targets, 0 or 1, or a value that [`Ignore`](crate::Ignore) ignores, such as −100.
+    I64(&'a [i64]),
 }
 
 /// Borrowed weights in their storage type. Valid weights are finite and at least 0.
@@ -275,6 +280,11 @@ impl<'a> Batch<'a> {
         self.form
     }
 
+    /// How the predictions are encoded for kernels, and the precision they are given in.
+    pub(crate) fn kind(&self) -> PredictionKind {
+        PredictionKind::of(self.form, &self.predictions)
+    }
+
     /// The predictions.
     pub fn predictions(&self) -> Floats<'a> {
         self.predictions
@@ -392,6 +402,7 @@ impl<'a> Floats<'a> {
             Floats::F32(v) => v.len(),
             Floats::F16(v) => v.len(),
             Floats::Bf16(v) => v.len(),
+            Floats::F64(v) => v.len(),
         }
     }
 
@@ -409,6 +420,7 @@ impl<'a> Floats<'a> {
             Floats::F32(v) => v[index].into(),
             Floats::F16(v) => v[index].into(),
             Floats::Bf16(v) => v[index].into(),
+            Floats::F64(v) => v[index],
         }
     }
 
@@ -418,6 +430,7 @@ impl<'a> Floats<'a> {
             Floats::F32(v) => bytemuck::cast_slice(v),
             Floats::F16(v) => bytemuck::cast_slice(v),
             Floats::Bf16(v) => bytemuck::cast_slice(v),
+            Floats::F64(v) => bytemuck::cast_slice(v),
         }
     }
 
@@ -426,6 +439,7 @@ impl<'a> Floats<'a> {
             Floats::F32(v) => Floats::F32(&v[range]),
             Floats::F16(v) => Floats::F16(&v[range]),
             Floats::Bf16(v) => Floats::Bf16(&v[range]),
+            Floats::F64(v) => Floats::F64(&v[range]),
         }
     }
 }
@@ -437,10 +451,11 @@ impl<'a> Targets<'a> {
             Targets::F32(v) => v.len(),
             Targets::U8(v) | Targets::Bits(v) => v.len(),
             Targets::Bool(v) => v.len(),
+            Targets::I64(v) => v.len(),
         }
     }
 
-    /// Target `index`, widened exactly.
+    /// Target `index` as f64: exact, but for an i64 beyond 2⁵³, which is rounded.
     ///
     /// # Panics
     /// If `index` is not less than the length (for bits, 8 times the number of bytes).
@@ -450,6 +465,7 @@ impl<'a> Targets<'a> {
             Targets::U8(v) => v[index].into(),
             Targets::Bool(v) => f64::from(u8::from(v[index])),
             Targets::Bits(v) => f64::from(v[index / 8] >> (index % 8) & 1),
+            Targets::I64(v) => v[index] as f64,
         }
     }
 
@@ -459,6 +475,7 @@ impl<'a> Targets<'a> {
             Targets::F32(v) => bytemuck::cast_slice(v),
             Targets::U8(v) | Targets::Bits(v) => v,
             Targets::Bool(v) => bytemuck::cast_slice(v),
+            Targets::I64(v) => bytemuck::cast_slice(v),
         }
     }
 
@@ -468,6 +485,7 @@ impl<'a> Targets<'a> {
             Targets::U8(v) => Targets::U8(&v[range]),
             Targets::Bool(v) => Targets::Bool(&v[range]),
             Targets::Bits(v) => Targets::Bits(&v[range.start / 8..range.end.div_ceil(8)]),
+            Targets::I64(v) => Targets::I64(&v[range]),
         }
     }
 }
@@ -537,9 +555,11 @@ from_slices!(
     Floats::F32(f32),
     Floats::F16(f16),
     Floats::Bf16(bf16),
+    Floats::F64(f64),
     Targets::F32(f32),
     Targets::U8(u8),
     Targets::Bool(bool),
+    Targets::I64(i64),
     Weights::F32(f32),
     Weights::F16(f16),
 );

@@ -1,6 +1,6 @@
 //! The conventions of other systems: what they clip, how they weigh labels, and their mean of an empty batch.
 
-use crate::Form;
+use crate::prediction_kind::{Encoding, PredictionKind};
 
 /// A system whose conventions an [`Objective`](crate::Objective) adopts: which values it clips, which it bounds from
 /// below, what its mean divides by, and its mean of an empty batch. Its rounding is not adopted: where the system loses
@@ -34,9 +34,9 @@ pub enum Compat {
     /// `SUM_BY_NONZERO_WEIGHTS` is the mean with the elements of weight 0 masked, and their `MEAN` is the weighted
     /// mean.
     TensorFlow,
-    /// scikit-learn. For `log_loss`, probabilities are clipped to [ε, 1 − ε]. ε is that of f32, 2⁻²³, which `log_loss`
-    /// uses for f32 predictions; for f64 predictions it uses 2⁻⁵², so a probability nearer to 0 or 1 than 2⁻²³ may have
-    /// a larger loss there. [`Reduction::Mean`](crate::Reduction::Mean) becomes
+    /// scikit-learn. For `log_loss`, probabilities are clipped to [ε, 1 − ε]. ε is that of the type of the predictions,
+    /// as in `log_loss`: 2⁻⁵² for f64, 2⁻²³ for f32, 2⁻¹⁰ for f16. (For bf16, which scikit-learn does not take, it is
+    /// that of f32.) [`Reduction::Mean`](crate::Reduction::Mean) becomes
     /// [`Reduction::WeightedMean`](crate::Reduction::WeightedMean), as in `log_loss`.
     ///
     /// Batches that `log_loss` rejects are errors ([`Unsupported`](crate::Unsupported)): those without samples, with
@@ -48,7 +48,8 @@ pub enum Compat {
     /// XGBoost. For `binary:logistic`, σ(x)·σ(−x) in the hessian is at least 1e-16, and `pos_weight`
     /// (`scale_pos_weight`) multiplies the gradient and hessian of elements whose target is exactly 1. The loss is that
     /// of XGBoost's metric, which does not use `pos_weight`: it is clipped at 1e-16, and its mean is weighted; the mean
-    /// of an empty batch is 0.
+    /// of an empty batch is 0. f64 probabilities are rounded to f32 first, the only type that XGBoost has for
+    /// predictions: 1 − 1e-9 is 1 there.
     Xgboost,
     /// LightGBM. For `binary`, a target above 0 is positive and any other is negative, including −1 and −∞; only NaN is
     /// invalid. Label weights (`is_unbalance`, see
@@ -80,6 +81,8 @@ pub(crate) struct Conventions {
     pub weigh_positives: bool,
     /// Whether the label weights, too, apply only to the derivatives and not to the loss.
     pub unlabelled_loss: bool,
+    /// Whether f64 probabilities are rounded to f32 first.
+    pub rounds: bool,
 }
 
 impl Conventions {
@@ -93,6 +96,7 @@ impl Conventions {
         binarize: false,
         weigh_positives: false,
         unlabelled_loss: false,
+        rounds: false,
     };
 
     /// These conventions with the terms of probabilities clipped to [low, 1 − rest].
@@ -102,26 +106,26 @@ impl Conventions {
         Self { negative_term, positive_term, ..self }
     }
 
-    /// The conventions of a system for predictions of this form; none if they are the plain definition.
-    pub(crate) fn of(compat: Option<Compat>, form: Form) -> Option<Self> {
+    /// The conventions of a system for predictions of this kind; none if they are the plain definition.
+    pub(crate) fn of(compat: Option<Compat>, kind: PredictionKind) -> Option<Self> {
         let plain = Self::PLAIN;
-        match (compat?, form) {
-            (Compat::TensorFlow, _) | (Compat::Torch | Compat::Keras, Form::Logits) => None,
-            (Compat::Torch, Form::Probabilities) => {
+        match (compat?, kind.encoding) {
+            (Compat::TensorFlow, _) | (Compat::Torch | Compat::Keras, Encoding::Logits) => None,
+            (Compat::Torch, Encoding::Probabilities | Encoding::EndDistances) => {
                 Some(Self { negative_term: [0.0, 100.0], positive_term: [0.0, 100.0], denominator: 1e-12, ..plain })
             }
-            (Compat::Keras, Form::Probabilities) => {
+            (Compat::Keras, Encoding::Probabilities | Encoding::EndDistances) => {
                 // Keras clips in f32, where 1 - 1e-7 is 1 - 2^-23.
                 let clipped = plain.clipped(f64::from(1e-7f32), f64::from(f32::EPSILON));
                 Some(Self { clipped_is_flat: true, ..clipped })
             }
             (Compat::Sklearn, _) => {
-                let epsilon = f64::from(f32::EPSILON);
+                let epsilon = kind.precision.epsilon();
                 Some(plain.clipped(epsilon, epsilon))
             }
             (Compat::Xgboost, _) => {
                 let clipped = plain.clipped(1e-16, 1e-16);
-                Some(Self { hessian: 1e-16, weigh_positives: true, ..clipped })
+                Some(Self { hessian: 1e-16, weigh_positives: true, rounds: true, ..clipped })
             }
             (Compat::Lightgbm, _) => {
                 let Self { positive_term: [_, most], .. } = plain.clipped(1e-15, 1e-15);

@@ -140,20 +140,22 @@ impl From<&Weights<'_>> for WeightType {
     }
 }
 
+/// The type of the predictions on a device, which receives f64 as f32.
 impl From<&Floats<'_>> for PredictionType {
     fn from(floats: &Floats<'_>) -> Self {
         match floats {
-            Floats::F32(_) => PredictionType::F32,
+            Floats::F32(_) | Floats::F64(_) => PredictionType::F32,
             Floats::F16(_) => PredictionType::F16,
             Floats::Bf16(_) => PredictionType::Bf16,
         }
     }
 }
 
+/// The type of the targets on a device, which receives i64 as f32.
 impl From<&Targets<'_>> for TargetType {
     fn from(targets: &Targets<'_>) -> Self {
         match targets {
-            Targets::F32(_) => TargetType::F32,
+            Targets::F32(_) | Targets::I64(_) => TargetType::F32,
             Targets::U8(_) | Targets::Bool(_) => TargetType::U8,
             Targets::Bits(_) => TargetType::Bits,
         }

@@ -78,7 +78,7 @@ pub enum Error {
         block: u64,
     },
     /// Targets of this type cannot represent the value that marks ignored elements.
-    #[error("{ignore:?} needs {}", match .ignore { Ignore::Label(_) => "targets that are bytes (u8) or floats (f32)", Ignore::Nan => "targets that are floats (f32)" })]
+    #[error("{ignore:?} needs {}", match .ignore { Ignore::Label(_) => "targets that are integers (u8, i64) or floats (f32)", Ignore::Nan => "targets that are floats (f32)" })]
     IgnoreType {
         /// The targets that were to be ignored.
         ignore: Ignore,

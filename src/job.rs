@@ -1,6 +1,10 @@
 //! The description of a computation that every backend receives.
 
-use crate::{Form, NonFinite, Objective, Reduction, loss_parameters::LossParameters};
+use crate::{
+    NonFinite, Objective, Reduction,
+    loss_parameters::LossParameters,
+    prediction_kind::{Encoding, PredictionKind},
+};
 
 /// The groups of elements that losses are summed over, in addition to the whole batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -17,6 +21,8 @@ pub(crate) enum Sums {
 /// The computation on a part of a batch.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
+    /// How the predictions are encoded.
+    pub encoding: Encoding,
     /// The factor of every gradient and hessian.
     pub coefficient: f32,
     /// The parameters of the loss. Absent for the plain loss, unless elements have to be counted or weighted one by
@@ -40,8 +46,14 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// The job of `objective` for predictions of this form, with or without weights and a mask.
-    pub(crate) fn new(objective: &Objective, form: Form, weights: bool, mask: bool, coefficient: f32) -> Self {
+    /// The job of `objective` for predictions of this kind, with or without weights and a mask.
+    pub(crate) fn new(
+        objective: &Objective,
+        kind: PredictionKind,
+        weights: bool,
+        mask: bool,
+        coefficient: f32,
+    ) -> Self {
         let sums = match objective.reduction() {
             Reduction::PerClass => Sums::PerClass,
             Reduction::PerRow => Sums::PerRow,
@@ -50,11 +62,12 @@ impl Job {
         let weighted_mean = objective.reduction() == Reduction::WeightedMean;
         let threshold = objective.metrics().threshold();
         let parameters = if sums != Sums::All || weighted_mean {
-            Some(LossParameters::of(form, weights, mask, objective))
+            Some(LossParameters::of(kind, weights, mask, objective))
         } else {
-            LossParameters::new(form, weights, mask, objective)
+            LossParameters::new(kind, weights, mask, objective)
         };
         Self {
+            encoding: kind.encoding,
             coefficient,
             parameters,
             sums,

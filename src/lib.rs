@@ -53,6 +53,7 @@ mod compat;
 mod cpu;
 mod device;
 mod dtype;
+mod end_distance;
 mod engine;
 mod error;
 mod evaluation;
@@ -67,6 +68,7 @@ mod objective;
 mod outputs;
 mod partials;
 mod plan;
+mod prediction_kind;
 
 pub use batch::{Array, Batch, Floats, Form, Targets, WeightShape, Weights};
 pub use compat::Compat;

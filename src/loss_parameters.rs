@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::{Focal, Form, Ignore, NonFinite, Objective, compat::Conventions};
+use crate::{Focal, Ignore, NonFinite, Objective, compat::Conventions, prediction_kind::PredictionKind};
 
 /// The parameters of the loss.
 ///
@@ -70,18 +70,18 @@ impl LossParameters {
         }
     }
 
-    /// The parameters of `objective` for predictions of this form, including those of the plain loss.
-    pub(crate) fn of(form: Form, weights: bool, mask: bool, objective: &Objective) -> Self {
+    /// The parameters of `objective` for predictions of this kind, including those of the plain loss.
+    pub(crate) fn of(kind: PredictionKind, weights: bool, mask: bool, objective: &Objective) -> Self {
         let propagate = objective.non_finite() == NonFinite::Propagate;
-        Self::new(form, weights, mask, objective).unwrap_or_else(|| Self { propagate, ..Self::plain() })
+        Self::new(kind, weights, mask, objective).unwrap_or_else(|| Self { propagate, ..Self::plain() })
     }
 
-    /// The parameters of `objective` for predictions of this form; none if it is the plain loss.
-    pub(crate) fn new(form: Form, weights: bool, mask: bool, objective: &Objective) -> Option<Self> {
-        if objective.is_plain(form, weights, mask) {
+    /// The parameters of `objective` for predictions of this kind; none if it is the plain loss.
+    pub(crate) fn new(kind: PredictionKind, weights: bool, mask: bool, objective: &Objective) -> Option<Self> {
+        if objective.is_plain(kind, weights, mask) {
             return None;
         }
-        let conventions = Conventions::of(objective.compat(), form);
+        let conventions = Conventions::of(objective.compat(), kind);
         let entry = |values: Option<&[f32]>, c: usize| match values {
             None => 1.0,
             Some([one]) => *one,

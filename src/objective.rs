@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Compat, Error, Form, LengthUnit, Metrics, Partials, Result, Targets, Totals, Unsupported, compat::Conventions,
+    Compat, Error, LengthUnit, Metrics, Partials, Result, Targets, Totals, Unsupported, compat::Conventions,
+    prediction_kind::PredictionKind,
 };
 
 /// The reduction of the losses to one value, or to several.
@@ -81,8 +82,8 @@ crate::names::names!("treatment of invalid values", NonFinite { Error = "error",
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ignore {
-    /// Targets equal to this value. The targets must be stored as bytes (u8) or floats (f32).
-    Label(u8),
+    /// Targets equal to this value, from −2²⁴ to 2²⁴. The targets must be stored as integers (u8, i64) or floats (f32).
+    Label(i64),
     /// Targets that are NaN. The targets must be stored as floats (f32).
     Nan,
 }
@@ -91,7 +92,7 @@ impl Ignore {
     /// Whether an element with this target is ignored.
     pub fn ignores(self, target: f64) -> bool {
         match self {
-            Ignore::Label(label) => target == f64::from(label),
+            Ignore::Label(label) => target == label as f64,
             Ignore::Nan => target.is_nan(),
         }
     }
@@ -466,7 +467,15 @@ impl Objective {
         check_len("class weights", self.class_weights(), false)?;
         check_len("pos_weight", self.pos_weight(), true)?;
         match (self.ignore, targets) {
-            (Some(Ignore::Label(_)), Targets::U8(_) | Targets::F32(_)) => {}
+            // Targets are compared as f32, which has every integer up to 2^24.
+            (Some(Ignore::Label(label)), _) if label.unsigned_abs() > 1 << f32::MANTISSA_DIGITS => {
+                return Err(Error::Parameter {
+                    name: "ignored label",
+                    value: label as f64,
+                    must: "from -2^24 to 2^24",
+                });
+            }
+            (Some(Ignore::Label(_)), Targets::U8(_) | Targets::I64(_) | Targets::F32(_)) => {}
             (Some(Ignore::Nan), Targets::F32(_)) | (None, _) => {}
             (Some(ignore), _) => return Err(Error::IgnoreType { ignore }),
         }
@@ -478,7 +487,7 @@ impl Objective {
     }
 
     /// Whether this is the plain loss, in which each element is counted with weight 1.
-    pub(crate) fn is_plain(&self, form: Form, weights: bool, mask: bool) -> bool {
+    pub(crate) fn is_plain(&self, kind: PredictionKind, weights: bool, mask: bool) -> bool {
         !weights
             && !mask
             && self.class_weights.is_none()
@@ -487,7 +496,7 @@ impl Objective {
             && self.label_smoothing == 0.0
             && self.ignore.is_none()
             && self.focal().is_none()
-            && Conventions::of(self.compat, form).is_none()
+            && Conventions::of(self.compat, kind).is_none()
     }
 
     /// Whether the divisor of gradient and hessian depends on targets, mask or weights, for batches with or without a

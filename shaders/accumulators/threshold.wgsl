@@ -23,6 +23,12 @@ var<workgroup> threshold_lanes: array<vec2<u32>, LANES>;
 // A number that orders floats as they are ordered. By the bits: a comparison of floats may be compiled as if there were
 // no NaN, and flush subnormals.
 fn threshold_key(bits: u32) -> u32 {
+    if FORM == FORM_END_DISTANCES {
+        let magnitude = bits & 0x7fffffffu;
+        // (Those that are stored as logarithms are equal to 0.)
+        let distance = select(magnitude, 0u, magnitude > HALF_BITS);
+        return select(distance, 2u * HALF_BITS - distance, (bits & SIGN_BIT) != 0u);
+    }
     let positive = select(bits, 0u, bits == SIGN_BIT);
     return select(positive | SIGN_BIT, ~positive, (positive & SIGN_BIT) != 0u);
 }

@@ -1,22 +1,36 @@
-//! Predictions, targets and weights become f32, a tile at a time. Everything is widened exactly. A tile of fewer than
-//! [`TILE`] values, which the end of the batch cuts short, is padded with 0.
+//! Predictions, targets and weights become f32, a tile at a time. What is narrower is widened exactly, f64 and i64 are
+//! rounded, and f64 probabilities encoded. A tile of fewer than [`TILE`] values, which the end of the batch cuts short, is
+//! padded with 0.
 
 use fearless_simd::prelude::*;
 
 use super::tile::TILE;
-use crate::{Floats, Targets, Weights};
+use crate::{Batch, Floats, Targets, Weights, end_distance, prediction_kind::Encoding};
 
-/// The tile of `len` predictions that starts at `start`: in place where they are f32, else decoded into `buffer`.
+/// The tile of `len` predictions of `part` that starts at `start`: in place where they are f32, else decoded into
+/// `buffer`.
 #[inline(always)]
 pub(crate) fn predictions<'a, S: Simd>(
     simd: S,
+    part: &Batch<'a>,
+    start: usize,
+    len: usize,
+    buffer: &'a mut [f32; TILE],
+) -> &'a [f32; TILE] {
+    floats(simd, &part.predictions(), part.kind().encoding, start, len, buffer)
+}
+
+#[inline(always)]
+fn floats<'a, S: Simd>(
+    simd: S,
     values: &Floats<'a>,
+    encoding: Encoding,
     start: usize,
     len: usize,
     buffer: &'a mut [f32; TILE],
 ) -> &'a [f32; TILE] {
     if len < TILE {
-        return short(len, |i| values.get(start + i), buffer);
+        return short(len, |i| encoding.encode(values.get(start + i)), buffer);
     }
     match values {
         Floats::F32(v) => return whole(&v[start..]),
@@ -34,11 +48,16 @@ pub(crate) fn predictions<'a, S: Simd>(
             #[inline(always)]
             |bits| decode_bf16(simd, bits),
         ),
+        Floats::F64(v) => match encoding {
+            Encoding::Logits | Encoding::Probabilities => narrow(whole(&v[start..]), |x| x as f32, buffer),
+            Encoding::EndDistances => end_distances(whole(&v[start..]), buffer),
+        },
     }
     buffer
 }
 
-/// The tile of `len` targets that starts at `start`, likewise. A u8 that is not 0 or 1 becomes a number above 1.
+/// The tile of `len` targets that starts at `start`, likewise. An integer that is not 0 or 1 becomes another number that is
+/// not in [0, 1].
 #[inline(always)]
 pub(crate) fn targets<'a, S: Simd>(
     simd: S,
@@ -48,13 +67,14 @@ pub(crate) fn targets<'a, S: Simd>(
     buffer: &'a mut [f32; TILE],
 ) -> &'a [f32; TILE] {
     if len < TILE {
-        return short(len, |i| values.get(start + i), buffer);
+        return short(len, |i| values.get(start + i) as f32, buffer);
     }
     match values {
         Targets::F32(v) => return whole(&v[start..]),
         Targets::U8(v) => bytes(simd, whole(&v[start..]), buffer),
         Targets::Bool(v) => bytes(simd, whole(bytemuck::cast_slice(&v[start..])), buffer),
         Targets::Bits(v) => bits(simd, &v[start / 8..][..TILE / 8], buffer),
+        Targets::I64(v) => narrow(whole(&v[start..]), |z| z as f32, buffer),
     }
     buffer
 }
@@ -69,16 +89,17 @@ pub(crate) fn weights<'a, S: Simd>(
     buffer: &'a mut [f32; TILE],
 ) -> &'a [f32; TILE] {
     match values {
-        Weights::F32(v) => predictions(simd, &Floats::F32(v), start, len, buffer),
-        Weights::F16(v) => predictions(simd, &Floats::F16(v), start, len, buffer),
+        // (The encoding is that of numbers as they are.)
+        Weights::F32(v) => floats(simd, &Floats::F32(v), Encoding::Logits, start, len, buffer),
+        Weights::F16(v) => floats(simd, &Floats::F16(v), Encoding::Logits, start, len, buffer),
     }
 }
 
 /// The first `len` values of a tile, padded with 0.
-fn short(len: usize, value: impl Fn(usize) -> f64, buffer: &mut [f32; TILE]) -> &[f32; TILE] {
+fn short(len: usize, value: impl Fn(usize) -> f32, buffer: &mut [f32; TILE]) -> &[f32; TILE] {
     let (values, padding) = buffer.split_at_mut(len);
     for (i, slot) in values.iter_mut().enumerate() {
-        *slot = value(i) as f32;
+        *slot = value(i);
     }
     padding.fill(0.0);
     buffer
@@ -88,6 +109,23 @@ fn short(len: usize, value: impl Fn(usize) -> f64, buffer: &mut [f32; TILE]) -> 
 #[inline(always)]
 fn whole<T>(values: &[T]) -> &[T; TILE] {
     values.first_chunk().expect("a whole tile")
+}
+
+#[inline(always)]
+fn narrow<T: Copy>(values: &[T; TILE], convert: impl Fn(T) -> f32, buffer: &mut [f32; TILE]) {
+    for (slot, &value) in buffer.iter_mut().zip(values) {
+        *slot = convert(value);
+    }
+}
+
+/// Probabilities as distances from the nearer end of [0, 1].
+#[inline(always)]
+fn end_distances(values: &[f64; TILE], buffer: &mut [f32; TILE]) {
+    narrow(values, end_distance::encode_ordinary, buffer);
+    // Few batches have any of these, and a logarithm would keep the loop from being vectorized.
+    if values.iter().fold(false, |any, &p| any | end_distance::is_tiny(p)) {
+        narrow(values, end_distance::encode, buffer);
+    }
 }
 
 #[inline(always)]

@@ -62,6 +62,8 @@ const MANTISSA_MIN: i32 = 0x3f2d_4000;
 const SMALL_MAX: f32 = 331.0 / 1024.0;
 
 const TWO_POW_23_AND_HALF: f32 = 12_582_912.0;
+const TWO_POW_23: f32 = 8_388_608.0;
+const TWO_POW_24: f32 = 16_777_216.0;
 
 /// exp(-t) for t ≥ 0.
 ///
@@ -198,13 +200,55 @@ pub(crate) fn neg_log<S: Simd>(parts: Parts<S>) -> F32s<S> {
 pub(crate) fn probability_element<S: Simd>(simd: S, p: F32s<S>, a: F32s<S>, b: F32s<S>) -> Element<S> {
     // -0 is 0.
     let p = p.abs();
+    let log_p = p.simd_eq(simd, 0.0).select(f32::INFINITY, neg_log(log_parts(simd, p)));
+    element_of_log(simd, p, log_p, a, b)
+}
+
+/// Loss and derivatives for the probability that `word` stands for as its [distance](crate::end_distance) from the nearer
+/// end of [0, 1]; a weighs -log(1 - p), b weighs -log(p).
+#[inline(always)]
+pub(crate) fn end_distance_element<S: Simd>(simd: S, word: F32s<S>, a: F32s<S>, b: F32s<S>) -> Element<S> {
+    let from_one = F32s::splat(simd, 1.0).copysign(word).simd_lt(simd, 0.0);
+    let magnitude = word.abs();
+    // -log(q) takes the place of a distance that is too small for f32.
+    let is_log = (-magnitude).simd_lt(simd, -0.5);
+    let q = is_log.select(0.0, magnitude);
+    let log_q = q.simd_eq(simd, 0.0).select(f32::INFINITY, neg_log(log_parts(simd, q)));
+    let log_q = is_log.select(magnitude, log_q);
+    let mut element = element_of_log(simd, q, log_q, from_one.select(b, a), from_one.select(a, b));
+    element.gradient = from_one.select(-element.gradient, element.gradient);
+    element
+}
+
+/// The probability that `word` stands for, and 1 minus it.
+#[inline(always)]
+pub(crate) fn end_distance_chances<S: Simd>(simd: S, word: F32s<S>) -> (F32s<S>, F32s<S>) {
+    let from_one = F32s::splat(simd, 1.0).copysign(word).simd_lt(simd, 0.0);
+    let magnitude = word.abs();
+    let q = (-magnitude).simd_lt(simd, -0.5).select(0.0, magnitude);
+    let rest = -q + 1.0;
+    (from_one.select(rest, q), from_one.select(q, rest))
+}
+
+/// The word of the probability that `word` stands for after that is rounded to f32.
+///
+/// In [1/2, 1] f32 has the multiples of 2^-24; below, a distance is rounded already.
+#[inline(always)]
+pub(crate) fn end_distance_rounded<S: Simd>(simd: S, word: F32s<S>) -> F32s<S> {
+    let from_one = F32s::splat(simd, 1.0).copysign(word).simd_lt(simd, 0.0);
+    // Adding 2^23 to at most as much rounds to a whole number.
+    let rounded = (word.abs() * TWO_POW_24 + TWO_POW_23 - TWO_POW_23) * (1.0 / TWO_POW_24);
+    from_one.select(-rounded, word)
+}
+
+/// Loss and derivatives for the probability p, given -log(p); a weighs -log(1 - p), b weighs -log(p).
+#[inline(always)]
+fn element_of_log<S: Simd>(simd: S, p: F32s<S>, log_p: F32s<S>, a: F32s<S>, b: F32s<S>) -> Element<S> {
     let s = -p + 1.0;
     // A term whose weight is 0 is 0: no product of infinity and 0.
     let a_zero = a.simd_eq(simd, 0.0);
     let b_zero = b.simd_eq(simd, 0.0);
 
-    // -log(p)
-    let log_p = p.simd_eq(simd, 0.0).select(f32::INFINITY, neg_log(log_parts(simd, p)));
     let log_p = b_zero.select(0.0, log_p);
 
     // -log(1 - p): where 1 - p would be rounded, from p itself.

@@ -51,7 +51,7 @@ impl Ignored {
             for i in (0..TILE).step_by(width) {
                 let z = S::f32s::from_slice(simd, &z[i..i + width]);
                 let bits = match ignore {
-                    Ignore::Label(label) => z.simd_eq(f32::from(label)).to_bitmask(),
+                    Ignore::Label(label) => z.simd_eq(label as f32).to_bitmask(),
                     // NaN alone differs from itself.
                     Ignore::Nan => !z.simd_eq(z).to_bitmask() & ((1 << width) - 1),
                 };

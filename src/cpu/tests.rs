@@ -52,8 +52,8 @@ pub(super) fn cpu(level: Level, threads: usize) -> Cpu {
     Cpu::with_level(level, NonZeroUsize::new(threads)).unwrap()
 }
 
-fn plain_job(coefficient: f32) -> Job {
-    Job::new(&Objective::mean(), Form::Logits, false, false, coefficient)
+fn plain_job(batch: &Batch<'_>, coefficient: f32) -> Job {
+    Job::new(&Objective::mean(), batch.kind(), false, false, coefficient)
 }
 
 pub(super) fn all(cpu: &Cpu, batch: &Batch<'_>, coefficient: f32, first: u64) -> All {
@@ -65,7 +65,7 @@ pub(super) fn all(cpu: &Cpu, batch: &Batch<'_>, coefficient: f32, first: u64) ->
         hessian: Some(&mut hessian),
         ..Slices::default()
     };
-    let partials = cpu.evaluate(batch, &plain_job(coefficient), first, slices);
+    let partials = cpu.evaluate(batch, &plain_job(batch, coefficient), first, slices);
     All { loss, gradient, hessian, partials }
 }
 
@@ -408,7 +408,7 @@ fn streaming_changes_nothing() {
         ];
         for (batch, level) in batches.iter().flat_map(|batch| levels().into_iter().map(move |level| (batch, level))) {
             let expected = all(&cpu(level, 1), batch, 0.5, 0);
-            let job = plain_job(0.5);
+            let job = plain_job(batch, 0.5);
             let streaming = |outputs: Slices<'_>| {
                 let run = Run { part: *batch, first: 0, outputs };
                 count_is_weight(dispatch!(level, simd => plain::evaluate(simd, run, &job, true)))
@@ -439,7 +439,7 @@ fn a_batch_larger_than_the_cache() {
         let slices = Slices { gradient, ..Slices::default() };
         let exceeds = if slices.gradient.is_some() { part.len() == len } else { part.bytes() > CORE_CACHE as u64 };
         assert_eq!(exceeds_cache(part, &slices), cfg!(target_arch = "x86_64") && exceeds);
-        cpu(Level::new(), threads).evaluate(part, &plain_job(1.0), first as u64, slices)
+        cpu(Level::new(), threads).evaluate(part, &plain_job(part, 1.0), first as u64, slices)
     };
     let [mut parts, mut whole] = [vec![-7.0f32; len], vec![-7.0; len]];
     let mut expected = Partials::default();
@@ -465,7 +465,7 @@ fn threads_that_never_come_are_not_waited_for() {
     let len = 20 * BLOCK;
     let (x, z) = (uniform(22, len), vec![1u8; len]);
     let batch = Batch::logits(&x, &z).unwrap();
-    let evaluate = |cpu: &Cpu| cpu.evaluate(&batch, &plain_job(1.0), 0, Slices::default());
+    let evaluate = |cpu: &Cpu| cpu.evaluate(&batch, &plain_job(&batch, 1.0), 0, Slices::default());
     let expected = evaluate(&cpu(Level::new(), 1));
     let global = Cpu::global();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
@@ -494,7 +494,7 @@ fn outputs_not_requested_change_nothing() {
                 hessian: (requested & 4 != 0).then_some(&mut hessian[..]),
                 ..Slices::default()
             };
-            assert_eq!(cpu.evaluate(&batch, &plain_job(1.0), 0, slices), expected.partials);
+            assert_eq!(cpu.evaluate(&batch, &plain_job(&batch, 1.0), 0, slices), expected.partials);
             for (k, values) in [&expected.loss, &expected.gradient, &expected.hessian].into_iter().enumerate() {
                 assert!(requested & 1 << k == 0 || memory[k] == *values, "{requested} {k}");
             }

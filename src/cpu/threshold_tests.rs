@@ -38,7 +38,7 @@ fn requesting(objective: &Objective, threshold: f32) -> Objective {
 }
 
 fn evaluate(cpu: &Cpu, batch: &Batch<'_>, objective: &Objective, first: u64) -> Partials {
-    let job = Job::new(objective, batch.form(), batch.weights().is_some(), batch.mask().is_some(), 1.0);
+    let job = Job::new(objective, batch.kind(), batch.weights().is_some(), batch.mask().is_some(), 1.0);
     let mut gradient = vec![0.0; batch.len()];
     let mut means = vec![0.0; batch.len() / batch.classes()];
     let rows = (objective.reduction() == Reduction::PerRow).then_some(&mut means[..]);

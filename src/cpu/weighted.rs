@@ -150,6 +150,7 @@ pub(crate) fn weighted_element<S: Simd, F: Formula, const FOCAL: bool, const CON
     parameters: &LossParameters,
 ) -> Weighted<S> {
     let (zero, one) = (F32s::splat(simd, 0.0), F32s::splat(simd, 1.0));
+    let x = if CONVENTIONS && parameters.conventions.rounds { F::rounded(simd, x) } else { x };
     let Weight { weight: w, mut derivative_weight, pos_weight: q } =
         element_weight::<S, CONVENTIONS>(simd, label, v, class_weight, pos_weight, parameters);
     // Smoothed, z and 1 − z each on its own: what 1 − z would lose is most of a small a/2.
@@ -184,9 +185,9 @@ pub(crate) fn weighted_element<S: Simd, F: Formula, const FOCAL: bool, const CON
             flat = Some(outside);
         }
         if F::PROBABILITY {
-            let r = -x + 1.0;
-            let floored = (x * r).simd_lt(simd, conventions.denominator);
-            let (over_r, over_p) = (x * (1.0 / conventions.denominator), r * (1.0 / conventions.denominator));
+            let (p, r) = F::chances(simd, x);
+            let floored = (p * r).simd_lt(simd, conventions.denominator);
+            let (over_r, over_p) = (p * (1.0 / conventions.denominator), r * (1.0 / conventions.denominator));
             let gradient = a * over_r - b * over_p;
             let hessian = (a * over_r) * over_r + (b * over_p) * over_p;
             element.gradient = floored.select(gradient, element.gradient);
@@ -196,7 +197,7 @@ pub(crate) fn weighted_element<S: Simd, F: Formula, const FOCAL: bool, const CON
         }
     }
     if FOCAL {
-        let chances = if F::PROBABILITY { (x.abs(), -x.abs() + 1.0) } else { (negative.gradient, -positive.gradient) };
+        let chances = if F::PROBABILITY { F::chances(simd, x) } else { (negative.gradient, -positive.gradient) };
         element = if F::PROBABILITY {
             focal::<S, true>(simd, element, chances, (n, z), flat, parameters.gamma)
         } else {

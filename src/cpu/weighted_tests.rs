@@ -35,7 +35,7 @@ fn focal_of(focal: Focal) -> engine::Focal {
 }
 
 fn job(batch: &Batch<'_>, objective: &Objective, coefficient: f32) -> Job {
-    Job::new(objective, batch.form(), batch.weights().is_some(), batch.mask().is_some(), coefficient)
+    Job::new(objective, batch.kind(), batch.weights().is_some(), batch.mask().is_some(), coefficient)
 }
 
 /// All outputs, and the means of rows where they are requested.

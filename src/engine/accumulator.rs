@@ -125,7 +125,7 @@ impl<'e> Accumulator<'e> {
             }
             _ => objective.scale(),
         };
-        let job = Job::new(objective, part.form(), weights, mask, coefficient);
+        let job = Job::new(objective, part.kind(), weights, mask, coefficient);
         let unit = plan::unit(job.sums, part.classes());
         let first = self.pushed;
         if !first.is_multiple_of(unit) {

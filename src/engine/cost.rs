@@ -90,7 +90,7 @@ pub(crate) async fn measure<D: EvaluatePart>(device: &D) -> Result<Costs> {
     for (s, len) in [SMALL, LARGE].into_iter().enumerate() {
         let batch = Batch::logits(&logits[..len], &labels[..len])?;
         let coefficient = objective.coefficient(&Totals::of_ones(len as u64));
-        let job = Job::new(&objective, batch.form(), false, false, coefficient);
+        let job = Job::new(&objective, batch.kind(), false, false, coefficient);
         for run in 0..=RUNS {
             for (with_gradient, seconds) in [false, true].into_iter().zip(&mut seconds) {
                 let gradient = with_gradient.then(|| FloatsMut::F32(&mut gradient[..len]));

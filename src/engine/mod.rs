@@ -224,7 +224,7 @@ impl Engine {
                 &global
             }
         };
-        let parameters = LossParameters::of(batch.form(), batch.weights().is_some(), batch.mask().is_some(), objective);
+        let parameters = LossParameters::of(batch.kind(), batch.weights().is_some(), batch.mask().is_some(), objective);
         let (count, weight) = cpu.totals(batch, &parameters);
         Ok(Totals { count, weight })
     }

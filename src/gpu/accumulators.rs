@@ -12,7 +12,7 @@
 //! Everything else follows: kernels of objectives that request it are composed with it, each window has a place for its
 //! counts, which are cleared before and copied back after each evaluation, and counts of windows and chunks are added up.
 
-use crate::{Partials, ThresholdCounts, gpu::layout, job::Job};
+use crate::{Partials, ThresholdCounts, end_distance, gpu::layout, job::Job, prediction_kind::Encoding};
 
 /// An accumulator.
 struct Accumulator {
@@ -110,8 +110,16 @@ impl Accumulators {
     }
 }
 
-/// A number that orders floats as they are ordered, with −0 as 0: what threshold.wgsl compares.
-pub(crate) fn threshold_key(value: f32) -> u32 {
+/// What threshold.wgsl compares with the keys of predictions.
+pub(crate) fn threshold_key(threshold: f32, encoding: Encoding) -> u32 {
+    match encoding {
+        Encoding::Logits | Encoding::Probabilities => float_key(threshold),
+        Encoding::EndDistances => end_distance::threshold_key(threshold),
+    }
+}
+
+/// A number that orders floats as they are ordered, with −0 as 0.
+fn float_key(value: f32) -> u32 {
     let bits = (value + 0.0).to_bits();
     if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
 }
@@ -125,7 +133,7 @@ mod tests {
         let (tiny, inf) = (f32::from_bits(1), f32::INFINITY);
         let ordered =
             [-inf, f32::MIN, -1.0, -f32::MIN_POSITIVE, -tiny, 0.0, tiny, f32::MIN_POSITIVE, 1.0, f32::MAX, inf];
-        assert!(ordered.is_sorted_by(|a, b| threshold_key(*a) < threshold_key(*b)));
-        assert_eq!(threshold_key(-0.0), threshold_key(0.0));
+        assert!(ordered.is_sorted_by(|a, b| float_key(*a) < float_key(*b)));
+        assert_eq!(float_key(-0.0), float_key(0.0));
     }
 }

@@ -1,6 +1,6 @@
 //! The numbers by which the kernels know the types of the arrays, and the constants that name these numbers in WGSL.
 
-use crate::{Form, Ignore, OutputType, PredictionType, TargetType, WeightType, gpu::layout};
+use crate::{Ignore, OutputType, PredictionType, TargetType, WeightType, gpu::layout};
 
 /// The code of how an output is stored, if it is.
 pub(crate) fn output(ty: Option<OutputType>) -> u32 {
@@ -24,8 +24,6 @@ pub(crate) fn ignore(ignore: Option<Ignore>) -> u32 {
 /// The declarations of all codes.
 pub(crate) fn declarations() -> String {
     layout::constants(&[
-        ("FORM_LOGITS", Form::Logits as u32),
-        ("FORM_PROBABILITIES", Form::Probabilities as u32),
         ("PREDICTION_F32", PredictionType::F32 as u32),
         ("PREDICTION_F16", PredictionType::F16 as u32),
         ("PREDICTION_BF16", PredictionType::Bf16 as u32),

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::{
-    BLOCK, Error, Form, OutputType, PredictionType, Result, TargetType, WeightShape, WeightType,
+    BLOCK, Error, OutputType, PredictionType, Result, TargetType, WeightShape, WeightType,
     gpu::{
         Gpu,
         accumulators::Accumulators,
@@ -17,12 +17,13 @@ use crate::{
     },
     job::{Job, Sums},
     plan,
+    prediction_kind::Encoding,
 };
 
 /// The arrays of a batch, on the device.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrays {
-    pub form: Form,
+    pub encoding: Encoding,
     pub len: u64,
     pub classes: u64,
     pub prediction: PredictionType,
@@ -100,7 +101,7 @@ impl Arrays {
     pub(super) fn spec(&self, gpu: &Gpu, job: &Job) -> Spec {
         let weight = self.weights.as_ref().map(|(ty, shape, _)| (*ty, *shape));
         let outputs = self.outputs.each_ref().map(|output| output.as_ref().map(|(ty, _)| *ty));
-        Spec::new(gpu, job, self.form, (self.prediction, self.target), weight, self.mask.is_some(), outputs)
+        Spec::new(gpu, job, self.encoding, (self.prediction, self.target), weight, self.mask.is_some(), outputs)
     }
 
     /// Checks every buffer: usages, offsets, sizes, and that nothing written is also read or written elsewhere.

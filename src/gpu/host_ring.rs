@@ -11,6 +11,7 @@ use crate::{
         Gpu,
         buffers::{self, BufferRegion},
         dispatch::{self, Arrays, Pass},
+        host_array::HostArray,
         layout::{ALIGNMENT, ClassSum},
         limits,
         readback::{self, Head, Timer, view},
@@ -140,7 +141,7 @@ impl Gpu {
         let types = ((&part.predictions()).into(), (&part.targets()).into());
         // Narrower outputs are made of f32 on the host.
         let wanted = outputs.wanted().map(|on| on.then_some(OutputType::F32));
-        let spec = Spec::new(self, job, part.form(), types, weight, part.mask().is_some(), wanted);
+        let spec = Spec::new(self, job, job.encoding, types, weight, part.mask().is_some(), wanted);
         let classes = part.classes() as u64;
         let samples = weight.is_some_and(|(_, shape)| shape == WeightShape::Samples);
         let told_apart = samples || job.sums != Sums::All || job.parameters.as_ref().is_some_and(|it| it.uses.classes);
@@ -184,9 +185,8 @@ impl Gpu {
         let started = Instant::now();
         let len = chunk.len() as u64;
         let slot = &mut ring.slots[index];
-        let arrays = arrays_of(chunk);
-        for ((at, _), bytes) in slot.inputs.iter().zip(&arrays) {
-            copy_in(&slot.staging, *at, bytes)?;
+        for ((at, _), array) in slot.inputs.iter().zip(arrays_of(chunk)) {
+            copy_in(&slot.staging, *at, array)?;
         }
         phases.upload += started.elapsed();
         let (submission, end) =
@@ -212,15 +212,15 @@ impl Gpu {
         let mut at = slot.parameters_at;
         slot.pass.set_work(len, Some(chunk.class_offset() as u32), job, |buffer, offset, bytes| {
             let size = bytes.len() as u64;
-            copy_in(&slot.staging, at, bytes)?;
+            copy_in(&slot.staging, at, HostArray::Bytes(bytes))?;
             encoder.copy_buffer_to_buffer(&slot.staging, at, buffer, offset, size);
             at += size.next_multiple_of(wgpu::MAP_ALIGNMENT);
             Ok(())
         })?;
         slot.staging.unmap();
-        for ((at, buffer), bytes) in slot.inputs.iter().zip(&arrays) {
+        for ((at, buffer), array) in slot.inputs.iter().zip(&arrays) {
             if let Some(buffer) = buffer {
-                let size = (bytes.len() as u64).next_multiple_of(4);
+                let size = (array.len() as u64).next_multiple_of(4);
                 encoder.copy_buffer_to_buffer(&slot.staging, *at, buffer, 0, size);
             }
         }
@@ -343,7 +343,7 @@ impl Slot {
             Some((ty, region))
         });
         let arrays = Arrays {
-            form: spec.form,
+            encoding: spec.encoding,
             len: capacity,
             classes,
             prediction: spec.prediction,
@@ -367,10 +367,11 @@ impl Slot {
     }
 }
 
-/// The bytes of the arrays that a chunk has, in the order of a slot's inputs.
-fn arrays_of<'a>(chunk: &Batch<'a>) -> Vec<&'a [u8]> {
-    let weights = chunk.weights().map(|(weights, _)| weights.bytes());
-    [Some(chunk.predictions().bytes()), Some(chunk.targets().bytes()), weights, chunk.mask()]
+/// The arrays that a chunk has, in the order of a slot's inputs.
+fn arrays_of<'a>(chunk: &Batch<'a>) -> Vec<HostArray<'a>> {
+    let weights = chunk.weights().map(|(weights, _)| HostArray::Bytes(weights.bytes()));
+    let mask = chunk.mask().map(HostArray::Bytes);
+    [Some(HostArray::predictions(chunk)), Some(HostArray::targets(chunk)), weights, mask]
         .into_iter()
         .flatten()
         .collect()
@@ -385,13 +386,13 @@ fn values_bytes(sums: Sums, len: u64, classes: u64) -> u64 {
     }
 }
 
-/// Copies bytes into a mapped buffer.
-fn copy_in(buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
+/// Copies an array into a mapped buffer.
+fn copy_in(buffer: &wgpu::Buffer, offset: u64, array: HostArray<'_>) -> Result<()> {
     // A mapped range is a whole number of words; kernels ignore the values after the last.
-    let padded = (bytes.len() as u64).next_multiple_of(4);
+    let padded = (array.len() as u64).next_multiple_of(4);
     let mut range = buffer
         .get_mapped_range_mut(offset..offset + padded)
         .map_err(|error| crate::Error::Device(error.to_string()))?;
-    range.slice(..bytes.len()).copy_from_slice(bytes);
+    array.each(|at, piece| range.slice(at..at + piece.len()).copy_from_slice(piece));
     Ok(())
 }

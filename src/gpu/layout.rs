@@ -40,6 +40,7 @@ pub(crate) const CLIPPED_IS_FLAT: u32 = 1;
 pub(crate) const BINARIZE: u32 = 2;
 pub(crate) const WEIGH_POSITIVES: u32 = 4;
 pub(crate) const UNLABELLED_LOSS: u32 = 8;
+pub(crate) const ROUNDS: u32 = 16;
 
 /// A type that Rust and WGSL both have.
 pub(crate) trait Wgsl {
@@ -170,7 +171,7 @@ shared! {
         /// The class of the first element, plus a whole number of rows where the weights of samples begin before it.
         class_offset: u32,
         /// The label whose elements are ignored.
-        ignored: u32,
+        ignored: f32,
         /// The mean of a row in which no element is counted, as bits.
         empty: u32,
         /// For shaders/accumulators/threshold.wgsl: the key of the threshold.
@@ -269,11 +270,11 @@ impl WindowParameters {
             classes,
             class_offset: 0,
             ignored: match parameters.ignore {
-                Some(Ignore::Label(label)) => label.into(),
-                _ => 0,
+                Some(Ignore::Label(label)) => label as f32,
+                _ => 0.0,
             },
             empty: (job.empty_mean as f32).to_bits(),
-            threshold: job.threshold.map_or(0, threshold_key),
+            threshold: job.threshold.map_or(0, |threshold| threshold_key(threshold, job.encoding)),
             padding: 0,
             loss: LossParameters::new(parameters),
         }
@@ -296,7 +297,8 @@ impl LossParameters {
             flags: flag(conventions.clipped_is_flat, CLIPPED_IS_FLAT)
                 | flag(conventions.binarize, BINARIZE)
                 | flag(conventions.weigh_positives, WEIGH_POSITIVES)
-                | flag(conventions.unlabelled_loss, UNLABELLED_LOSS),
+                | flag(conventions.unlabelled_loss, UNLABELLED_LOSS)
+                | flag(conventions.rounds, ROUNDS),
             padding: 0,
         }
     }

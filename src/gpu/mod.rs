@@ -12,6 +12,7 @@ mod bindings;
 pub(crate) mod buffers;
 mod codes;
 mod dispatch;
+mod host_array;
 mod host_ring;
 mod layout;
 mod limits;

@@ -11,11 +11,13 @@ use crate::{
         Gpu,
         buffers::{self, BufferRegion, Mapping},
         dispatch::{Arrays, OUTPUT_NAMES, Pass},
+        host_array::HostArray,
         layout::{ALIGNMENT, BAD_PREDICTION, BAD_WEIGHT, ClassSum},
         limits::{self, CLASSES_MAX},
         readback::{self, Head, Timer, view},
     },
     job::{Job, Sums},
+    prediction_kind::{Encoding, Precision, PredictionKind},
 };
 
 /// The largest number of values of a batch: 4 TiB of f32, more than any device has.
@@ -45,7 +47,7 @@ const UPLOAD_STEP: u64 = 32 << 20;
 /// ```
 #[derive(Clone, Debug)]
 pub struct DeviceBatch {
-    form: Form,
+    kind: PredictionKind,
     len: u64,
     prediction: PredictionType,
     target: TargetType,
@@ -61,14 +63,20 @@ impl DeviceBatch {
     ///
     /// The buffers need the usage `STORAGE`, and offsets that are multiples of the device's
     /// `min_storage_buffer_offset_alignment`. If they also have the usage `COPY_SRC`, the error for an invalid value
-    /// contains the value. [`Engine::prepare`](crate::Engine::prepare) checks all of this.
+    /// contains the value; otherwise NaN. [`Engine::prepare`](crate::Engine::prepare) checks all of this.
     pub fn from_buffers(
         form: Form,
         len: u64,
         (prediction, predictions): (PredictionType, BufferRegion),
         (target, targets): (TargetType, BufferRegion),
     ) -> Self {
-        Self { form, len, prediction, target, predictions, targets, classes: 1, weights: None, mask: None }
+        let precision = if prediction == PredictionType::F16 { Precision::Half } else { Precision::Single };
+        let encoding = match form {
+            Form::Logits => Encoding::Logits,
+            Form::Probabilities => Encoding::Probabilities,
+        };
+        let kind = PredictionKind { encoding, precision };
+        Self { kind, len, prediction, target, predictions, targets, classes: 1, weights: None, mask: None }
     }
 
     /// The same values in the shape `[N, classes]`, row-major.
@@ -259,42 +267,46 @@ impl Gpu {
         let len = batch.len() as u64;
         let (prediction, target) = ((&batch.predictions()).into(), (&batch.targets()).into());
         Ok(DeviceBatch {
-            form: batch.form(),
+            kind: batch.kind(),
             len,
             prediction,
             target,
-            predictions: self.upload_array("predictions", batch.predictions().bytes(), prediction.bytes(len)).await?,
-            targets: self.upload_array("targets", batch.targets().bytes(), target.bytes(len)).await?,
+            predictions: self.upload_array("predictions", HostArray::predictions(batch), prediction.bytes(len)).await?,
+            targets: self.upload_array("targets", HostArray::targets(batch), target.bytes(len)).await?,
             classes: batch.classes() as u64,
             weights: match batch.weights() {
                 None => None,
                 Some((weights, shape)) => {
                     let ty = WeightType::from(&weights);
                     let bytes = ty.bytes(weights.len() as u64);
-                    Some((ty, shape, self.upload_array("weights", weights.bytes(), bytes).await?))
+                    Some((ty, shape, self.upload_array("weights", HostArray::Bytes(weights.bytes()), bytes).await?))
                 }
             },
             mask: match batch.mask() {
                 None => None,
-                Some(bits) => Some(self.upload_array("mask", bits, TargetType::Bits.bytes(len)).await?),
+                Some(bits) => {
+                    Some(self.upload_array("mask", HostArray::Bytes(bits), TargetType::Bits.bytes(len)).await?)
+                }
             },
         })
     }
 
-    async fn upload_array(&self, name: &'static str, bytes: &[u8], padded: u64) -> Result<BufferRegion> {
+    async fn upload_array(&self, name: &'static str, array: HostArray<'_>, padded: u64) -> Result<BufferRegion> {
         let buffer = self.new_array(name, padded).await?;
-        let (whole, tail) = bytes.split_at(bytes.len() - bytes.len() % 4);
-        for (step, part) in (0..).zip(whole.chunks(UPLOAD_STEP as usize)) {
+        let whole = array.len() - array.len() % 4;
+        for start in (0..whole).step_by(UPLOAD_STEP as usize) {
+            let part = array.part(start..whole.min(start + UPLOAD_STEP as usize));
             let sent = buffers::scoped(&self.device, || {
-                self.queue.write_buffer(&buffer, step * UPLOAD_STEP, part);
+                self.queue.write_buffer(&buffer, start as u64, &part.bytes());
                 self.queue.submit([])
             });
             buffers::wait(&self.device, sent.await?)?;
         }
-        if !tail.is_empty() {
+        if whole < array.len() {
+            let tail = array.part(whole..array.len()).bytes();
             let mut word = [0; 4];
-            word[..tail.len()].copy_from_slice(tail);
-            buffers::scoped(&self.device, || self.queue.write_buffer(&buffer, whole.len() as u64, &word)).await?;
+            word[..tail.len()].copy_from_slice(&tail);
+            buffers::scoped(&self.device, || self.queue.write_buffer(&buffer, whole as u64, &word)).await?;
         }
         Ok(buffer.into())
     }
@@ -340,7 +352,7 @@ impl Gpu {
             *region = Some((ty, into));
         }
         let arrays = Arrays {
-            form: batch.form,
+            encoding: batch.kind.encoding,
             len: batch.len,
             classes: batch.classes,
             prediction: batch.prediction,
@@ -366,7 +378,7 @@ impl Gpu {
             None => objective.coefficient(&Totals::of_ones(batch.len)),
         };
         let weights = batch.weights.is_some();
-        let job = Job { divide, ..Job::new(objective, batch.form, weights, mask, coefficient) };
+        let job = Job { divide, ..Job::new(objective, batch.kind, weights, mask, coefficient) };
         let sums = job.sums;
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let made = buffers::scoped(&self.device, || {
@@ -582,7 +594,7 @@ impl Prepared {
                 (Array::Weights, region, at, ty)
             }
             (BAD_PREDICTION, _) => {
-                let array = if arrays.form == Form::Logits { Array::Predictions } else { Array::Probabilities };
+                let array = if arrays.encoding == Encoding::Logits { Array::Predictions } else { Array::Probabilities };
                 let ty = match arrays.prediction {
                     PredictionType::F32 => Stored::F32,
                     PredictionType::F16 => Stored::F16,
@@ -603,6 +615,7 @@ impl Prepared {
         encoder.copy_buffer_to_buffer(&region.buffer, region.offset + at / 4 * 4, &self.readback, 0, 4);
         let word = self.gpu.read(encoder, &self.readback, 4, bytemuck::pod_read_unaligned::<u32>).await?;
         let bits = word >> (at % 4 * 8);
+        // (The word of a probability that was given in f64 is NaN if it is invalid.)
         let value = match ty {
             Stored::F32 => f32::from_bits(word).into(),
             Stored::F16 => half::f16::from_bits(bits as u16).into(),

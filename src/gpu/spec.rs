@@ -1,7 +1,7 @@
 //! The specialisation of a kernel: types of arrays, outputs and sums.
 
 use crate::{
-    Form, Ignore, OutputType, PredictionType, TargetType, WeightShape, WeightType,
+    Ignore, OutputType, PredictionType, TargetType, WeightShape, WeightType,
     gpu::{
         Gpu,
         accumulators::Accumulators,
@@ -11,12 +11,13 @@ use crate::{
     },
     job::{Job, Sums},
     loss_parameters::Uses,
+    prediction_kind::Encoding,
 };
 
 /// The specialisation of a kernel. It determines the source, the bindings and the constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Spec {
-    pub form: Form,
+    pub encoding: Encoding,
     pub prediction: PredictionType,
     pub target: TargetType,
     /// The types of loss, gradient and hessian; none for those that are not written.
@@ -56,7 +57,7 @@ impl Spec {
     pub(crate) fn new(
         gpu: &Gpu,
         job: &Job,
-        form: Form,
+        encoding: Encoding,
         (prediction, target): (PredictionType, TargetType),
         weight: Option<(WeightType, WeightShape)>,
         mask: bool,
@@ -65,7 +66,7 @@ impl Spec {
         let narrow = outputs.into_iter().flatten().any(OutputType::is_narrow);
         Self {
             blocks: gpu.blocks(job, narrow),
-            form,
+            encoding,
             prediction,
             target,
             outputs,
@@ -147,7 +148,7 @@ impl Spec {
         let flag = |on: bool| f64::from(u8::from(on));
         let [loss, gradient, hessian] = self.outputs.map(|output| f64::from(codes::output(output)));
         let mut constants = vec![
-            ("FORM", f64::from(self.form as u8)),
+            ("FORM", f64::from(self.encoding as u8)),
             ("PREDICTION", f64::from(self.prediction as u8)),
             ("TARGET", f64::from(self.target as u8)),
             ("LOSS", loss),
@@ -196,7 +197,7 @@ pub(crate) mod tests {
                 [[None; 3], [None, f32, None], [f32; 3], [f16; 3], [f32, f16, None]].map(|outputs| (sums, outputs))
             }) {
                 all.push(Spec {
-                    form: Form::Logits,
+                    encoding: Encoding::Logits,
                     prediction: PredictionType::F32,
                     target: TargetType::U8,
                     outputs,

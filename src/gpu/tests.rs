@@ -14,6 +14,7 @@ use super::{
     source,
     spec::tests::every_use,
 };
+use crate::prediction_kind::Encoding;
 
 /// Parses and validates a module.
 fn compile(source: &str) -> naga::Module {
@@ -98,6 +99,10 @@ fn structs_of_both_languages_are_the_same() {
             ("BINARIZE", layout::BINARIZE),
             ("WEIGH_POSITIVES", layout::WEIGH_POSITIVES),
             ("UNLABELLED_LOSS", layout::UNLABELLED_LOSS),
+            ("ROUNDS", layout::ROUNDS),
+            ("FORM_LOGITS", Encoding::Logits as u32),
+            ("FORM_PROBABILITIES", Encoding::Probabilities as u32),
+            ("FORM_END_DISTANCES", Encoding::EndDistances as u32),
         ] {
             assert_eq!(constant(&module, name), Some(value), "{name}");
         }

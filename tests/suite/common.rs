@@ -199,8 +199,8 @@ pub(crate) fn judge_scaled(engine: &Engine, batch: &Batch<'_>, got: [&[f32]; 3],
         assert_eq!(got.len(), batch.len());
         for (i, &got) in got.iter().enumerate() {
             let (prediction, target) = (batch.predictions().get(i), batch.targets().get(i));
-            let row = contract::find(class, batch.form(), Kind::of(target), output).expect("a row");
-            let element = Element::new(batch.form(), prediction, target);
+            let row = contract::find(class, contract::Input::of(batch), Kind::of(target), output).expect("a row");
+            let element = Element::of(batch, i);
             let truth = element.truth();
             let (error, ceiling) = if coefficient == 1.0 || output == Output::Loss {
                 (row.judge(got, &element, &truth), row.ceiling)
@@ -224,8 +224,7 @@ pub(crate) fn judge_scaled(engine: &Engine, batch: &Batch<'_>, got: [&[f32]; 3],
 
 /// The exact sum of the exact losses.
 pub(crate) fn true_sum(batch: &Batch<'_>) -> f64 {
-    let losses = (0..batch.len())
-        .map(|i| Element::new(batch.form(), batch.predictions().get(i), batch.targets().get(i)).truth().loss());
+    let losses = (0..batch.len()).map(|i| Element::of(batch, i).truth().loss());
     let (mut high, mut low) = (0.0f64, 0.0f64);
     for loss in losses {
         let total = high + loss;

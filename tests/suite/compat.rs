@@ -147,8 +147,8 @@ impl<'a> Case<'a> {
             }
             objective = objective.with_focal(focal);
         }
-        if let Some(label) = options["ignore_label"].as_u64() {
-            objective = objective.with_ignore(Ignore::Label(label as u8));
+        if let Some(label) = options["ignore_label"].as_i64() {
+            objective = objective.with_ignore(Ignore::Label(label));
         }
         Ok(match compat {
             Some(compat) => objective.with_compat(compat),

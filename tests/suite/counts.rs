@@ -22,7 +22,7 @@ fn naive(batch: &Batch<'_>, objective: &Objective) -> (u64, u64) {
         let masked = batch.mask().is_some_and(|bits| bits[i / 8] >> (i % 8) & 1 == 0);
         let ignored = match objective.ignore() {
             None => false,
-            Some(Ignore::Label(label)) => target == f64::from(label),
+            Some(Ignore::Label(label)) => target == label as f64,
             Some(Ignore::Nan) => target.is_nan(),
             Some(other) => panic!("{other:?} is not known here"),
         };
@@ -136,7 +136,7 @@ fn lengths_and_reductions() {
         {
             let recipe = Recipe {
                 reduction,
-                stored: pick(&mut random, &[Stored::F32, Stored::F16, Stored::Bf16]),
+                stored: pick(&mut random, &[Stored::F32, Stored::F16, Stored::Bf16, Stored::F64]),
                 labels: pick(&mut random, &[Labels::Soft, Labels::U8]),
                 weighing: pick(&mut random, &[Weighing::None, Weighing::Elements, Weighing::Samples]),
                 mask: random.below(2) == 0,

@@ -16,6 +16,7 @@ mod counts;
 mod default_limits;
 mod determinism;
 mod devices;
+mod f64_probabilities;
 mod ignored;
 mod invalid;
 mod lengths;

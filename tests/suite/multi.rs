@@ -78,6 +78,8 @@ fn by_hand(scene: &Scene) -> Evaluation {
     whole.value = match objective.reduction() {
         Reduction::Sum => Value::Scalar(whole.sum),
         Reduction::Mean => Value::Scalar(whole.mean),
+        // (0 / 0 is a NaN of either sign.)
+        Reduction::WeightedMean if partials.weight.value() == 0.0 => Value::Scalar(f64::NAN),
         Reduction::WeightedMean => Value::Scalar(partials.weighted_mean()),
         Reduction::PerClass => {
             let means = partials.classes.iter().map(|class| class.sum.value() / class.count as f64);

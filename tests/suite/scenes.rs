@@ -18,6 +18,7 @@ pub(crate) enum Stored {
     F32,
     F16,
     Bf16,
+    F64,
 }
 
 /// The kind and storage type of targets.
@@ -28,6 +29,7 @@ pub(crate) enum Labels {
     U8,
     Bool,
     Bits,
+    I64,
 }
 
 /// The shape and storage type of weights.
@@ -84,17 +86,17 @@ impl Recipe {
 
     /// Random options.
     pub(crate) fn random(random: &mut Random) -> Self {
-        let labels = pick(random, &[Labels::Soft, Labels::Hard, Labels::U8, Labels::Bool, Labels::Bits]);
+        let labels = pick(random, &[Labels::Soft, Labels::Hard, Labels::U8, Labels::Bool, Labels::Bits, Labels::I64]);
         Self {
             form: pick(random, &crate::common::FORMS),
-            stored: pick(random, &[Stored::F32, Stored::F32, Stored::F16, Stored::Bf16]),
+            stored: pick(random, &[Stored::F32, Stored::F32, Stored::F16, Stored::Bf16, Stored::F64]),
             labels,
             weighing: pick(
                 random,
                 &[Weighing::None, Weighing::Elements, Weighing::ElementsF16, Weighing::Samples, Weighing::SamplesF16],
             ),
             mask: random.below(2) == 0,
-            ignore: matches!(labels, Labels::Soft | Labels::Hard | Labels::U8) && random.below(2) == 0,
+            ignore: matches!(labels, Labels::Soft | Labels::Hard | Labels::U8 | Labels::I64) && random.below(2) == 0,
             class_weights: random.below(2) == 0,
             pos_weight: random.below(3) as u8,
             label_weights: random.below(2) == 0,
@@ -131,6 +133,7 @@ impl Recipe {
         if self.ignore {
             objective = objective.with_ignore(match self.labels {
                 Labels::U8 => Ignore::Label(255),
+                Labels::I64 => Ignore::Label(IGNORED),
                 _ => Ignore::Nan,
             });
         }
@@ -179,14 +182,17 @@ impl Recipe {
                 }
             }
         }
+        let doubles = predictions.iter().map(|&x| double(random, self.form, x)).collect();
         Scene {
             form: self.form,
             classes,
             stored: self.stored,
             halves: predictions.iter().map(|&x| f16::from_f32(x)).collect(),
             brains: predictions.iter().map(|&x| bf16::from_f32(x)).collect(),
+            doubles,
             predictions,
             labels: self.labels,
+            longs: labels.iter().map(|&z| if z == 255 { IGNORED } else { z.into() }).collect(),
             bools: labels.iter().map(|&z| z == 1).collect(),
             bits: pack(&labels.iter().map(|&z| z & 1).collect::<Vec<_>>()),
             soft,
@@ -197,6 +203,23 @@ impl Recipe {
             mask: self.mask.then(|| pack(&mask)),
             objective,
         }
+    }
+}
+
+/// The label of ignored elements whose targets are i64.
+const IGNORED: i64 = -100;
+
+/// An f64 prediction: a probability that is not an f32, at times closer to 0 or 1 than f32 can tell; or the same logit.
+fn double(random: &mut Random, form: Form, x: f32) -> f64 {
+    let x = f64::from(x);
+    if form == Form::Logits || !(0.0..=1.0).contains(&x) {
+        return x;
+    }
+    let distance = 10f64.powf(-15.0 * random.uniform());
+    match random.below(4) {
+        0 => 1.0 - distance,
+        1 => distance,
+        _ => x * (1.0 - 1e-9 * random.uniform()),
     }
 }
 
@@ -221,11 +244,13 @@ pub(crate) struct Scene {
     pub predictions: Vec<f32>,
     pub halves: Vec<f16>,
     pub brains: Vec<bf16>,
+    pub doubles: Vec<f64>,
     pub labels: Labels,
     pub soft: Vec<f32>,
     pub bytes: Vec<u8>,
     pub bools: Vec<bool>,
     pub bits: Vec<u8>,
+    pub longs: Vec<i64>,
     pub weighing: Weighing,
     pub weights: Vec<f32>,
     pub weight_halves: Vec<f16>,
@@ -244,6 +269,7 @@ impl Scene {
             Stored::F32 => Floats::F32(&self.predictions[range.clone()]),
             Stored::F16 => Floats::F16(&self.halves[range.clone()]),
             Stored::Bf16 => Floats::Bf16(&self.brains[range.clone()]),
+            Stored::F64 => Floats::F64(&self.doubles[range.clone()]),
         };
         let bytes = range.start / 8..range.end.div_ceil(8);
         let rows = range.start / self.classes..range.end / self.classes;
@@ -252,6 +278,7 @@ impl Scene {
             Labels::U8 => Targets::U8(&self.bytes[range.clone()]),
             Labels::Bool => Targets::Bool(&self.bools[range.clone()]),
             Labels::Bits => Targets::Bits(&self.bits[bytes.clone()]),
+            Labels::I64 => Targets::I64(&self.longs[range.clone()]),
         };
         let batch = Batch::new(self.form, predictions, targets).and_then(|batch| batch.with_classes(self.classes));
         let batch = batch.expect("the lengths match");
@@ -276,7 +303,7 @@ pub(crate) fn element(batch: &Batch<'_>, objective: &Objective, i: usize) -> Opt
     let masked = batch.mask().is_some_and(|bits| bits[i / 8] >> (i % 8) & 1 == 0);
     let ignored = match objective.ignore() {
         None => false,
-        Some(Ignore::Label(label)) => target == f64::from(label),
+        Some(Ignore::Label(label)) => target == label as f64,
         Some(Ignore::Nan) => target.is_nan(),
         Some(other) => panic!("{other:?} is not known here"),
     };
@@ -284,7 +311,7 @@ pub(crate) fn element(batch: &Batch<'_>, objective: &Objective, i: usize) -> Opt
         return None;
     }
     let class = i % batch.classes();
-    let mut element = Element::new(batch.form(), batch.predictions().get(i), target);
+    let mut element = Element::of(batch, i);
     element.weight = match batch.weights() {
         None => 1.0,
         Some((weights, WeightShape::Elements)) => weights.get(i),
@@ -442,7 +469,7 @@ pub(crate) fn judge_scene(
         steepest = steepest.max(contract::steepness(&element));
         for (o, output) in [Output::Loss, Output::Gradient, Output::Hessian].into_iter().enumerate() {
             let kind = Kind::of_element(&element);
-            let row = contract::find(class, batch.form(), kind, output).expect("a row");
+            let row = contract::find(class, contract::Input::of(batch), kind, output).expect("a row");
             let k = if o == 0 { 1.0 } else { whole.coefficient };
             let error = row.judge_scaled(outputs[o][i], &element, &truth, k);
             let ceiling = match k {
@@ -468,7 +495,7 @@ pub(crate) fn judge_scene(
     assert_eq!(got.partials.count, whole.count, "{name}: count");
     // The errors of a few values do not average out. On a GPU the mean of a row is an f32 sum of a few values.
     let few = 3e-6 + 3e-7 * steepest;
-    let many = contract::find(class, batch.form(), Kind::Weighted, Output::Sum).expect("a row").ceiling;
+    let many = contract::find(class, contract::Input::of(batch), Kind::Weighted, Output::Sum).expect("a row").ceiling;
     let bound = |count: u64| if count >= 1000 { many } else { few };
     worst.sum = apart(got.sum, whole.sum);
     assert!(worst.sum <= bound(whole.count), "{name}: sum {}, not {}", got.sum, whole.sum);

@@ -22,8 +22,7 @@ pub(crate) fn explain(
     };
     let Some(place) = source.place(array, index) else { return error.into() };
     let place = place.with_line(unrepresentable.as_ref().and_then(|value| value.line));
-    // Every type that the engine reads is exact in f32, whose digits are those that were written.
-    let value = unrepresentable.map_or_else(|| (value as f32).to_string(), |value| value.text);
+    let value = unrepresentable.map_or_else(|| shortest(value), |value| value.text);
     let (must, help) = match array {
         Array::Predictions => (
             "logits must not be NaN",
@@ -44,6 +43,12 @@ pub(crate) fn explain(
         ),
     };
     Error::InvalidValue { array, place, value, must, help }
+}
+
+/// The digits of a value as they were written: those of f32 for the types that are exact in it.
+fn shortest(value: f64) -> String {
+    let single = value as f32;
+    if f64::from(single) == value { single.to_string() } else { value.to_string() }
 }
 
 /// What to do about a label that is invalid.
@@ -80,7 +85,7 @@ fn unsupported(unsupported: Unsupported, source: &dyn Source) -> Error {
             return Error::InvalidValue {
                 array: Array::Targets,
                 place,
-                value: (value as f32).to_string(),
+                value: shortest(value),
                 must: "scikit-learn's log_loss takes labels of 0 and 1",
                 help: "leave out --compat sklearn; or pass --non-finite propagate, for the loss of soft labels".into(),
             };

@@ -100,7 +100,7 @@ fn for_each_counted(part: &Part<'_>, mask: Option<&[u8]>, ignore: Option<Ignore>
     match part.targets {
         Targets::U8(values) => {
             let ignored = match ignore {
-                Some(Ignore::Label(label)) => Some(label),
+                Some(Ignore::Label(label)) => u8::try_from(label).ok(),
                 _ => None,
             };
             let targets = values.iter().enumerate().filter(|(index, z)| Some(**z) != ignored && counts(*index));

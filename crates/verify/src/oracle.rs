@@ -7,7 +7,7 @@
 //! of its terms. This is 29 bits better than the f32 results that it is compared with. Weights and conventions add one
 //! or two roundings, the focal factor γ·|log(1 − p_t)| roundings.
 
-use logloss::{Compat, Focal, Form};
+use logloss::{Batch, Compat, Floats, Focal, Form};
 
 /// One element: all arguments of the loss function, which is defined at [`Objective`](logloss::Objective).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,6 +17,8 @@ pub struct Element {
     pub form: Form,
     /// The logit x, ±inf included, or the probability p in [0, 1].
     pub prediction: f64,
+    /// The ε of the type of the prediction, by which some systems clip: 2⁻²³ for f32, 2⁻⁵² for f64, 2⁻¹⁰ for f16.
+    pub epsilon: f64,
     /// The target z in [0, 1].
     pub target: f64,
     /// The weight of the element, or of its sample.
@@ -70,11 +72,12 @@ impl Truth {
 }
 
 impl Element {
-    /// An element with this prediction and target, weights of 1, and no other parameters.
+    /// An element with this prediction, whose type is f32, and target, weights of 1, and no other parameters.
     pub fn new(form: Form, prediction: f64, target: f64) -> Self {
         Self {
             form,
             prediction,
+            epsilon: f32::EPSILON.into(),
             target,
             weight: 1.0,
             class_weight: 1.0,
@@ -84,6 +87,19 @@ impl Element {
             focal: None,
             compat: None,
         }
+    }
+
+    /// An element with a prediction of this batch and its target, weights of 1, and no other parameters.
+    ///
+    /// # Panics
+    /// If the batch has no value `index`.
+    pub fn of(batch: &Batch<'_>, index: usize) -> Self {
+        let epsilon = match batch.predictions() {
+            Floats::F64(_) => f64::EPSILON,
+            Floats::F16(_) => 2f64.powi(-10),
+            _ => f32::EPSILON.into(),
+        };
+        Self { epsilon, ..Self::new(batch.form(), batch.predictions().get(index), batch.targets().get(index)) }
     }
 
     /// The loss of the element and its derivatives. All are NaN if the prediction, the target or the weight is invalid.
@@ -151,7 +167,7 @@ impl Element {
         match (self.compat?, self.form) {
             // Keras clips in f32, where 1 - 1e-7 is 1 - 2^-23.
             (Compat::Keras, Form::Probabilities) => Some([f64::from(1e-7f32), f64::from(f32::EPSILON)]),
-            (Compat::Sklearn, _) => Some([f64::from(f32::EPSILON); 2]),
+            (Compat::Sklearn, _) => Some([self.epsilon; 2]),
             (Compat::Xgboost, _) => Some([1e-16; 2]),
             (Compat::Lightgbm, _) => Some([1e-15; 2]),
             _ => None,
@@ -179,8 +195,12 @@ impl Element {
 
     /// The addends of both classes for a valid element of weight 1.
     fn unweighted(&self) -> [Addends; 2] {
-        // The probability −0 is valid, and is treated as 0.
-        let x = if self.form == Form::Logits { self.prediction } else { self.prediction.abs() };
+        // The probability −0 is valid, and is treated as 0. XGBoost has probabilities in f32 only.
+        let x = match (self.form, self.compat) {
+            (Form::Logits, _) => self.prediction,
+            (_, Some(Compat::Xgboost)) => f64::from(self.prediction.abs() as f32),
+            _ => self.prediction.abs(),
+        };
         let z = self.label();
         // The weights of the negative and of the positive class. 1 − z is exact for every f32 z above 2^-30, and
         // rounded once below.

@@ -3,8 +3,8 @@
 mod report;
 mod values;
 
-use report::{INVALID, LIMITS, NAMES, Report, Results, SAME_BITS, name};
-use values::{Random, cross, every, sum, wide};
+use report::{INVALID, LIMITS, NAMES, Report, Results, SAME_BITS};
+use values::{Random, Sweep, cross, every, sum, wide, wide_f64};
 
 use logloss::{
     Batch, DeviceInfo, Engine, Error, Floats, Focal, Form, Objective, Outputs, Reduction, Result, Targets,
@@ -12,7 +12,7 @@ use logloss::{
 };
 
 use crate::{
-    contract::{self, DeviceClass, Kind},
+    contract::{self, DeviceClass, Input, Kind},
     oracle::Element,
 };
 
@@ -105,15 +105,18 @@ async fn hard(engine: &Engine, report: &mut Report) -> Result<()> {
         let (predictions, labels) = cross(&wide(form, 160, 1 << 16), &[0u8, 1]);
         let zs: Vec<f32> = labels.iter().map(|&z| z.into()).collect();
         let bools: Vec<bool> = labels.iter().map(|&z| z == 1).collect();
+        let longs: Vec<i64> = labels.iter().map(|&z| z.into()).collect();
         let bits: Vec<u8> = labels.chunks(8).map(|c| c.iter().rev().fold(0, |byte, z| byte << 1 | z)).collect();
-        let wanted = evaluate(engine, form, Floats::F32(&predictions), Targets::F32(&zs)).await?;
-        report.judge(form, Floats::F32(&predictions), Targets::F32(&zs), &wanted);
+        let batch = Batch::new(form, &predictions, &zs)?;
+        let wanted = evaluate(engine, &batch).await?;
+        report.judge(&batch, &wanted);
         for (targets, what) in [
             (Targets::U8(&labels), "targets as u8"),
             (Targets::Bool(&bools), "targets as bool"),
             (Targets::Bits(&bits), "targets as bits"),
+            (Targets::I64(&longs), "targets as i64"),
         ] {
-            let got = evaluate(engine, form, Floats::F32(&predictions), targets).await?;
+            let got = evaluate(engine, &Batch::new(form, &predictions, targets)?).await?;
             report.same_bits(&got, &wanted, what);
         }
         // All values of f16 and of bf16.
@@ -127,12 +130,16 @@ async fn hard(engine: &Engine, report: &mut Report) -> Result<()> {
             (Floats::F16(&halves), &widened[0], &half_labels, "predictions as f16"),
             (Floats::Bf16(&brains), &widened[1], &brain_labels, "predictions as bf16"),
         ] {
-            let got = evaluate(engine, form, narrow, Targets::U8(labels)).await?;
-            report.judge(form, narrow, Targets::U8(labels), &got);
-            let wanted = evaluate(engine, form, Floats::F32(widened), Targets::U8(labels)).await?;
+            let batch = Batch::new(form, narrow, labels)?;
+            let got = evaluate(engine, &batch).await?;
+            report.judge(&batch, &got);
+            let wanted = evaluate(engine, &Batch::new(form, widened, labels)?).await?;
             report.same_bits(&got, &wanted, what);
         }
     }
+    let (predictions, labels) = cross(&wide_f64(4, 1 << 16), &[0u8, 1]);
+    let batch = Batch::probabilities(&predictions, &labels)?;
+    report.judge(&batch, &evaluate(engine, &batch).await?);
     Ok(())
 }
 
@@ -142,10 +149,12 @@ async fn soft(engine: &Engine, report: &mut Report) -> Result<()> {
     let targets: Vec<f32> = small.chain((2..=24).map(|k| 1.0 - 0.5f32.powi(k))).chain([0.1, 0.3, 0.7, 0.9]).collect();
     for form in [Form::Logits, Form::Probabilities] {
         let (predictions, targets) = cross(&wide(form, 12, 1 << 13), &targets);
-        let (predictions, targets) = (Floats::F32(&predictions), Targets::F32(&targets));
-        let got = evaluate(engine, form, predictions, targets).await?;
-        report.judge(form, predictions, targets, &got);
+        let batch = Batch::new(form, &predictions, &targets)?;
+        report.judge(&batch, &evaluate(engine, &batch).await?);
     }
+    let (predictions, targets) = cross(&wide_f64(1, 1 << 12), &targets);
+    let batch = Batch::probabilities(&predictions, &targets)?;
+    report.judge(&batch, &evaluate(engine, &batch).await?);
     Ok(())
 }
 
@@ -167,16 +176,26 @@ async fn focal(engine: &Engine, report: &mut Report) -> Result<()> {
 /// Weighted and focal losses for hard and soft targets, with a different weight for each element.
 async fn parameters(engine: &Engine, report: &mut Report, kind: Kind, objectives: &[Objective]) -> Result<()> {
     let mut random = Random(20_261_123);
-    for form in [Form::Logits, Form::Probabilities] {
-        let (predictions, targets) = cross(&wide(form, 6, 1 << 12), &[0.0, 1.0, 0.3, 0.5f32.powi(20)]);
-        let weights: Vec<f32> = predictions.iter().map(|_| (0.25 + 3.0 * random.uniform()) as f32).collect();
+    let some_targets = [0.0, 1.0, 0.3, 0.5f32.powi(20)];
+    let sweeps = [
+        (Form::Logits, Sweep::F32(wide(Form::Logits, 6, 1 << 12))),
+        (Form::Probabilities, Sweep::F32(wide(Form::Probabilities, 6, 1 << 12))),
+        // (The oracle's m^γ and 1/p² are in the range of f64.)
+        (
+            Form::Probabilities,
+            Sweep::F64(wide_f64(1, 1 << 12).into_iter().filter(|&p| p == 0.0 || p > 1e-120).collect()),
+        ),
+    ];
+    for (form, sweep) in sweeps {
+        let (sweep, targets) = sweep.cross(&some_targets);
+        let weights: Vec<f32> = targets.iter().map(|_| (0.25 + 3.0 * random.uniform()) as f32).collect();
         for objective in objectives {
-            let batch = Batch::new(form, &predictions, &targets)?.with_weights(&weights)?;
+            let batch = Batch::new(form, sweep.view(), &targets)?.with_weights(&weights)?;
             let objective = objective.clone().with_reduction(Reduction::None);
             let evaluation = engine.evaluate_async(&batch, &objective, Outputs::all()).await?;
             let got = [evaluation.loss, evaluation.gradient, evaluation.hessian].map(Option::unwrap_or_default);
             let elements = elements(&batch, &objective);
-            report.judge_elements(form, "f32", &elements, &[kind], &got);
+            report.judge_elements(&batch, &elements, &[kind], &got);
         }
     }
     Ok(())
@@ -191,7 +210,7 @@ fn elements(batch: &Batch<'_>, objective: &Objective) -> Vec<Element> {
             label_weights: objective.label_weights().unwrap_or([1.0; 2]).map(f64::from),
             smoothing: objective.label_smoothing().into(),
             focal: objective.focal(),
-            ..Element::new(batch.form(), batch.predictions().get(i), batch.targets().get(i))
+            ..Element::of(batch, i)
         })
         .collect()
 }
@@ -202,7 +221,7 @@ async fn limits(engine: &Engine, report: &mut Report) -> Result<()> {
         [(Form::Logits, [f32::NEG_INFINITY, f32::INFINITY, f32::INFINITY]), (Form::Probabilities, [0.0, 1.0, -0.0])]
     {
         let (predictions, labels) = cross(&ends, &[0u8, 1]);
-        let got = evaluate(engine, form, Floats::F32(&predictions), Targets::U8(&labels)).await?;
+        let got = evaluate(engine, &Batch::new(form, &predictions, &labels)?).await?;
         for (i, (&prediction, &label)) in predictions.iter().zip(&labels).enumerate() {
             let truth = Element::new(form, prediction.into(), label.into()).truth();
             let wanted = [truth.loss(), truth.gradient(), truth.hessian()];
@@ -220,7 +239,8 @@ async fn limits(engine: &Engine, report: &mut Report) -> Result<()> {
 /// Sums of random values, with lengths just below and above a block, and of several blocks.
 async fn sums(engine: &Engine, report: &mut Report) -> Result<()> {
     let mut random = Random(20_261_122);
-    for form in [Form::Logits, Form::Probabilities] {
+    for input in [Input::Logits, Input::Probabilities, Input::F64Probabilities] {
+        let form = input.form();
         for kind in [Kind::Hard, Kind::Soft, Kind::Weighted, Kind::Focal] {
             let objective = match kind {
                 Kind::Weighted => Objective::sum().with_label_smoothing(0.1)?,
@@ -228,12 +248,14 @@ async fn sums(engine: &Engine, report: &mut Report) -> Result<()> {
                 _ => Objective::sum(),
             };
             for length in [100, 2047, 2048, 2049, 10_000, 65_537, 300_000] {
-                let predictions: Vec<f32> = (0..length)
-                    .map(|_| match 3.0 * random.normal() {
-                        x if form == Form::Probabilities => (1.0 / (1.0 + (-x).exp())) as f32,
-                        x => x as f32,
-                    })
-                    .collect();
+                let predictions = (0..length).map(|_| match 3.0 * random.normal() {
+                    x if form == Form::Probabilities => 1.0 / (1.0 + (-x).exp()),
+                    x => x,
+                });
+                let predictions = match input {
+                    Input::F64Probabilities => Sweep::F64(predictions.collect()),
+                    _ => Sweep::F32(predictions.map(|x| x as f32).collect()),
+                };
                 let targets: Vec<f32> = (0..length)
                     .map(|_| match kind {
                         Kind::Hard => random.uniform().round() as f32,
@@ -241,16 +263,16 @@ async fn sums(engine: &Engine, report: &mut Report) -> Result<()> {
                     })
                     .collect();
                 let weights: Vec<f32> = (0..length).map(|_| random.uniform() as f32).collect();
-                let mut batch = Batch::new(form, &predictions, &targets)?;
+                let mut batch = Batch::new(form, predictions.view(), &targets)?;
                 if kind == Kind::Weighted {
                     batch = batch.with_weights(&weights)?;
                 }
                 let got = engine.evaluate_async(&batch, &objective, Outputs::none()).await?;
                 let truth = sum(elements(&batch, &objective).iter().map(|element| element.truth().loss()));
-                report.sum(form, kind, contract::relative(got.sum, truth, length), length);
+                report.sum(input, kind, contract::relative(got.sum, truth, length), length);
                 let all = engine.evaluate_async(&batch, &objective, Outputs::all()).await?;
                 report.exact(SAME_BITS, all.sum.to_bits() == got.sum.to_bits(), || {
-                    format!("the sum over {length} {} is {} with outputs, {} without", name(form), all.sum, got.sum)
+                    format!("the sum over {length} {input} is {} with outputs, {} without", all.sum, got.sum)
                 });
             }
         }
@@ -280,7 +302,7 @@ async fn invalid(engine: &Engine, report: &mut Report) -> Result<()> {
                         Ok(_) => false,
                     };
                     report.exact(INVALID, found, || {
-                        let array = if in_targets { "target" } else { name(form) };
+                        let array = if in_targets { "target" } else { form.name() };
                         format!("{array} {value} ({:#010x}) at index {index}: {result:?}", value.to_bits())
                     });
                 }
@@ -290,10 +312,9 @@ async fn invalid(engine: &Engine, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-async fn evaluate(engine: &Engine, form: Form, predictions: Floats<'_>, targets: Targets<'_>) -> Result<Results> {
-    let batch = Batch::new(form, predictions, targets)?;
+async fn evaluate(engine: &Engine, batch: &Batch<'_>) -> Result<Results> {
     let objective = Objective::default().with_reduction(Reduction::None);
-    let evaluation = engine.evaluate_async(&batch, &objective, Outputs::all()).await?;
+    let evaluation = engine.evaluate_async(batch, &objective, Outputs::all()).await?;
     // A missing output becomes an empty vector, whose length the report rejects.
     Ok([evaluation.loss, evaluation.gradient, evaluation.hessian].map(Option::unwrap_or_default))
 }

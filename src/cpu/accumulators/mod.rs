@@ -50,7 +50,7 @@ pub(crate) trait TileAccumulator {
 
 /// The accumulators of the metrics that `job` requests.
 pub(crate) fn metrics(job: &Job) -> impl TileAccumulator {
-    job.threshold.map(ThresholdCounter::new)
+    job.threshold.map(|threshold| ThresholdCounter::new(threshold, job.encoding))
 }
 
 /// An accumulator that may not be requested.

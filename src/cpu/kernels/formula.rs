@@ -1,20 +1,22 @@
-//! The formulas of the two forms of predictions, and the plain loss of a tile by each.
+//! The formulas of the encodings of predictions, and the plain loss of a tile by each.
 
 use fearless_simd::prelude::*;
 
 use super::Results;
 use crate::cpu::{
     element::{
-        Element, exp_neg_rounded, hinge_slope, log1p_unit, logit_element, probability_element, sigma_neg, sigma_product,
+        Element, end_distance_chances, end_distance_element, end_distance_rounded, exp_neg_rounded, hinge_slope,
+        log1p_unit, logit_element, probability_element, sigma_neg, sigma_product,
     },
     lanes::{F32s, K, U32s},
     streaming::prefetch,
     tile::TILE,
 };
+use crate::end_distance::VALID_MAX_BITS;
 
-/// What is computed from a prediction: one implementation for each [`Form`](crate::Form).
+/// What is computed from a prediction: one implementation for each [`Encoding`](crate::prediction_kind::Encoding).
 pub(crate) trait Formula {
-    /// Whether it is the formula of probabilities.
+    /// Whether the predictions are probabilities.
     const PROBABILITY: bool;
 
     /// The largest bits of a valid prediction, as [`Formula::magnitude`] gives them.
@@ -25,6 +27,13 @@ pub(crate) trait Formula {
 
     /// The bits that tell whether a prediction is valid.
     fn magnitude<S: Simd>(x: F32s<S>) -> U32s<S>;
+    /// The prediction rounded to f32, which is all that some systems have.
+    #[inline(always)]
+    fn rounded<S: Simd>(_: S, x: F32s<S>) -> F32s<S> {
+        x
+    }
+    /// p and 1 − p, if the predictions are probabilities.
+    fn chances<S: Simd>(simd: S, x: F32s<S>) -> (F32s<S>, F32s<S>);
 
     /// Computes the plain loss of a tile, and prefetches the tiles ahead if the part exceeds the cache. Returns whether
     /// any of its elements may be invalid or need a recheck; the results of those are unspecified until then.
@@ -42,7 +51,7 @@ pub(crate) trait Formula {
     ) -> bool;
 }
 
-/// Formula of [`Form::Logits`](crate::Form::Logits).
+/// The formula of logits.
 pub(crate) struct Logits;
 
 impl Formula for Logits {
@@ -57,6 +66,11 @@ impl Formula for Logits {
     #[inline(always)]
     fn magnitude<S: Simd>(x: F32s<S>) -> U32s<S> {
         x.abs().bitcast_u32()
+    }
+
+    #[inline(always)]
+    fn chances<S: Simd>(_: S, x: F32s<S>) -> (F32s<S>, F32s<S>) {
+        (x, x)
     }
 
     /// In two passes over the tile: one element is a long chain of operations that wait for each other, and a processor
@@ -108,8 +122,11 @@ impl Formula for Logits {
     }
 }
 
-/// Formula of [`Form::Probabilities`](crate::Form::Probabilities).
+/// The formula of probabilities.
 pub(crate) struct Probabilities;
+
+/// The formula of probabilities as [distances](crate::end_distance) from the nearer end of [0, 1].
+pub(crate) struct EndDistances;
 
 impl Formula for Probabilities {
     const PROBABILITY: bool = true;
@@ -126,6 +143,11 @@ impl Formula for Probabilities {
     }
 
     #[inline(always)]
+    fn chances<S: Simd>(_: S, x: F32s<S>) -> (F32s<S>, F32s<S>) {
+        (x.abs(), -x.abs() + 1.0)
+    }
+
+    #[inline(always)]
     fn compute<S: Simd, const EXCEEDS_CACHE: bool, const GRADIENT: bool, const HESSIAN: bool>(
         simd: S,
         predictions: &[f32; TILE],
@@ -134,29 +156,78 @@ impl Formula for Probabilities {
         results: &mut Results<'_>,
         coefficient: f32,
     ) -> bool {
-        let width = K * S::f32s::LEN;
-        let mut x_max = S::u32s::splat(simd, 0);
-        let mut z_max = S::u32s::splat(simd, 0);
-        for i in (0..TILE).step_by(width) {
-            let x = F32s::load(simd, &predictions[i..i + width]);
-            let z = F32s::load(simd, &targets[i..i + width]);
-            if EXCEEDS_CACHE {
-                prefetch(&predictions[i..i + width]);
-                prefetch(&targets[i..i + width]);
-            }
-            x_max = Self::magnitude(x).max_into(x_max);
-            z_max = z.bitcast_u32().max_into(z_max);
-            let element = probability_element(simd, x, -z + 1.0, z);
-            element.loss.store(&mut results.loss[i..i + width]);
-            if GRADIENT {
-                (element.gradient * coefficient).store(&mut results.gradient[i..i + width]);
-            }
-            if HESSIAN {
-                (element.hessian * coefficient).store(&mut results.hessian[i..i + width]);
-            }
-        }
-        x_max.reduce_max() > Self::MAX_BITS || z_max.reduce_max() > ONE_BITS
+        of_probabilities::<S, Self, EXCEEDS_CACHE, GRADIENT, HESSIAN>(simd, predictions, targets, results, coefficient)
     }
+}
+
+impl Formula for EndDistances {
+    const PROBABILITY: bool = true;
+    const MAX_BITS: u32 = VALID_MAX_BITS;
+
+    #[inline(always)]
+    fn element<S: Simd>(simd: S, x: F32s<S>, a: F32s<S>, b: F32s<S>) -> Element<S> {
+        end_distance_element(simd, x, a, b)
+    }
+
+    #[inline(always)]
+    fn magnitude<S: Simd>(x: F32s<S>) -> U32s<S> {
+        x.abs().bitcast_u32()
+    }
+
+    #[inline(always)]
+    fn rounded<S: Simd>(simd: S, x: F32s<S>) -> F32s<S> {
+        end_distance_rounded(simd, x)
+    }
+
+    #[inline(always)]
+    fn chances<S: Simd>(simd: S, x: F32s<S>) -> (F32s<S>, F32s<S>) {
+        end_distance_chances(simd, x)
+    }
+
+    #[inline(always)]
+    fn compute<S: Simd, const EXCEEDS_CACHE: bool, const GRADIENT: bool, const HESSIAN: bool>(
+        simd: S,
+        predictions: &[f32; TILE],
+        targets: &[f32; TILE],
+        _: &mut [f32; TILE],
+        results: &mut Results<'_>,
+        coefficient: f32,
+    ) -> bool {
+        of_probabilities::<S, Self, EXCEEDS_CACHE, GRADIENT, HESSIAN>(simd, predictions, targets, results, coefficient)
+    }
+}
+
+/// [`Formula::compute`] of both encodings of probabilities.
+#[inline(always)]
+fn of_probabilities<S: Simd, F: Formula, const EXCEEDS_CACHE: bool, const GRADIENT: bool, const HESSIAN: bool>(
+    simd: S,
+    predictions: &[f32; TILE],
+    targets: &[f32; TILE],
+    results: &mut Results<'_>,
+    coefficient: f32,
+) -> bool {
+    let width = K * S::f32s::LEN;
+    let mut x_max = S::u32s::splat(simd, 0);
+    let mut z_max = S::u32s::splat(simd, 0);
+    for i in (0..TILE).step_by(width) {
+        let x = F32s::load(simd, &predictions[i..i + width]);
+        let z = F32s::load(simd, &targets[i..i + width]);
+        if EXCEEDS_CACHE {
+            prefetch(&predictions[i..i + width]);
+            prefetch(&targets[i..i + width]);
+        }
+        x_max = F::magnitude(x).max_into(x_max);
+        z_max = z.bitcast_u32().max_into(z_max);
+        let element = F::element(simd, x, -z + 1.0, z);
+        element.loss.store(&mut results.loss[i..i + width]);
+        if GRADIENT {
+            (element.gradient * coefficient).store(&mut results.gradient[i..i + width]);
+        }
+        if HESSIAN {
+            (element.hessian * coefficient).store(&mut results.hessian[i..i + width]);
+        }
+    }
+    x_max.reduce_max() > F::MAX_BITS || z_max.reduce_max() > ONE_BITS
 }
 
 /// The bits of 1.

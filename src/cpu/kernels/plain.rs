@@ -6,10 +6,10 @@ use fearless_simd::prelude::*;
 
 use super::{
     Kernel, Results,
-    formula::{Formula, Logits, Probabilities},
+    formula::{EndDistances, Formula, Logits, Probabilities},
 };
 use crate::{
-    Batch, Form, Partials,
+    Batch, Partials,
     batch::invalid,
     cpu::{
         accumulators::{self, LossSum},
@@ -19,16 +19,19 @@ use crate::{
         tile::{TILE, TileBuffers, Values},
     },
     job::Job,
+    prediction_kind::Encoding,
 };
 
 /// Evaluates a run. `exceeds_cache` says whether the part that it is of [exceeds the cache](crate::cpu::streaming).
 #[inline(always)]
 pub(crate) fn evaluate<S: Simd>(simd: S, run: Run<'_>, job: &Job, exceeds_cache: bool) -> Partials {
-    match (run.part.form(), exceeds_cache) {
-        (Form::Logits, false) => with_outputs::<S, Logits, false>(simd, run, job),
-        (Form::Logits, true) => with_outputs::<S, Logits, true>(simd, run, job),
-        (Form::Probabilities, false) => with_outputs::<S, Probabilities, false>(simd, run, job),
-        (Form::Probabilities, true) => with_outputs::<S, Probabilities, true>(simd, run, job),
+    match (job.encoding, exceeds_cache) {
+        (Encoding::Logits, false) => with_outputs::<S, Logits, false>(simd, run, job),
+        (Encoding::Logits, true) => with_outputs::<S, Logits, true>(simd, run, job),
+        (Encoding::Probabilities, false) => with_outputs::<S, Probabilities, false>(simd, run, job),
+        (Encoding::Probabilities, true) => with_outputs::<S, Probabilities, true>(simd, run, job),
+        // f64 is decoded into the cache, so that its prefetches would be of no use.
+        (Encoding::EndDistances, _) => with_outputs::<S, EndDistances, false>(simd, run, job),
     }
 }
 
@@ -87,7 +90,7 @@ impl<S: Simd, F: Formula, const EXCEEDS_CACHE: bool, const GRADIENT: bool, const
         results: &mut Results<'_>,
     ) -> (Values<'a>, Option<usize>) {
         let [x, z, scratch] = &mut self.buffers.tiles;
-        let x = decode::predictions(simd, &part.predictions(), start, len, x);
+        let x = decode::predictions(simd, part, start, len, x);
         let z = decode::targets(simd, &part.targets(), start, len, z);
         let ignored = if len == TILE {
             &Ignored::NONE

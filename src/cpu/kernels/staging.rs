@@ -72,11 +72,7 @@ impl Staging {
         len: usize,
         read_predictions: bool,
     ) -> Staged<'a> {
-        let x = if read_predictions {
-            decode::predictions(simd, &part.predictions(), start, len, &mut self.x)
-        } else {
-            &self.x
-        };
+        let x = if read_predictions { decode::predictions(simd, part, start, len, &mut self.x) } else { &self.x };
         let z = decode::targets(simd, &part.targets(), start, len, &mut self.z);
         let v = match part.weights() {
             None => &self.v,

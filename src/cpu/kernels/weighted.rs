@@ -5,11 +5,11 @@ use fearless_simd::prelude::*;
 
 use super::{
     Kernel, Results,
-    formula::{Formula, Logits, ONE_BITS, Probabilities},
+    formula::{EndDistances, Formula, Logits, ONE_BITS, Probabilities},
     staging::{Staged, Staging},
 };
 use crate::{
-    Batch, Form, Partials,
+    Batch, Partials,
     batch::{is_target, is_weight},
     cpu::{
         accumulators::{self, ClassSums, LossSum, RowMeans, WeightSum},
@@ -22,6 +22,7 @@ use crate::{
     },
     job::{Job, Sums},
     loss_parameters::LossParameters,
+    prediction_kind::Encoding,
 };
 
 /// What all runs of a part have in common.
@@ -41,9 +42,10 @@ pub(crate) struct Settings<'a> {
 pub(crate) fn evaluate<S: Simd>(simd: S, mut run: Run<'_>, settings: &Settings<'_>) -> Partials {
     let Settings { job, parameters, exceeds_cache, .. } = *settings;
     let [_, gradient, hessian] = run.outputs.wanted();
-    let compute = match run.part.form() {
-        Form::Logits => tile_function::<S, Logits>(parameters, gradient, hessian),
-        Form::Probabilities => tile_function::<S, Probabilities>(parameters, gradient, hessian),
+    let compute = match job.encoding {
+        Encoding::Logits => tile_function::<S, Logits>(parameters, gradient, hessian),
+        Encoding::Probabilities => tile_function::<S, Probabilities>(parameters, gradient, hessian),
+        Encoding::EndDistances => tile_function::<S, EndDistances>(parameters, gradient, hessian),
     };
     let mut kernel = Weighted { settings, compute, staging: Staging::new(parameters), weights: [0.0; TILE] };
     let classes = run.part.classes();

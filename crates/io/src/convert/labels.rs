@@ -110,7 +110,7 @@ impl Labels {
 
     /// How labels that are ignored differ from the others.
     pub(crate) fn ignore(&self) -> Option<Ignore> {
-        self.ignored_label.map(|_| if self.always_soft { Ignore::Nan } else { Ignore::Label(IGNORED) })
+        self.ignored_label.map(|_| if self.always_soft { Ignore::Nan } else { Ignore::Label(IGNORED.into()) })
     }
 
     /// Forgets the values.
@@ -319,7 +319,7 @@ mod tests {
         assert_eq!(seen(None), (vec![0.0, 1.0, 0.0, 1.0, -1.0, 0.0, 1.0], None, nan.clone()));
         assert_eq!(
             seen(Some(IgnoredLabel::Integer(2))),
-            (vec![0.0, 1.0, 0.0, 255.0, -1.0, 0.0, 1.0], Some(Ignore::Label(IGNORED)), nan)
+            (vec![0.0, 1.0, 0.0, 255.0, -1.0, 0.0, 1.0], Some(Ignore::Label(IGNORED.into())), nan)
         );
         let ignoring_nan = (vec![0.0, 1.0, 0.0, 1.0, -1.0, 0.0, 1.0], Some(Ignore::Nan), None);
         assert_eq!(seen(Some(IgnoredLabel::Nan)), ignoring_nan);

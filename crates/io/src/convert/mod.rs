@@ -1,5 +1,5 @@
-//! Conversion from the types of a file to those of the engine: predictions become f32 (or stay f16 or bf16), labels
-//! become u8 while they are hard and f32 where they are not.
+//! Conversion from the types of a file to those of the engine: predictions become f32 (or stay f16, bf16, or
+//! probabilities in f64), labels become u8 while they are hard and f32 where they are not.
 //!
 //! No invalid value becomes a valid one by conversion, or the other way round: a label of 256 is not 0, a probability
 //! just above 1 is not 1. A value that would change so is [`Unrepresentable`]: another invalid value stands for it and
@@ -91,10 +91,10 @@ mod tests {
             assert_eq!(labels.unrepresentable().find(1).expect("unrepresentable").text, wrong.to_string());
 
             let mut predictions = Predictions::new(Form::Probabilities, Number::F64, false);
-            predictions.narrow([0.5, wrong].into_iter());
+            predictions.extend([0.5, wrong].into_iter());
             predictions.push_text(&wrong.to_string(), 4)?;
-            assert!(matches!(predictions.view(), Floats::F32(p) if p[1].is_nan() && !(0.0..=1.0).contains(&p[2])));
-            assert_eq!(predictions.unrepresentable().find(1).expect("unrepresentable").text, wrong.to_string());
+            assert!(matches!(predictions.view(), Floats::F64(p) if p[1..].iter().all(|p| !(0.0..=1.0).contains(p))));
+            assert_eq!(predictions.unrepresentable().find(2).expect("unrepresentable").text, wrong.to_string());
         }
         Ok(())
     }
@@ -103,7 +103,7 @@ mod tests {
     fn columns_are_put_together_by_row() {
         let column = |values: [f64; 2]| {
             let mut column = Predictions::new(Form::Logits, Number::F64, false);
-            column.narrow(values.into_iter());
+            column.extend(values.into_iter());
             column
         };
         let mut joined = Predictions::new(Form::Logits, Number::F32, false);

@@ -1,4 +1,5 @@
-//! Conversion of predictions to f32; f16 and bf16 stay as they are.
+//! Conversion of predictions to f32. f16, bf16 and probabilities in f64 stay as they are: the engine keeps the digits of
+//! both p and 1 − p.
 
 use std::{mem, num::ParseFloatError};
 
@@ -18,21 +19,34 @@ pub(crate) struct Predictions {
     f32: Vec<f32>,
     f16: Vec<f16>,
     bf16: Vec<bf16>,
+    f64: Vec<f64>,
     unrepresentable: UnrepresentableValues,
-    /// Whether there are f64 values among them.
+    /// Whether f64 values became f32.
     narrowed: bool,
     /// The number of finite values that are beyond the range of f32.
     overflowed: u64,
-    /// The number of probabilities between 0 and 1 that are 0 or 1 in f32.
+    /// The number of probabilities as text between 0 and 1 that are 0 or 1 in f64.
     saturated: u64,
 }
 
 impl Predictions {
     /// For predictions of the given form, stored as `number`.
     pub(crate) fn new(form: Form, number: Number, may_skip: bool) -> Self {
-        let (f32, f16, bf16) = Default::default();
-        let (unrepresentable, narrowed) = (UnrepresentableValues::new(may_skip), number == Number::F64);
-        Self { form, number, f32, f16, bf16, unrepresentable, narrowed, overflowed: 0, saturated: 0 }
+        let (f32, f16, bf16, f64) = Default::default();
+        let unrepresentable = UnrepresentableValues::new(may_skip);
+        let narrowed = number == Number::F64 && form != Form::Probabilities;
+        Self { form, number, f32, f16, bf16, f64, unrepresentable, narrowed, overflowed: 0, saturated: 0 }
+    }
+
+    /// For predictions of the given form, stored as text.
+    pub(crate) fn of_text(form: Form, may_skip: bool) -> Self {
+        // A logit as text is rounded to f32 once.
+        Self::new(form, if form == Form::Probabilities { Number::F64 } else { Number::F32 }, may_skip)
+    }
+
+    /// Whether the values are kept as f64.
+    fn keeps_f64(&self) -> bool {
+        self.number == Number::F64 && self.form == Form::Probabilities
     }
 
     /// Forgets the values, and the notes that a second pass would count again.
@@ -48,9 +62,16 @@ impl Predictions {
             self.number = Number::F16;
             interleave(columns, |column| &column.f16, &mut self.f16);
         } else {
-            self.number = Number::F32;
             let rows = columns.first().map_or(0, Self::len);
-            self.f32.extend((0..rows).flat_map(|row| columns.iter().map(move |column| column.widened(row))));
+            let values = (0..rows).flat_map(|row| columns.iter().map(move |column| column.view().get(row)));
+            if columns.iter().any(Self::keeps_f64) {
+                self.number = Number::F64;
+                self.f64.extend(values);
+            } else {
+                self.number = Number::F32;
+                // (Every value is an f32, widened.)
+                self.f32.extend(values.map(|value| value as f32));
+            }
         }
         self.unrepresentable.join(columns.iter().map(|column| &column.unrepresentable));
         columns.iter_mut().for_each(|column| self.note(column));
@@ -63,19 +84,12 @@ impl Predictions {
         self.saturated += mem::take(&mut others.saturated);
     }
 
-    fn widened(&self, row: usize) -> f32 {
-        match self.number {
-            Number::F16 => self.f16[row].into(),
-            Number::Bf16 => self.bf16[row].into(),
-            _ => self.f32[row],
-        }
-    }
-
     /// Forgets the values.
     pub(crate) fn clear(&mut self) {
         self.f32.clear();
         self.f16.clear();
         self.bf16.clear();
+        self.f64.clear();
         self.unrepresentable.clear();
     }
 
@@ -89,6 +103,7 @@ impl Predictions {
         match self.number {
             Number::F16 => Floats::F16(&self.f16),
             Number::Bf16 => Floats::Bf16(&self.bf16),
+            Number::F64 if self.keeps_f64() => Floats::F64(&self.f64),
             _ => Floats::F32(&self.f32),
         }
     }
@@ -114,59 +129,43 @@ impl Predictions {
             Number::F16 => self.f16.extend(f16::read(bytes, big_endian)),
             Number::Bf16 => self.bf16.extend(bf16::read(bytes, big_endian)),
             Number::F32 => self.f32.extend(f32::read(bytes, big_endian)),
-            _ => self.narrow(f64::read(bytes, big_endian)),
+            _ => self.extend(f64::read(bytes, big_endian)),
         }
     }
 
-    /// Converts f64 values to f32.
-    pub(crate) fn narrow(&mut self, values: impl Iterator<Item = f64>) {
-        match self.form {
-            Form::Probabilities => values.for_each(|value| self.push_probability(value, value as f32, None)),
-            _ => {
-                let overflowed = &mut self.overflowed;
-                self.f32.extend(values.map(|value| {
-                    let narrow = value as f32;
-                    *overflowed += u64::from(narrow.is_infinite() && value.is_finite());
-                    narrow
-                }));
-            }
+    /// Takes f64 values: probabilities as they are, logits as f32.
+    pub(crate) fn extend(&mut self, values: impl Iterator<Item = f64>) {
+        if self.keeps_f64() {
+            self.f64.extend(values);
+            return;
         }
+        let overflowed = &mut self.overflowed;
+        self.f32.extend(values.map(|value| {
+            let narrow = value as f32;
+            *overflowed += u64::from(narrow.is_infinite() && value.is_finite());
+            narrow
+        }));
     }
 
     /// Converts a number that is text, rounded once.
     pub(crate) fn push_text(&mut self, text: &str, line: u64) -> Result<(), ParseFloatError> {
-        let narrow: f32 = text.parse()?;
-        let ordinary = if self.form == Form::Probabilities { narrow > 0.0 && narrow < 1.0 } else { narrow.is_finite() };
-        if ordinary {
-            self.f32.push(narrow);
+        if self.keeps_f64() {
+            let value: f64 = text.parse()?;
+            if !(0.0..=1.0).contains(&value) {
+                self.unrepresentable.add(self.f64.len(), || text.to_owned(), Some(line));
+            } else if value == 0.0 || value == 1.0 {
+                self.saturated += u64::from(!is_written_as(text, value));
+            }
+            self.f64.push(value);
             return Ok(());
         }
-        // Only f64 can tell what these are.
-        let value: f64 = text.parse()?;
-        match self.form {
-            Form::Probabilities => self.push_probability(value, narrow, Some((text, line))),
-            _ if value.is_nan() => self.push_unrepresentable(text.to_owned(), Some(line)),
-            _ => {
-                self.overflowed += u64::from(value.is_finite() && narrow.is_infinite());
-                self.f32.push(narrow);
-            }
+        let narrow: f32 = text.parse()?;
+        if narrow.is_nan() {
+            self.unrepresentable.add(self.f32.len(), || text.to_owned(), Some(line));
         }
+        self.overflowed += u64::from(narrow.is_infinite() && text.contains(|digit: char| digit.is_ascii_digit()));
+        self.f32.push(narrow);
         Ok(())
-    }
-
-    fn push_probability(&mut self, value: f64, narrow: f32, text: Option<(&str, u64)>) {
-        if (0.0..=1.0).contains(&value) {
-            self.saturated += u64::from((narrow == 0.0 && value != 0.0) || (narrow == 1.0 && value != 1.0));
-            self.f32.push(narrow);
-        } else {
-            let shown = text.map_or_else(|| value.to_string(), |(text, _)| text.to_owned());
-            self.push_unrepresentable(shown, text.map(|(_, line)| line));
-        }
-    }
-
-    fn push_unrepresentable(&mut self, text: String, line: Option<u64>) {
-        self.unrepresentable.add(self.f32.len(), || text, line);
-        self.f32.push(f32::NAN);
     }
 
     /// Remarks on the conversion, for the reader of the result.
@@ -175,10 +174,18 @@ impl Predictions {
         let overflowed = (self.overflowed > 0)
             .then(|| format!("{} finite predictions are too large for f32 and became infinite", self.overflowed));
         let saturated = (self.saturated > 0).then(|| {
-            format!("{} probabilities between 0 and 1 became 0 or 1 in f32: pass logits instead", self.saturated)
+            format!("{} probabilities between 0 and 1 became 0 or 1 in f64: pass logits instead", self.saturated)
         });
         [narrowed, overflowed, saturated].into_iter().flatten()
     }
+}
+
+/// Whether the text of a number that is 0 or 1 in f64 stands for just that number.
+fn is_written_as(text: &str, value: f64) -> bool {
+    let digits = text.split(['e', 'E']).next().unwrap_or_default();
+    let digits = digits.chars().filter(char::is_ascii_digit).skip_while(|&digit| digit == '0');
+    let significant = digits.collect::<String>();
+    significant.trim_end_matches('0') == if value == 0.0 { "" } else { "1" }
 }
 
 #[cfg(test)]
@@ -188,13 +195,21 @@ mod tests {
     #[test]
     fn loss_of_range_is_counted() -> Result<(), ParseFloatError> {
         let mut logits = Predictions::new(Form::Logits, Number::F64, false);
-        logits.narrow([1e300, f64::INFINITY, 1.0].into_iter());
-        logits.push_text("-1e39", 2)?;
-        assert_eq!(logits.overflowed, 2);
-        let mut probabilities = Predictions::new(Form::Probabilities, Number::F64, false);
-        probabilities.narrow([0.0, 1e-300, 1.0 - f64::EPSILON, 1.0].into_iter());
-        probabilities.push_text("0.99999999999", 2)?;
+        logits.extend([1e300, f64::INFINITY, 1.0].into_iter());
+        for text in ["-1e39", "1e400", "inf", "-Infinity", "3"] {
+            logits.push_text(text, 2)?;
+        }
+        assert_eq!(logits.overflowed, 3);
+        let mut probabilities = Predictions::of_text(Form::Probabilities, false);
+        for text in ["0", "0.000", "-0", "1", "1.00", "10e-1", "0.99999999999", "1e-300", "0e5"] {
+            probabilities.push_text(text, 2)?;
+        }
+        assert_eq!(probabilities.saturated, 0);
+        for text in ["1e-400", "0.99999999999999999999", "1.00000000000000000001"] {
+            probabilities.push_text(text, 2)?;
+        }
         assert_eq!(probabilities.saturated, 3);
+        assert!(matches!(probabilities.view(), Floats::F64([.., 0.0, 1.0, 1.0])));
         Ok(())
     }
 }

@@ -98,7 +98,7 @@ pub(super) fn open(path: &Path, selection: &Selection, options: ReadOptions) -> 
         weight_shape: columns.weight_shape(),
         unit: BLOCK,
         records: Records { reader, record: ByteRecord::new(), read: 0, path: path.to_owned(), bytes },
-        predictions: Predictions::new(options.form, Number::F32, options.may_skip),
+        predictions: Predictions::of_text(options.form, options.may_skip),
         labels: Labels::new(options, true),
         weights: Weights::new(Number::F32, options.may_skip),
         may_be_missing: options.ignored_label == Some(IgnoredLabel::Nan),

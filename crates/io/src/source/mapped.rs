@@ -4,7 +4,7 @@
 use std::{fs::File, io, path::Path, sync::Arc};
 
 use logloss::{
-    Floats, Ignore, Targets, WeightShape, Weights,
+    Floats, Form, Ignore, Targets, WeightShape, Weights,
     half::{bf16, f16},
 };
 use memmap2::Mmap;
@@ -113,6 +113,7 @@ impl Array {
             Number::F32 => bytemuck::try_cast_slice::<_, f32>(bytes).ok().map(Floats::F32),
             Number::F16 => bytemuck::try_cast_slice::<_, f16>(bytes).ok().map(Floats::F16),
             Number::Bf16 => bytemuck::try_cast_slice::<_, bf16>(bytes).ok().map(Floats::Bf16),
+            Number::F64 => bytemuck::try_cast_slice::<_, f64>(bytes).ok().map(Floats::F64),
             _ => None,
         }
     }
@@ -145,6 +146,7 @@ impl Array {
 
 /// Predictions and targets of the same shape, and perhaps weights.
 pub(super) struct Pair {
+    form: Form,
     predictions: Array,
     targets: Array,
     weights: Option<(Array, WeightShape)>,
@@ -211,6 +213,7 @@ impl Pair {
         let (ignore, convert_targets) = ignored(&targets, options.ignored_label, &converted_targets)?;
         let weight_number = weights.as_ref().map_or(Number::F32, |(weights, _)| weights.number);
         Ok(Self {
+            form: options.form,
             converted_predictions: Predictions::new(options.form, predictions.number, options.may_skip),
             converted_targets,
             converted_weights: convert::Weights::new(weight_number, options.may_skip),
@@ -232,8 +235,15 @@ impl Pair {
         self.notes.push(note);
     }
 
+    /// Some predictions as the engine takes them, if they need no conversion. (f64 logits do, which counts those that are
+    /// too large for f32.)
+    fn stored_predictions(&self, from: usize, len: usize) -> Option<Floats<'_>> {
+        let counted = self.predictions.number == Number::F64 && self.form != Form::Probabilities;
+        self.predictions.floats(from, len).filter(|_| !counted)
+    }
+
     fn converts_predictions(&self) -> bool {
-        self.predictions.floats(0, self.len).is_none()
+        self.stored_predictions(0, self.len).is_none()
     }
 
     fn converts_weights(&self) -> bool {
@@ -271,7 +281,7 @@ fn ignored(targets: &Array, label: Option<IgnoredLabel>, converted: &Labels) -> 
         (Some(label), Number::Bool | Number::U8) if matches!(label, IgnoredLabel::Integer(_)) => {
             let IgnoredLabel::Integer(label) = label else { return never_nan(&targets.column, targets.number) };
             // If no byte can be the label, nothing is ignored.
-            (u8::try_from(label).ok().map(Ignore::Label), converts)
+            (u8::try_from(label).ok().map(|label| Ignore::Label(label.into())), converts)
         }
         (Some(IgnoredLabel::Nan), number) if !number.is_float() => return never_nan(&targets.column, number),
         (Some(IgnoredLabel::Nan), _) => (Some(Ignore::Nan), converts),
@@ -338,7 +348,7 @@ impl Source for Pair {
         }
         let targets = if convert_targets { None } else { self.targets.targets(from, len) };
         Ok(Some(Part {
-            predictions: self.predictions.floats(from, len).unwrap_or_else(|| self.converted_predictions.view()),
+            predictions: self.stored_predictions(from, len).unwrap_or_else(|| self.converted_predictions.view()),
             targets: targets.unwrap_or_else(|| self.converted_targets.view()),
             weights: self.weights.as_ref().map(|(array, _)| {
                 array.weights(first_weight, weights).unwrap_or_else(|| self.converted_weights.view())

@@ -1,10 +1,10 @@
 //! The report of a self-test: the rows of the contract and the largest error found for each.
 
 use super::SelfTestRow;
-use logloss::{Floats, Form, PredictionType, Targets};
+use logloss::{Batch, Floats, PredictionType};
 
 use crate::{
-    contract::{self, DeviceClass, Kind, Output, Row},
+    contract::{self, DeviceClass, Input, Kind, Output, Row},
     oracle::Element,
 };
 
@@ -15,10 +15,6 @@ pub(super) const NAMES: [&str; 3] = ["loss", "gradient", "hessian"];
 pub(super) const LIMITS: &str = "limits at the ends of the range";
 pub(super) const SAME_BITS: &str = "same values in another type, same bits";
 pub(super) const INVALID: &str = "invalid values found at their index";
-
-pub(super) fn name(form: Form) -> &'static str {
-    contract::form_name(form)
-}
 
 /// The rows of a self-test that is in progress.
 pub(super) struct Report {
@@ -43,7 +39,7 @@ impl Report {
             } else {
                 String::new()
             };
-            let name = format!("{}, {}, {}{beyond}", row.output, name(row.form), row.kind);
+            let name = format!("{}, {}, {}{beyond}", row.output, row.input, row.kind);
             empty(name, row.unit.name(), row.ceiling)
         });
         let exact = [LIMITS, SAME_BITS, INVALID].map(|name| empty(name.into(), "differences", 0.0));
@@ -51,34 +47,26 @@ impl Report {
     }
 
     /// The row of the contract, and the row of the report for it.
-    fn row(&mut self, form: Form, kind: Kind, output: Output) -> (&'static Row, &mut SelfTestRow) {
+    fn row(&mut self, input: Input, kind: Kind, output: Output) -> (&'static Row, &mut SelfTestRow) {
         let class = self.class;
         let mut rows = contract::TABLE.iter().filter(|row| row.class == class).zip(&mut self.rows);
-        rows.find(|(row, _)| (row.form, row.kind, row.output) == (form, kind, output))
+        rows.find(|(row, _)| (row.input, row.kind, row.output) == (input, kind, output))
             .expect("the table has a row for every output")
     }
 
     /// Compares each result of hard and soft targets with the oracle.
-    pub(super) fn judge(&mut self, form: Form, predictions: Floats<'_>, targets: Targets<'_>, got: &Results) {
-        let stored = PredictionType::from(&predictions).name();
-        let elements: Vec<_> =
-            (0..predictions.len()).map(|i| Element::new(form, predictions.get(i), targets.get(i))).collect();
-        self.judge_elements(form, stored, &elements, &[Kind::Hard, Kind::Soft], got);
+    pub(super) fn judge(&mut self, batch: &Batch<'_>, got: &Results) {
+        let elements: Vec<_> = (0..batch.len()).map(|i| Element::of(batch, i)).collect();
+        self.judge_elements(batch, &elements, &[Kind::Hard, Kind::Soft], got);
     }
 
-    /// Compares the results of the elements of these kinds with the oracle.
-    pub(super) fn judge_elements(
-        &mut self,
-        form: Form,
-        stored: &str,
-        elements: &[Element],
-        kinds: &[Kind],
-        got: &Results,
-    ) {
+    /// Compares the results of the elements of a batch that are of these kinds with the oracle.
+    pub(super) fn judge_elements(&mut self, batch: &Batch<'_>, elements: &[Element], kinds: &[Kind], got: &Results) {
+        let (input, stored) = (Input::of(batch), stored(&batch.predictions()));
         let truths: Vec<_> = elements.iter().map(|element| (Kind::of_element(element), element.truth())).collect();
         for (got, output) in got.iter().zip([Output::Loss, Output::Gradient, Output::Hessian]) {
             for &kind in kinds {
-                let (rule, row) = self.row(form, kind, output);
+                let (rule, row) = self.row(input, kind, output);
                 if got.len() != truths.len() {
                     row.record(f64::INFINITY, || format!("{} results for {} values", got.len(), truths.len()));
                     continue;
@@ -100,8 +88,8 @@ impl Report {
     }
 
     /// Records the relative error of a sum of `length` values.
-    pub(super) fn sum(&mut self, form: Form, kind: Kind, error: f64, length: u64) {
-        self.row(form, kind, Output::Sum).1.record(error, || format!("{length} values"));
+    pub(super) fn sum(&mut self, input: Input, kind: Kind, error: f64, length: u64) {
+        self.row(input, kind, Output::Sum).1.record(error, || format!("{length} values"));
     }
 
     /// Records whether both results have the same bits.
@@ -131,6 +119,14 @@ impl Report {
     }
 }
 
+/// The name of the type of predictions.
+fn stored(predictions: &Floats<'_>) -> &'static str {
+    match predictions {
+        Floats::F64(_) => "f64",
+        predictions => PredictionType::from(predictions).name(),
+    }
+}
+
 impl SelfTestRow {
     /// Records one error, and its position if it is the largest so far.
     fn record(&mut self, error: f64, at: impl FnOnce() -> String) {
@@ -147,6 +143,8 @@ impl SelfTestRow {
 /// Tests that the comparison detects each kind of wrong result.
 #[cfg(test)]
 mod tests {
+    use logloss::Form;
+
     use super::{
         super::{SelfTest, cross, wide},
         *,
@@ -174,7 +172,7 @@ mod tests {
     fn broken(form: Form, got: &Results) -> Vec<String> {
         let (predictions, targets) = inputs(form);
         let mut report = Report::new(DeviceClass::Wgsl);
-        report.judge(form, Floats::F32(&predictions), Targets::F32(&targets), got);
+        report.judge(&Batch::new(form, &predictions, &targets).expect("as many"), got);
         report.finish().into_iter().filter(|row| row.count > 0 && !row.holds).map(|row| row.name).collect()
     }
 
@@ -293,7 +291,7 @@ mod tests {
     fn the_largest_error_is_kept() {
         let mut report = Report::new(DeviceClass::Cpu);
         for error in [1e-9, f64::NAN, 1e-9] {
-            report.sum(Form::Logits, Kind::Hard, error, 7);
+            report.sum(Input::Logits, Kind::Hard, error, 7);
         }
         report.exact(LIMITS, false, || "here".into());
         report.exact(LIMITS, true, || "there".into());

@@ -1,6 +1,6 @@
 //! The inputs of the self-test, and an accurate sum of the exact losses.
 
-use logloss::Form;
+use logloss::{Floats, Form};
 
 /// All pairs of a prediction and a target.
 pub(super) fn cross<P: Copy, T: Copy>(predictions: &[P], targets: &[T]) -> (Vec<P>, Vec<T>) {
@@ -46,6 +46,58 @@ pub(super) fn wide(form: Form, mantissas: u32, linear: u32) -> Vec<f32> {
     }
     values.retain(|&p| valid(form, p.into()));
     values
+}
+
+/// The valid f64 probabilities of a sweep: `mantissas` values of every exponent, and as far from 1, `linear` evenly spaced
+/// values, and special values.
+pub(super) fn wide_f64(mantissas: u64, linear: u32) -> Vec<f64> {
+    let mut random = Random(20_261_128);
+    let mut values: Vec<f64> = (0..1022u64 << 52)
+        .step_by(1 << 52)
+        .flat_map(|exponent| (0..mantissas).map(move |_| exponent))
+        .map(|exponent| f64::from_bits(exponent | random.next() >> 12))
+        .collect();
+    // As many at each distance from 1, which are multiples of 2⁻⁵³.
+    for k in 1..=53 {
+        values.extend((0..64 * mantissas).map(|_| 1.0 - 0.5f64.powi(k) * (1.0 + random.uniform())));
+        values.extend([1.0 - 0.5f64.powi(k), 0.5f64.powi(k)]);
+    }
+    // Around the switch from distances to their logarithms, and the smallest values.
+    let switch = 2f64.powi(-126).to_bits();
+    values.extend((switch - 50..switch + 50).chain(1..50).map(f64::from_bits));
+    values.extend((0..=linear).map(|i| f64::from(i) / f64::from(linear)));
+    values.extend([0.0, -0.0, 1.0]);
+    values.retain(|&p| valid(Form::Probabilities, p));
+    values
+}
+
+/// Predictions of one of two types.
+pub(super) enum Sweep {
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+}
+
+impl Sweep {
+    /// All pairs of a prediction and a target.
+    pub(super) fn cross(self, targets: &[f32]) -> (Self, Vec<f32>) {
+        match self {
+            Sweep::F32(values) => {
+                let (values, targets) = cross(&values, targets);
+                (Sweep::F32(values), targets)
+            }
+            Sweep::F64(values) => {
+                let (values, targets) = cross(&values, targets);
+                (Sweep::F64(values), targets)
+            }
+        }
+    }
+
+    pub(super) fn view(&self) -> Floats<'_> {
+        match self {
+            Sweep::F32(values) => Floats::F32(values),
+            Sweep::F64(values) => Floats::F64(values),
+        }
+    }
 }
 
 /// A value and its four nearest neighbours on each side, as far as they have the same sign.

@@ -28,7 +28,7 @@ pub(super) fn read_predictions(
     match reader {
         ColumnReader::FloatColumnReader(reader) => read(reader, rows, first, field, into.f32()),
         ColumnReader::DoubleColumnReader(reader) => {
-            each_slice(reader, rows, first, field, |values| into.narrow(values.iter().copied()))
+            each_slice(reader, rows, first, field, |values| into.extend(values.iter().copied()))
         }
         ColumnReader::FixedLenByteArrayColumnReader(reader) => {
             each_slice(reader, rows, first, field, |values| into.f16().extend(values.iter().map(half)))
