@@ -9,6 +9,7 @@ use crate::ParseError;
 /// What an evaluation computes: always the mean, and any of loss, gradient and hessian of every element. Its name is
 /// `mean`, `mean+grad`, `mean+loss+grad+hess`, …
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Work {
     /// Whether loss, gradient and hessian are written, in this order.
     pub outputs: [bool; 3],
@@ -21,6 +22,11 @@ impl Work {
     pub const GRADIENT: Self = Self { outputs: [false, true, false] };
     /// The mean, the gradient and the hessian.
     pub const HESSIAN: Self = Self { outputs: [false, true, true] };
+
+    /// The mean, and those of loss, gradient and hessian that are true, in this order.
+    pub const fn new(outputs: [bool; 3]) -> Self {
+        Self { outputs }
+    }
 
     /// The number of outputs that are written.
     pub fn count(self) -> usize {
@@ -61,6 +67,7 @@ impl FromStr for Work {
 
 /// The types that predictions and targets are stored in. Its name is `f32/u8`, `f16/bits`, …
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Inputs {
     /// The type of the predictions.
     pub prediction: PredictionType,
@@ -79,6 +86,11 @@ impl Inputs {
     pub const F16_U8: Self = Self { prediction: PredictionType::F16, target: TargetType::U8 };
     /// Predictions as bf16, targets as bytes.
     pub const BF16_U8: Self = Self { prediction: PredictionType::Bf16, target: TargetType::U8 };
+
+    /// Predictions and targets of these types.
+    pub const fn new(prediction: PredictionType, target: TargetType) -> Self {
+        Self { prediction, target }
+    }
 
     /// The sizes of a prediction and of a target in bits.
     pub fn bits(self) -> [u64; 2] {

@@ -6,15 +6,12 @@
 //! as a page with plots ([`html::page`]), and two reports are compared with [`compare()`].
 //!
 //! ```no_run
-//! use logloss_bench::{DeviceSelection, Observer, Specification, measure};
-//!
-//! struct Silent;
-//! impl Observer for Silent {}
+//! use logloss_bench::{DeviceSelection, Specification, measure};
 //!
 //! let mut specification = Specification::default();
 //! specification.devices = vec![DeviceSelection::Cpu];
 //! specification.quick = true;
-//! let report = measure(&specification, &mut Silent)?;
+//! let report = measure(&specification, &mut ())?;
 //! println!("{}", report.table());
 //! # Ok::<(), logloss_bench::Error>(())
 //! ```

@@ -1,6 +1,8 @@
 //! What a caller learns of a measurement while it runs, and how it ends one early.
 
 /// Follows a measurement. Every method has a default that does nothing, so that an observer implements what it needs.
+///
+/// `()` shows nothing and never interrupts.
 pub trait Observer {
     /// Called once, before the first row, with the number of rows that are planned.
     fn begin(&mut self, rows: usize) {
@@ -21,3 +23,5 @@ pub trait Observer {
         false
     }
 }
+
+impl Observer for () {}

@@ -1,5 +1,8 @@
 //! Plots as SVG elements of a page.
 //!
+//! The module is public so that other pages, such as a report on several benchmarks, draw their plots as
+//! [`html::page`](crate::html::page) draws its own.
+//!
 //! The elements have classes and no colours of their own: [`STYLE`](crate::html::STYLE) colours them, in light and in
 //! dark. The classes `c0` to `c5` are the colours of lines, `p0` to `p3` those of the parts of bars.
 

@@ -110,11 +110,8 @@ fn timed(call: impl FnOnce() -> Result<Sample>) -> Result<f64> {
 mod tests {
     use super::*;
 
-    struct Silent;
-    impl Observer for Silent {}
-
     fn pace(min_rounds: usize, max_rounds: usize) -> Pace<'static> {
-        Pace { budget: Duration::ZERO, min_rounds, max_rounds, until: None, observer: &Silent }
+        Pace { budget: Duration::ZERO, min_rounds, max_rounds, until: None, observer: &() }
     }
 
     #[test]

@@ -100,6 +100,7 @@ impl FromStr for DeviceSelection {
 
 /// An answer that is made wrong on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Spoil {
     /// The sum of the losses.
     Sum,

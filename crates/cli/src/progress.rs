@@ -45,7 +45,7 @@ impl Observer for Progress {
         self.show((done, total), values);
     }
 
-    fn interrupted(&mut self) -> bool {
+    fn interrupted(&self) -> bool {
         interrupt::is_pressed()
     }
 }

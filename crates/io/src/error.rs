@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, io, path::Path, path::PathBuf};
 
 use logloss::{Array, Unsupported};
 
-use crate::{Column, Contradiction, Place};
+use crate::{Column, Contradiction, Layout, Place, ShapeOf};
 
 /// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -68,14 +68,12 @@ pub enum Error {
         help: String,
     },
     /// The values of an array are laid out in another way than row by row in one or two dimensions.
-    #[error("{column}: {reason}")]
+    #[error("{column}: {layout}")]
     UnsupportedLayout {
         /// The array.
         column: Column,
         /// Its layout.
-        reason: String,
-        /// How to mend it.
-        help: &'static str,
+        layout: Layout,
     },
     /// Two arrays that belong together differ in shape.
     #[error("{column} has shape {shape:?}, {other}")]
@@ -84,8 +82,8 @@ pub enum Error {
         column: Column,
         /// Its dimensions.
         shape: Vec<u64>,
-        /// The other array, and what its shape is.
-        other: String,
+        /// The shape that it was compared with.
+        other: ShapeOf,
         /// How to mend it.
         help: &'static str,
     },
@@ -229,10 +227,10 @@ impl Error {
         let there_are = |found: &[String]| format!("there are: {}", found.join(", ")).into();
         Some(match self {
             Error::Io { help, .. } | Error::Malformed { help, .. } => return help.map(Cow::Borrowed),
-            Error::Truncated { help, .. }
-            | Error::UnsupportedLayout { help, .. }
-            | Error::ShapeMismatch { help, .. }
-            | Error::Unsupported { help, .. } => (*help).into(),
+            Error::UnsupportedLayout { layout, .. } => layout.help().into(),
+            Error::Truncated { help, .. } | Error::ShapeMismatch { help, .. } | Error::Unsupported { help, .. } => {
+                (*help).into()
+            }
             Error::UnsupportedType { help, .. } => help.into(),
             Error::Usage(contradiction) => contradiction.help(),
             Error::InvalidValue { help, .. } | Error::Output { help, .. } => help.as_ref().into(),

@@ -12,7 +12,15 @@ use crate::{
 };
 
 /// The files to read.
+///
+/// ```
+/// use logloss_io::Inputs;
+///
+/// let inputs = Inputs::new("logits.npy").with_targets("labels.npy").with_mask("valid.npy");
+/// assert_eq!(inputs.paths().count(), 3);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Inputs {
     /// The predictions: a `.npy` file of shape `[N]` or `[N, C]`; or a file of several columns or tensors, which holds
     /// the labels and weights too, and whose names are in a [`Selection`].
@@ -31,6 +39,29 @@ pub fn extension(path: &Path) -> String {
 }
 
 impl Inputs {
+    /// This file of predictions, alone.
+    pub fn new(predictions: impl Into<PathBuf>) -> Self {
+        Self { predictions: predictions.into(), ..Self::default() }
+    }
+
+    /// Sets the file of labels.
+    pub fn with_targets(mut self, targets: impl Into<PathBuf>) -> Self {
+        self.targets = Some(targets.into());
+        self
+    }
+
+    /// Sets the file of weights.
+    pub fn with_weights(mut self, weights: impl Into<PathBuf>) -> Self {
+        self.weights = Some(weights.into());
+        self
+    }
+
+    /// Sets the file of the mask.
+    pub fn with_mask(mut self, mask: impl Into<PathBuf>) -> Self {
+        self.mask = Some(mask.into());
+        self
+    }
+
     /// Every file there is.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         let others = [&self.targets, &self.mask, &self.weights].into_iter().flatten();

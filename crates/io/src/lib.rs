@@ -13,11 +13,7 @@
 //!
 //! # fn main() -> logloss_io::Result<()> {
 //! # let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
-//! let inputs = Inputs {
-//!     predictions: data.join("flights_logits.npy"),
-//!     targets: Some(data.join("flights_delayed.npy")),
-//!     ..Inputs::default()
-//! };
+//! let inputs = Inputs::new(data.join("flights_logits.npy")).with_targets(data.join("flights_delayed.npy"));
 //! let summary = run(&RunSpec::new(inputs), &Engine::cpu(), &mut ())?;
 //! println!("{} nats", summary.evaluation.mean);
 //! # assert!((summary.evaluation.mean - 0.4902314668608806).abs() < 1e-9);
@@ -31,6 +27,7 @@ mod dataset;
 mod error;
 mod explain;
 mod inputs;
+mod mismatch;
 mod number;
 mod objective;
 mod observer;
@@ -49,6 +46,7 @@ pub use contradiction::Contradiction;
 pub use convert::{Unrepresentable, UnrepresentableValues};
 pub use error::{Error, ErrorClass, Result};
 pub use inputs::{Inputs, extension};
+pub use mismatch::{Layout, ShapeOf};
 pub use number::Number;
 pub use objective::{LabelWeights, ObjectiveSpec};
 pub use observer::Observer;

@@ -19,8 +19,15 @@ pub enum LabelWeights {
 
 /// A specification of an [`Objective`], whose label weights may depend on the data.
 ///
-/// Fields that are not of interest come from the default: `ObjectiveSpec { reduction: Reduction::Sum, ..Default::default() }`.
+/// ```
+/// use logloss::Reduction;
+/// use logloss_io::{LabelWeights, ObjectiveSpec};
+///
+/// let objective = ObjectiveSpec::default().with_reduction(Reduction::Sum).with_label_weights(LabelWeights::Balanced);
+/// assert_eq!(objective.effective_reduction(), Reduction::Sum);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ObjectiveSpec {
     /// How the losses become one value, or several.
     pub reduction: Reduction,
@@ -63,6 +70,66 @@ impl Default for ObjectiveSpec {
 }
 
 impl ObjectiveSpec {
+    /// Sets the reduction.
+    pub fn with_reduction(mut self, reduction: Reduction) -> Self {
+        self.reduction = reduction;
+        self
+    }
+
+    /// Sets the treatment of invalid values.
+    pub fn with_non_finite(mut self, non_finite: NonFinite) -> Self {
+        self.non_finite = non_finite;
+        self
+    }
+
+    /// Sets the factor of gradient and hessian.
+    pub fn with_scale(mut self, scale: f32) -> Self {
+        self.scale = scale;
+        self
+    }
+
+    /// Sets the system whose conventions are taken over.
+    pub fn with_compat(mut self, compat: Compat) -> Self {
+        self.compat = Some(compat);
+        self
+    }
+
+    /// Sets the strength of label smoothing.
+    pub fn with_label_smoothing(mut self, strength: f32) -> Self {
+        self.label_smoothing = Some(strength);
+        self
+    }
+
+    /// Sets the focal factor.
+    pub fn with_focal(mut self, focal: Focal) -> Self {
+        self.focal = Some(focal);
+        self
+    }
+
+    /// Sets the weight of each class.
+    pub fn with_class_weights(mut self, weights: impl Into<Vec<f32>>) -> Self {
+        self.class_weights = Some(weights.into());
+        self
+    }
+
+    /// Sets the weight of the positive term: one, or one for each class.
+    pub fn with_pos_weight(mut self, weights: impl Into<Vec<f32>>) -> Self {
+        self.pos_weight = Some(weights.into());
+        self
+    }
+
+    /// Sets the weights of the labels.
+    pub fn with_label_weights(mut self, weights: LabelWeights) -> Self {
+        self.label_weights = Some(weights);
+        self
+    }
+
+    /// Sets the statistics of the predictions that are taken in the same pass.
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
     /// Whether any number is a label: positive above 0, else negative.
     pub fn any_number_is_label(&self) -> bool {
         self.compat == Some(Compat::Lightgbm)

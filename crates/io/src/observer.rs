@@ -15,7 +15,7 @@ pub trait Observer {
 
     /// Whether the evaluation is to stop. Called before every part, and while text is read. If so, the evaluation fails
     /// with [`Error::Interrupted`] and leaves no output behind.
-    fn interrupted(&mut self) -> bool {
+    fn interrupted(&self) -> bool {
         false
     }
 }
@@ -23,6 +23,6 @@ pub trait Observer {
 impl Observer for () {}
 
 /// Fails if the evaluation is to stop.
-pub(crate) fn check(observer: &mut dyn Observer) -> Result<()> {
+pub(crate) fn check(observer: &dyn Observer) -> Result<()> {
     if observer.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
 }

@@ -65,6 +65,7 @@ impl fmt::Display for Column {
 
 /// The place of one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Place {
     /// The array that holds it.
     pub column: Column,

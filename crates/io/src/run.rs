@@ -31,7 +31,20 @@ const FEW_VALUES: u64 = 1 << 24;
 const LEAST_TEXT: u64 = 4;
 
 /// A specification of a run: the data that is read, the objective, and the files that are written.
+///
+/// ```
+/// use logloss::{Form, Reduction};
+/// use logloss_io::{Inputs, ObjectiveSpec, OutputPaths, RunSpec, Selection};
+///
+/// let spec = RunSpec::new(Inputs::new("d.parquet"))
+///     .with_selection(Selection::default().with_predictions("p").with_targets("y"))
+///     .with_form(Form::Probabilities)
+///     .with_objective(ObjectiveSpec::default().with_reduction(Reduction::Sum))
+///     .with_outputs(OutputPaths::default().with_gradient("gradient.npy"));
+/// assert_eq!(spec.objective.scale, 1.0);
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct RunSpec {
     /// The files to read.
     pub inputs: Inputs,
@@ -63,13 +76,50 @@ impl RunSpec {
         }
     }
 
+    /// Sets the columns or tensors of a file that has several.
+    pub fn with_selection(mut self, selection: Selection) -> Self {
+        self.selection = selection;
+        self
+    }
+
+    /// Sets the form of the predictions.
+    pub fn with_form(mut self, form: Form) -> Self {
+        self.form = form;
+        self
+    }
+
+    /// Ignores the elements with this label.
+    pub fn with_ignored_label(mut self, label: IgnoredLabel) -> Self {
+        self.ignored_label = Some(label);
+        self
+    }
+
+    /// Sets the objective.
+    pub fn with_objective(mut self, objective: ObjectiveSpec) -> Self {
+        self.objective = objective;
+        self
+    }
+
+    /// Sets the files to write.
+    pub fn with_outputs(mut self, outputs: OutputPaths) -> Self {
+        self.outputs = outputs;
+        self
+    }
+
+    /// Sets whether the summary must hold the values of all rows.
+    pub fn with_must_hold_rows(mut self, must_hold_rows: bool) -> Self {
+        self.must_hold_rows = must_hold_rows;
+        self
+    }
+
     /// How values are read.
     fn read_options(&self) -> ReadOptions {
-        ReadOptions {
-            form: self.form,
-            ignored_label: self.ignored_label,
-            any_number_is_label: self.objective.any_number_is_label(),
-            may_skip: self.ignored_label.is_some() || self.inputs.mask.is_some(),
+        let options = ReadOptions::new(self.form)
+            .with_any_number_is_label(self.objective.any_number_is_label())
+            .with_may_skip(self.inputs.mask.is_some());
+        match self.ignored_label {
+            Some(label) => options.with_ignored_label(label),
+            None => options,
         }
     }
 

@@ -13,7 +13,15 @@ const MOST_COLUMNS: usize = 4096;
 ///
 /// Of a tensor there is one name each. Of columns there may be several, separated by commas: one for each class of
 /// shape `[N, C]`. A file that holds a single array, as a `.npy` file does, needs no names.
+///
+/// ```
+/// use logloss_io::Selection;
+///
+/// let selection = Selection::default().with_predictions("logit").with_targets("delayed").with_weights("distance");
+/// assert_eq!(selection.weights.as_deref(), Some("distance"));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Selection {
     /// The predictions.
     pub predictions: Option<String>,
@@ -43,6 +51,24 @@ impl SelectedColumns<'_> {
 }
 
 impl Selection {
+    /// Sets the name of the predictions.
+    pub fn with_predictions(mut self, predictions: impl Into<String>) -> Self {
+        self.predictions = Some(predictions.into());
+        self
+    }
+
+    /// Sets the name of the labels.
+    pub fn with_targets(mut self, targets: impl Into<String>) -> Self {
+        self.targets = Some(targets.into());
+        self
+    }
+
+    /// Sets the name of the weights.
+    pub fn with_weights(mut self, weights: impl Into<String>) -> Self {
+        self.weights = Some(weights.into());
+        self
+    }
+
     /// The names of predictions and targets, or an error that lists the names there are.
     pub(crate) fn required(&self, path: &Path, kind: &'static str, described: &[String]) -> Result<(&str, &str)> {
         match (&self.predictions, &self.targets) {

@@ -221,7 +221,6 @@ mod tests {
     use logloss::half::{bf16, f16};
 
     use super::*;
-    use crate::PartUnrepresentable;
 
     #[test]
     fn unit_interval_in_every_type() {
@@ -286,12 +285,7 @@ mod tests {
     }
 
     fn part<'a>(predictions: &'a [f32], targets: Targets<'a>) -> Part<'a> {
-        Part {
-            predictions: Floats::F32(predictions),
-            targets,
-            weights: None,
-            unrepresentable: PartUnrepresentable::default(),
-        }
+        Part::new(Floats::F32(predictions), targets)
     }
 
     #[test]

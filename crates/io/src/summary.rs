@@ -47,6 +47,7 @@ pub struct Times {
 
 /// A remark for the reader of a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Note {
     /// Its severity.
     pub severity: Severity,

@@ -59,21 +59,20 @@ impl Folder {
     /// The specification for two `.npy` files.
     fn pair(&self, predictions: &[u8], targets: &[u8]) -> RunSpec {
         let predictions = self.file("p.npy", predictions);
-        RunSpec::new(Inputs { predictions, targets: Some(self.file("y.npy", targets)), ..Inputs::default() })
+        RunSpec::new(Inputs::new(predictions).with_targets(self.file("y.npy", targets)))
     }
 
     /// The specification for the arrays `p`, `y` and perhaps `w` of one file.
     fn arrays(&self, path: PathBuf, weights: bool) -> RunSpec {
-        let [predictions, targets, weights] =
-            [("p", true), ("y", true), ("w", weights)].map(|(name, is_there)| is_there.then(|| name.to_owned()));
-        let selection = Selection { predictions, targets, weights };
-        RunSpec { selection, ..RunSpec::new(Inputs { predictions: path, ..Inputs::default() }) }
+        let selection = Selection::default().with_predictions("p").with_targets("y");
+        let selection = if weights { selection.with_weights("w") } else { selection };
+        RunSpec::new(Inputs::new(path)).with_selection(selection)
     }
 
     /// Asserts that files hold these predictions and labels, in this order: their losses have the same bits.
     fn assert_holds<'a>(&self, mut spec: RunSpec, predictions: impl Into<Floats<'a>>, labels: &'a [u8]) {
         let path = self.0.path().join("loss.npy");
-        spec.outputs = OutputPaths { loss: Some(path.clone()), ..OutputPaths::default() };
+        spec.outputs = OutputPaths::default().with_loss(path.clone());
         let summary = run(&spec, &Engine::cpu(), &mut ()).unwrap();
         let batch = Batch::logits(predictions, labels).unwrap();
         let mut wanted = vec![0.0f32; batch.len()];
@@ -148,7 +147,7 @@ fn safetensors_of_safetensors_numpy() {
     let folder = Folder::new();
     let spec = folder.arrays(folder.file("a.safetensors", &file), false);
     // Every value lies in [0, 1], as few logits do, which is noted.
-    let summary = run(&RunSpec { form: Form::Probabilities, ..spec }, &Engine::cpu(), &mut ()).unwrap();
+    let summary = run(&spec.with_form(Form::Probabilities), &Engine::cpu(), &mut ()).unwrap();
     // The label 0 of the probability 0.5, and the label 1 of the probability 1.
     assert!((summary.evaluation.sum / 2f64.ln() - 1.0).abs() < 1e-7, "{}", summary.evaluation.sum);
 }
@@ -237,7 +236,7 @@ fn bounds(path: &PathBuf) -> Vec<Option<(f64, f64)>> {
 fn parquet_with_nan_or_null() {
     let folder = Folder::new();
     let path = folder.0.path().join("a.parquet");
-    let spec = RunSpec { form: Form::Probabilities, ..folder.arrays(path.clone(), true) };
+    let spec = folder.arrays(path.clone(), true).with_form(Form::Probabilities);
     let clean = [Some((0.25, 0.375)), Some((0.0, 1.0)), Some((5.0, 8.0))];
     for column in ["p", "y", "w"] {
         for statistics in [EnabledStatistics::Page, EnabledStatistics::Chunk, EnabledStatistics::None] {

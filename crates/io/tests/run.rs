@@ -30,7 +30,7 @@ fn pair(folder: &TempDir, shape: Shape, logits: &[f32], labels: &[u8]) -> RunSpe
     let logits: Vec<u8> = logits.iter().flat_map(|value| value.to_le_bytes()).collect();
     let predictions = npy(folder, "logits.npy", Number::F32, shape, &logits);
     let targets = npy(folder, "labels.npy", Number::U8, shape, labels);
-    RunSpec::new(Inputs { predictions, targets: Some(targets), ..Inputs::default() })
+    RunSpec::new(Inputs::new(predictions).with_targets(targets))
 }
 
 /// The specification for zeros in two parts and a bit, which are converted.
@@ -39,16 +39,15 @@ fn zeros(folder: &TempDir) -> (RunSpec, u64) {
     let bytes = vec![0; 8 * len as usize];
     let predictions = npy(folder, "logits.npy", Number::F64, Shape::flat(len), &bytes);
     let targets = npy(folder, "labels.npy", Number::U8, Shape::flat(len), &bytes[..len as usize]);
-    (RunSpec::new(Inputs { predictions, targets: Some(targets), ..Inputs::default() }), len)
+    (RunSpec::new(Inputs::new(predictions).with_targets(targets)), len)
 }
 
 /// The specification for the columns `p` and `y` of a text file.
 fn text(folder: &TempDir, text: &str) -> RunSpec {
     let path = folder.path().join("a.csv");
     fs::write(&path, text).unwrap();
-    let selection =
-        Selection { predictions: Some("p".to_owned()), targets: Some("y".to_owned()), ..Selection::default() };
-    RunSpec { selection, ..RunSpec::new(Inputs { predictions: path, ..Inputs::default() }) }
+    let selection = Selection::default().with_predictions("p").with_targets("y");
+    RunSpec::new(Inputs::new(path)).with_selection(selection)
 }
 
 fn evaluate(spec: &RunSpec) -> Result<Summary, Error> {
@@ -74,7 +73,7 @@ impl Observer for Recorder {
         self.seen.push((done, total, values));
     }
 
-    fn interrupted(&mut self) -> bool {
+    fn interrupted(&self) -> bool {
         self.most == Some(self.seen.len())
     }
 }
@@ -147,7 +146,7 @@ fn an_invalid_value_is_told_by_its_place() {
 #[test]
 fn a_value_that_f32_cannot_represent_is_told_as_it_was_written() {
     let folder = TempDir::new().unwrap();
-    let spec = RunSpec { form: Form::Probabilities, ..text(&folder, "p,y\n0.5,0\n1.0000000001,1\n") };
+    let spec = text(&folder, "p,y\n0.5,0\n1.0000000001,1\n").with_form(Form::Probabilities);
     let error = evaluate(&spec).unwrap_err();
     let Error::InvalidValue { array: Array::Probabilities, place, value, .. } = &error else { panic!("{error}") };
     assert_eq!((place.column.name(), place.row, place.line), (Some("p"), 1, Some(3)));
@@ -190,7 +189,7 @@ fn columns_that_are_not_there() {
 fn files_that_cannot_be_read() {
     let folder = TempDir::new().unwrap();
     let open = |name: &str| {
-        let spec = RunSpec::new(Inputs { predictions: folder.path().join(name), ..Inputs::default() });
+        let spec = RunSpec::new(Inputs::new(folder.path().join(name)));
         PreparedRun::new(&spec).err().unwrap()
     };
     let error = open("absent.npy");
@@ -205,23 +204,18 @@ fn files_that_cannot_be_read() {
 fn specifications_that_make_no_sense() {
     let folder = TempDir::new().unwrap();
     let good = pair(&folder, Shape::flat(2), &[1.0, 2.0], &[0, 1]);
-    let lightgbm = Some(Compat::Lightgbm);
-    let is_unbalance = Some(LabelWeights::IsUnbalance);
+    let plain = ObjectiveSpec::default;
+    let is_unbalance = plain().with_label_weights(LabelWeights::IsUnbalance);
     for objective in [
-        ObjectiveSpec { label_weights: is_unbalance, ..ObjectiveSpec::default() },
-        ObjectiveSpec { class_weights: Some(vec![1.0; 2]), ..ObjectiveSpec::default() },
-        ObjectiveSpec {
-            label_weights: is_unbalance,
-            pos_weight: Some(vec![2.0]),
-            compat: lightgbm,
-            ..ObjectiveSpec::default()
-        },
+        is_unbalance.clone(),
+        plain().with_class_weights([1.0; 2]),
+        is_unbalance.with_pos_weight([2.0]).with_compat(Compat::Lightgbm),
     ] {
-        let error = evaluate(&RunSpec { objective, ..good.clone() }).unwrap_err();
+        let error = evaluate(&good.clone().with_objective(objective)).unwrap_err();
         assert!(matches!(error, Error::Usage(_)) && error.class() == ErrorClass::Usage, "{error}");
     }
-    let value = Some(folder.path().join("value.npy"));
-    let error = evaluate(&RunSpec { outputs: OutputPaths { value, ..OutputPaths::default() }, ..good }).unwrap_err();
+    let outputs = OutputPaths::default().with_value(folder.path().join("value.npy"));
+    let error = evaluate(&good.with_outputs(outputs)).unwrap_err();
     assert_eq!(error.class(), ErrorClass::Usage);
 }
 
@@ -245,10 +239,11 @@ fn labels_are_balanced_by_their_counts() {
     let mut spec = pair(&folder, Shape::flat(4), &[0.0; 4], &[0, 1, 0, 0]);
     spec.objective.label_weights = Some(LabelWeights::Balanced);
     let summary = evaluate(&spec).unwrap();
-    let text = "3 labels are 0 and weigh 0.6666667, 1 are 1 and weigh 2".to_owned();
-    assert!(summary.notes.contains(&Note { severity: Severity::Info, text }), "{:?}", summary.notes);
+    let text = "3 labels are 0 and weigh 0.6666667, 1 are 1 and weigh 2";
+    let is_balance = |note: &Note| note.severity == Severity::Info && note.text == text;
+    assert!(summary.notes.iter().any(is_balance), "{:?}", summary.notes);
     assert!(!summary.is_plain);
-    let spec = RunSpec { objective: spec.objective, ..pair(&folder, Shape::flat(2), &[0.0; 2], &[1, 1]) };
+    let spec = pair(&folder, Shape::flat(2), &[0.0; 2], &[1, 1]).with_objective(spec.objective);
     let error = evaluate(&spec).unwrap_err();
     assert!(matches!(error, Error::Unbalanceable { negatives: 0, positives: 2, .. }), "{error}");
 }

@@ -146,29 +146,27 @@ impl EvalArgs {
         // Beside a .npy file of predictions, --weight names a file; in any other, a column or tensor.
         let (weight_file, weight_column) =
             if extension(&self.predictions) == "npy" { (&self.weight, &None) } else { (&None, &self.weight) };
-        let inputs = Inputs {
-            predictions: self.predictions.clone(),
-            targets: self.targets.clone(),
-            weights: weight_file.as_ref().map(PathBuf::from),
-            mask: self.mask.clone(),
-        };
-        let selection =
-            Selection { predictions: self.pred.clone(), targets: self.target.clone(), weights: weight_column.clone() };
-        let outputs = OutputPaths {
-            loss: self.loss_out.clone(),
-            gradient: self.grad_out.clone(),
-            hessian: self.hess_out.clone(),
-            value: self.value_out.clone(),
-        };
-        Ok(RunSpec {
-            selection,
-            form: self.from,
-            ignored_label: self.ignore_label,
-            objective: self.objective()?,
-            outputs,
-            must_hold_rows: self.json && self.value_out.is_none(),
-            ..RunSpec::new(inputs)
-        })
+        let mut inputs = Inputs::new(&self.predictions);
+        inputs.targets.clone_from(&self.targets);
+        inputs.weights = weight_file.as_ref().map(PathBuf::from);
+        inputs.mask.clone_from(&self.mask);
+        let mut selection = Selection::default();
+        selection.predictions.clone_from(&self.pred);
+        selection.targets.clone_from(&self.target);
+        selection.weights.clone_from(weight_column);
+        let mut outputs = OutputPaths::default();
+        outputs.loss.clone_from(&self.loss_out);
+        outputs.gradient.clone_from(&self.grad_out);
+        outputs.hessian.clone_from(&self.hess_out);
+        outputs.value.clone_from(&self.value_out);
+        let mut spec = RunSpec::new(inputs)
+            .with_selection(selection)
+            .with_form(self.from)
+            .with_objective(self.objective()?)
+            .with_outputs(outputs)
+            .with_must_hold_rows(self.json && self.value_out.is_none());
+        spec.ignored_label = self.ignore_label;
+        Ok(spec)
     }
 
     fn objective(&self) -> anyhow::Result<ObjectiveSpec> {
@@ -176,18 +174,17 @@ impl EvalArgs {
             let focal = Focal::new(gamma)?;
             self.focal_alpha.map_or(Ok(focal), |alpha| focal.with_alpha(alpha))
         };
-        Ok(ObjectiveSpec {
-            reduction: self.reduction,
-            non_finite: self.non_finite,
-            scale: self.scale,
-            compat: self.compat,
-            label_smoothing: self.label_smoothing,
-            focal: self.focal_gamma.map(focal).transpose()?,
-            class_weights: self.class_weight.clone(),
-            pos_weight: self.pos_weight.clone(),
-            label_weights: self.label_weight,
-            ..ObjectiveSpec::default()
-        })
+        let mut objective = ObjectiveSpec::default()
+            .with_reduction(self.reduction)
+            .with_non_finite(self.non_finite)
+            .with_scale(self.scale);
+        objective.compat = self.compat;
+        objective.label_smoothing = self.label_smoothing;
+        objective.focal = self.focal_gamma.map(focal).transpose()?;
+        objective.class_weights.clone_from(&self.class_weight);
+        objective.pos_weight.clone_from(&self.pos_weight);
+        objective.label_weights = self.label_weight;
+        Ok(objective)
     }
 }
 

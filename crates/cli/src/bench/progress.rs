@@ -41,7 +41,7 @@ impl Observer for Progress {
     }
 
     fn interrupted(&self) -> bool {
-        interrupt::check().is_err()
+        interrupt::is_pressed()
     }
 }
 

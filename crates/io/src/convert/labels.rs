@@ -243,7 +243,11 @@ mod tests {
     use super::*;
 
     fn options(ignored_label: Option<IgnoredLabel>, any_number_is_label: bool) -> ReadOptions {
-        ReadOptions { form: Form::Logits, ignored_label, any_number_is_label, may_skip: true }
+        let options = ReadOptions::new(Form::Logits).with_any_number_is_label(any_number_is_label).with_may_skip(true);
+        match ignored_label {
+            Some(label) => options.with_ignored_label(label),
+            None => options,
+        }
     }
 
     fn converted(values: &[i64]) -> Labels {

@@ -15,6 +15,7 @@ pub(crate) use weights::Weights;
 
 /// An invalid value that has no counterpart in the type it is converted to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unrepresentable {
     /// Its index in the part.
     pub index: usize,

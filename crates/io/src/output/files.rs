@@ -10,6 +10,7 @@ use crate::{Inputs, Number, Result, Shape, contradiction::Contradiction, inputs:
 /// The `.npy` files that the outputs of an evaluation are written to, of the shape of the predictions if not said
 /// otherwise. An output without a path is not computed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OutputPaths {
     /// The loss of each element, f32.
     pub loss: Option<PathBuf>,
@@ -23,6 +24,7 @@ pub struct OutputPaths {
 
 /// An output that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WrittenOutput {
     /// "loss", "gradient", "hessian" or "value".
     pub name: &'static str,
@@ -31,6 +33,30 @@ pub struct WrittenOutput {
 }
 
 impl OutputPaths {
+    /// Sets the file of the losses.
+    pub fn with_loss(mut self, loss: impl Into<PathBuf>) -> Self {
+        self.loss = Some(loss.into());
+        self
+    }
+
+    /// Sets the file of the gradient.
+    pub fn with_gradient(mut self, gradient: impl Into<PathBuf>) -> Self {
+        self.gradient = Some(gradient.into());
+        self
+    }
+
+    /// Sets the file of the hessian.
+    pub fn with_hessian(mut self, hessian: impl Into<PathBuf>) -> Self {
+        self.hessian = Some(hessian.into());
+        self
+    }
+
+    /// Sets the file of the reduced values.
+    pub fn with_value(mut self, value: impl Into<PathBuf>) -> Self {
+        self.value = Some(value.into());
+        self
+    }
+
     /// The outputs with a value for each element: their option and path.
     fn by_element(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         [("--loss-out", &self.loss), ("--grad-out", &self.gradient), ("--hess-out", &self.hessian)]

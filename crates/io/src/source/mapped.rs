@@ -11,7 +11,7 @@ use memmap2::Mmap;
 
 use super::{COPIED_PART, Part, PartUnrepresentable, Source, part_len};
 use crate::{
-    Column, Error, IgnoredLabel, Observer, Place, ReadOptions, Result, Shape,
+    Column, Error, IgnoredLabel, Observer, Place, ReadOptions, Result, Shape, ShapeOf,
     contradiction::Contradiction,
     convert::{self, Labels, Predictions},
     number::Number,
@@ -185,7 +185,7 @@ impl Pair {
         let mismatch = |other: &Array, help| Error::ShapeMismatch {
             column: predictions.column.clone(),
             shape: predictions.shape.dimensions(),
-            other: format!("{} has {:?}", other.column, other.shape.dimensions()),
+            other: ShapeOf::Array { column: other.column.clone(), shape: other.shape.dimensions() },
             help,
         };
         if !predictions.shape.matches(&targets.shape) {

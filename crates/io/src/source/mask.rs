@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{mapped::Array, npy};
-use crate::{Error, Result, Shape, number::Number};
+use crate::{Error, Result, Shape, ShapeOf, number::Number};
 
 /// A mask in a `.npy` file.
 pub(crate) struct Mask {
@@ -37,10 +37,10 @@ impl Mask {
         if rows_fit && predictions.classes() == shape.classes() {
             return Ok(());
         }
-        Err(self.mismatch(format!("the predictions have {}", predictions.described())))
+        Err(self.mismatch(ShapeOf::Predictions(predictions)))
     }
 
-    fn mismatch(&self, predictions: String) -> Error {
+    fn mismatch(&self, predictions: ShapeOf) -> Error {
         Error::ShapeMismatch {
             column: self.array.column.clone(),
             shape: self.array.shape.dimensions(),
@@ -53,7 +53,7 @@ impl Mask {
     /// A bit for each of the next `len` values, 1 where the element counts.
     pub(crate) fn next(&mut self, len: usize) -> Result<&[u8]> {
         if len > self.len() - self.at {
-            return Err(self.mismatch("the predictions have more rows".to_owned()));
+            return Err(self.mismatch(ShapeOf::PredictionRows(None)));
         }
         let bytes = self.array.bytes(self.at, len);
         self.bits.clear();
@@ -69,7 +69,7 @@ impl Mask {
             return Ok(());
         }
         let rows = self.at as u64 / self.array.shape.classes().max(1);
-        Err(self.mismatch(format!("the predictions have {rows} rows")))
+        Err(self.mismatch(ShapeOf::PredictionRows(Some(rows))))
     }
 
     /// Goes back to the first value.

@@ -91,6 +91,7 @@ pub trait Source: Send {
 
 /// A run of values.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Part<'a> {
     /// The predictions.
     pub predictions: Floats<'a>,
@@ -104,6 +105,7 @@ pub struct Part<'a> {
 
 /// The values of a part that could not be converted as they are, by array.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct PartUnrepresentable<'a> {
     /// Those of the predictions.
     pub predictions: Option<&'a UnrepresentableValues>,
@@ -111,6 +113,19 @@ pub struct PartUnrepresentable<'a> {
     pub targets: Option<&'a UnrepresentableValues>,
     /// Those of the weights.
     pub weights: Option<&'a UnrepresentableValues>,
+}
+
+impl<'a> Part<'a> {
+    /// Predictions and as many targets, all of which were converted as they are.
+    pub fn new(predictions: Floats<'a>, targets: Targets<'a>) -> Self {
+        Self { predictions, targets, weights: None, unrepresentable: PartUnrepresentable::default() }
+    }
+
+    /// Sets the weights of these elements or samples.
+    pub fn with_weights(mut self, weights: Weights<'a>) -> Self {
+        self.weights = Some(weights);
+        self
+    }
 }
 
 impl PartUnrepresentable<'_> {

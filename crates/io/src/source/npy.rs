@@ -14,7 +14,7 @@ use super::{
     mapped::{self, Array, Pair},
 };
 use crate::{
-    Column, Error, ReadOptions, Result, Shape,
+    Column, Error, Layout, ReadOptions, Result, Shape,
     error::{malformed, unreadable},
     number::Number,
 };
@@ -66,20 +66,17 @@ pub(super) fn array(path: &Path, notes: &mut Vec<String>) -> Result<Array> {
     let (number, big_endian) = number(path, &header.dtype())?;
     let dimensions = header.shape();
     let column = Column::whole(path);
-    let layout = |reason: String, help| Error::UnsupportedLayout { column: column.clone(), reason, help };
+    let unsupported = |layout| Error::UnsupportedLayout { column: column.clone(), layout };
     let Some(shape) = Shape::new(dimensions) else {
         return Err(match dimensions.len() {
             1 | 2 => mapped::truncated(&column, dimensions, number, there),
-            0 => layout("holds a single number (0-d)".to_owned(), "save an array: numpy.atleast_1d(a)"),
-            n => layout(format!("has {n} dimensions {dimensions:?}"), "save it as [N] or [N, C]: a.reshape(-1)"),
+            0 => unsupported(Layout::Scalar),
+            _ => unsupported(Layout::Dimensions(dimensions.to_vec())),
         });
     };
     // With one row or one column, both orders are the same.
     if header.order() == Order::Fortran && dimensions.iter().filter(|&&n| n != 1).count() > 1 {
-        return Err(layout(
-            format!("shape {dimensions:?} is stored in Fortran order (column by column)"),
-            "save it row by row: numpy.save(file, numpy.ascontiguousarray(a))",
-        ));
+        return Err(unsupported(Layout::Fortran(dimensions.to_vec())));
     }
     let needed = shape.value_count().and_then(|len| len.checked_mul(number.size() as u64));
     match needed {
@@ -106,12 +103,8 @@ fn number(path: &Path, dtype: &DType) -> Result<(Number, bool)> {
     let plain = match dtype {
         DType::Plain(plain) => plain,
         DType::Record(fields) => {
-            let names: Vec<_> = fields.iter().map(|field| field.name.as_str()).collect();
-            return Err(Error::UnsupportedLayout {
-                column,
-                reason: format!("is a structured array of the fields {}", names.join(", ")),
-                help: "save one field of it, as a['name'].copy()",
-            });
+            let names = fields.iter().map(|field| field.name.clone()).collect();
+            return Err(Error::UnsupportedLayout { column, layout: Layout::Structured(names) });
         }
         DType::Array(..) => return Err(unsupported("save a plain array of numbers")),
     };

@@ -12,7 +12,7 @@ use super::{
     mapped::{self, Array, Pair},
 };
 use crate::{
-    Column, Contradiction, Error, ReadOptions, Result, Selection, Shape,
+    Column, Contradiction, Error, Layout, ReadOptions, Result, Selection, Shape,
     error::{malformed, unreadable},
     number::Number,
     place,
@@ -61,10 +61,9 @@ fn tensor(column: Column, metadata: &Metadata, name: &str, map: &Arc<memmap2::Mm
         help: "store predictions as BF16, F16, F32 or F64, labels as any integer, bool or float type".to_owned(),
     })?;
     let dimensions: Vec<u64> = info.shape.iter().map(|&n| n as u64).collect();
-    let shape = Shape::new(&dimensions).ok_or_else(|| Error::UnsupportedLayout {
-        column: column.clone(),
-        reason: format!("has shape {dimensions:?}"),
-        help: "store it as [N] or [N, C]: t.reshape(-1)",
+    let shape = Shape::new(&dimensions).ok_or_else(|| {
+        let layout = if dimensions.is_empty() { Layout::Scalar } else { Layout::Dimensions(dimensions) };
+        Error::UnsupportedLayout { column: column.clone(), layout }
     })?;
     // That its bytes are there was checked when the header was read.
     let start = data + info.data_offsets.0;
