@@ -48,14 +48,16 @@ pub enum Compat {
     /// XGBoost. For `binary:logistic`, σ(x)·σ(−x) in the hessian is at least 1e-16, and `pos_weight`
     /// (`scale_pos_weight`) multiplies the gradient and hessian of elements whose target is exactly 1. The loss is that
     /// of XGBoost's metric, which does not use `pos_weight`: it is clipped at 1e-16, and its mean is weighted; the mean
-    /// of an empty batch is 0. f64 probabilities are rounded to f32 first, the only type that XGBoost has for
+    /// of an empty batch is 0. If no reduction was set, gradient and hessian are those of the sum, as XGBoost's objective
+    /// has them ([`has_derivatives_of_sum`](crate::Objective::has_derivatives_of_sum)). f64 probabilities are rounded to f32 first, the only type that XGBoost has for
     /// predictions: 1 − 1e-9 is 1 there.
     Xgboost,
     /// LightGBM. For `binary`, a target above 0 is positive and any other is negative, including −1 and −∞; only NaN is
     /// invalid. Label weights (`is_unbalance`, see
     /// [`with_balanced_labels`](crate::Objective::with_balanced_labels)) and `pos_weight` (`scale_pos_weight`, for
     /// positives) multiply gradient and hessian; using both is an error. The loss is that of LightGBM's metric, which
-    /// uses neither: it is clipped at 1e-15, and its mean is weighted.
+    /// uses neither: it is clipped at 1e-15, and its mean is weighted. If no reduction was set, gradient and hessian are
+    /// those of the sum ([`has_derivatives_of_sum`](crate::Objective::has_derivatives_of_sum)).
     Lightgbm,
 }
 

@@ -162,7 +162,8 @@ impl Focal {
 /// accurate up to the ends of [0, 1] (+inf where the exact value is), and the derivatives are those with respect to p.
 /// [`Focal`] multiplies the loss by the focal factor; [`Compat`] changes what other systems define differently.
 ///
-/// Gradient and hessian are those of the reduced value, times [`scale`](Self::with_scale).
+/// Gradient and hessian are those of the reduced value, times [`scale`](Self::with_scale). (An exception are those of
+/// boosters: see [`has_derivatives_of_sum`](Self::has_derivatives_of_sum).)
 ///
 /// Each weight is validated, but the product of weights is not: if it exceeds the range of f32 it is infinite, and the
 /// loss, derivatives and sums may then be infinite, or NaN where the product is multiplied by 0. This does not count as
@@ -181,7 +182,8 @@ impl Focal {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objective {
-    reduction: Reduction,
+    /// None if none was set: it is the mean then.
+    reduction: Option<Reduction>,
     scale: f32,
     invalid: NonFinite,
     class_weights: Option<Arc<[f32]>>,
@@ -253,7 +255,7 @@ enum LabelWeights {
 impl Default for Objective {
     fn default() -> Self {
         Self {
-            reduction: Reduction::Mean,
+            reduction: None,
             scale: 1.0,
             invalid: NonFinite::Error,
             class_weights: None,
@@ -271,7 +273,7 @@ impl Default for Objective {
 impl Objective {
     /// The mean of plain binary cross-entropy, with scale 1; invalid values are errors.
     pub fn mean() -> Self {
-        Self::default()
+        Self::default().with_reduction(Reduction::Mean)
     }
 
     /// The sum of plain binary cross-entropy, with scale 1; invalid values are errors.
@@ -281,7 +283,7 @@ impl Objective {
 
     /// Sets the reduction.
     pub fn with_reduction(mut self, reduction: Reduction) -> Self {
-        self.reduction = reduction;
+        self.reduction = Some(reduction);
         self
     }
 
@@ -390,10 +392,16 @@ impl Objective {
     /// The reduction: the one that was set, or [`Reduction::WeightedMean`] for a mean if that is the mean of the system
     /// in [`Compat`].
     pub fn reduction(&self) -> Reduction {
-        match (self.reduction, self.compat) {
+        match (self.reduction.unwrap_or_default(), self.compat) {
             (Reduction::Mean, Some(compat)) if compat.weighs_mean() => Reduction::WeightedMean,
             (reduction, _) => reduction,
         }
+    }
+
+    /// Whether gradient and hessian are those of the sum although the value is a mean: for [`Compat::Xgboost`] and
+    /// [`Compat::Lightgbm`] if no reduction was set, because a booster takes σ(x) − z and σ(x)·σ(−x) of each element.
+    pub fn has_derivatives_of_sum(&self) -> bool {
+        self.reduction.is_none() && matches!(self.compat, Some(Compat::Xgboost | Compat::Lightgbm))
     }
 
     /// The treatment of invalid values.
@@ -505,6 +513,7 @@ impl Objective {
     /// [`Engine::evaluate`](crate::Engine::evaluate) and resident batches compute them automatically.
     pub fn needs_totals(&self, mask: bool) -> bool {
         match self.reduction() {
+            _ if self.has_derivatives_of_sum() => false,
             Reduction::Mean => self.ignore.is_some() || mask,
             Reduction::WeightedMean => true,
             Reduction::None | Reduction::Sum | Reduction::PerClass | Reduction::PerRow => false,
@@ -515,6 +524,7 @@ impl Objective {
     /// a batch and every device multiplies by the same number.
     pub(crate) fn coefficient(&self, totals: &Totals) -> f32 {
         let denominator = match self.reduction() {
+            _ if self.has_derivatives_of_sum() => return self.scale,
             Reduction::None | Reduction::Sum | Reduction::PerClass | Reduction::PerRow => return self.scale,
             Reduction::Mean => totals.count as f64,
             Reduction::WeightedMean => totals.weight.value(),

@@ -119,6 +119,7 @@ impl<'e> Accumulator<'e> {
         let coefficient = match &self.totals {
             Some(totals) if known => objective.coefficient(totals),
             _ if outputs.derivatives()
+                && !objective.has_derivatives_of_sum()
                 && matches!(objective.reduction(), Reduction::Mean | Reduction::WeightedMean) =>
             {
                 return Err(Error::UnknownTotal { needs_totals: objective.needs_totals(mask) });

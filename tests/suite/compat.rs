@@ -576,3 +576,37 @@ fn the_comparison_can_fail() {
         assert!(caught > 10, "{name}: {caught}");
     }
 }
+
+/// Without a reduction, the value of a booster's conventions is its metric's mean, while gradient and hessian are those of
+/// its objective: of each element, divided by nothing. They need no totals, so an accumulator needs no length.
+#[test]
+fn boosters_have_the_derivatives_of_the_sum() {
+    let mut random = Random(seed());
+    let len = 2 * BLOCK + 77;
+    let (x, z) = (random.predictions(Form::Logits, len), random.labels(len));
+    let weights: Vec<f32> = (0..len).map(|_| random.uniform() as f32).collect();
+    let batch = batch(Form::Logits, &x, &z).with_weights(&weights).expect("as many");
+    for compat in [Compat::Xgboost, Compat::Lightgbm] {
+        let unset = Objective::default().with_compat(compat);
+        let [mean, sum] = [Objective::mean(), Objective::sum()].map(|objective| objective.with_compat(compat));
+        assert!(unset.has_derivatives_of_sum() && !mean.has_derivatives_of_sum() && !sum.has_derivatives_of_sum());
+        assert!(!unset.needs_totals(true) && mean.needs_totals(false));
+        assert_eq!(unset.reduction(), Reduction::WeightedMean);
+        each(|engine| {
+            let got = all(engine, &batch, &unset);
+            let [of_mean, of_sum] = [&mean, &sum].map(|objective| all(engine, &batch, objective));
+            assert_eq!((&got.value, got.mean), (&of_mean.value, of_mean.mean));
+            assert_eq!((&got.gradient, &got.hessian), (&of_sum.gradient, &of_sum.hessian));
+            assert_ne!(got.gradient, of_mean.gradient);
+            let mut gradient = vec![f32::NAN; len];
+            let mut accumulator = engine.accumulator(&unset, None);
+            accumulator.push(&batch, Outputs::none().with_gradient(&mut gradient)).expect("no totals are needed");
+            assert_eq!(accumulator.finish().expect("all of it").value, got.value);
+            assert_eq!(Some(gradient), got.gradient);
+            if engine.wgpu().is_some() {
+                assert_same(&resident(engine, &batch, &unset), &got, "resident");
+            }
+        });
+    }
+    assert!(!Objective::default().has_derivatives_of_sum());
+}

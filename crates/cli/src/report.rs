@@ -88,7 +88,7 @@ impl Report<'_> {
                 }
                 _ => JsonValue::None,
             },
-            reduction: spec.objective.effective_reduction(),
+            reduction: summary.reduction,
             mean: *mean,
             sum: *sum,
             count: *count,
@@ -100,7 +100,7 @@ impl Report<'_> {
             },
             shape: summary.shape.dimensions(),
             base_rate,
-            base_rate_loss: base_rate.filter(|_| summary.is_plain).map(entropy),
+            base_rate_loss: summary.base_rate_loss(),
             from: spec.form,
             compat: spec.objective.compat,
             device: &run.device,
@@ -131,14 +131,13 @@ impl Report<'_> {
 
     /// Lines of a word and what it is.
     pub(crate) fn plain(&self) -> String {
-        let Summary { evaluation, len, is_plain, times, .. } = self.summary;
+        let Summary { evaluation, reduction, len, is_plain, has_weights, times, .. } = self.summary;
         let Evaluation { sum, mean, count, partials, run, .. } = evaluation;
-        let reduction = self.spec.objective.effective_reduction();
         let mut text = Lines::default();
-        if reduction == Reduction::Sum {
+        if *reduction == Reduction::Sum {
             text.line("sum", Nats(*sum));
         }
-        if reduction == Reduction::WeightedMean && !is_plain {
+        if *reduction == Reduction::WeightedMean && (*has_weights || !is_plain) {
             text.line(
                 "mean loss",
                 format_args!("{}, over weights that sum to {}", Nats(*mean), partials.weight.value()),
@@ -154,7 +153,7 @@ impl Report<'_> {
             _ => text.line("count", format_args!("{}{of_all}", HumanCount(*count))),
         }
         if let Some(rate) = self.summary.labels.base_rate() {
-            let compared = if *is_plain { against(entropy(rate), *mean) } else { String::new() };
+            let compared = self.summary.base_rate_loss().map_or_else(String::new, |loss| against(loss, *mean));
             text.line("base rate", format_args!("{rate:.6}{compared}"));
         }
         self.values(&mut text);
@@ -234,12 +233,6 @@ impl Report<'_> {
     }
 }
 
-/// The mean loss, in nats, of predicting `rate` whatever the input.
-fn entropy(rate: f64) -> f64 {
-    let part = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
-    part(rate) + part(1.0 - rate)
-}
-
 /// A comparison of a mean with that of a constant prediction, as text.
 fn against(constant: f64, mean: f64) -> String {
     let share = 1.0 - mean / constant;
@@ -297,9 +290,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entropies() {
-        assert_eq!(entropy(0.5), LN_2);
-        assert_eq!((entropy(0.0), entropy(1.0)), (0.0, 0.0));
+    fn comparisons() {
         assert_eq!(against(0.0, 0.1), "");
         assert_eq!(against(0.5, 0.25), " (always predicting it would cost 0.500000 nats: this is 50.00 % less)");
         assert_eq!(against(0.5, 1.0), " (always predicting it would cost 0.500000 nats: this is 100.00 % more)");

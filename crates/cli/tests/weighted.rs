@@ -653,3 +653,60 @@ fn labels_of_any_number() {
     let json = folder.eval("logits.npy f64.npy --compat lightgbm --ignore-label 7 --non-finite propagate");
     assert_eq!((&json["value"], &json["count"]), (&Value::Null, &json!(6)));
 }
+
+/// A booster takes the derivatives of each element, whose files they are written to unless a reduction is given.
+#[test]
+fn derivatives_of_boosters() {
+    let folder = Folder::new();
+    let weights = [1.0f32, 0.5, 2.0, 4.0, 3.0, 7.0];
+    folder.pair(&LOGITS, &LABELS).npy("w.npy", "'<f4'", "(6,)", le(&weights, f32::to_le_bytes));
+    for system in ["xgboost", "lightgbm"] {
+        for weight in ["", "--weight w.npy"] {
+            let run = |reduction: &str| {
+                let args = format!("logits.npy labels.npy {weight} --compat {system} {reduction}");
+                let json = folder.eval(&format!("{args} --grad-out grad.npy --hess-out hess.npy"));
+                let read = |name: &str| read_npy(&folder.path(name)).1;
+                (json, read("grad.npy"), read("hess.npy"))
+            };
+            let (json, gradient, hessian) = run("");
+            for (i, (&x, &z)) in LOGITS.iter().zip(&LABELS).enumerate() {
+                let w = if weight.is_empty() { 1.0 } else { f64::from(weights[i]) };
+                let p = 1.0 / (1.0 + (-f64::from(x)).exp());
+                assert!((f64::from(gradient[i]) - w * (p - f64::from(z))).abs() <= 1e-6, "{system} {i}");
+                assert!((f64::from(hessian[i]) - w * p * (1.0 - p)).abs() <= 1e-6, "{system} {i}");
+            }
+            let says = |json: &Value| json["notes"].to_string().contains("those of the sum");
+            assert!(says(&json), "{json}");
+            assert_eq!(json["reduction"], "weighted-mean");
+            let (of_mean, divided, _) = run("--reduction mean");
+            assert!(!says(&of_mean) && divided != gradient);
+            assert_eq!(of_mean["value"], json["value"]);
+            let (_, of_sum, _) = run("--reduction sum");
+            assert_eq!(of_sum, gradient);
+        }
+    }
+}
+
+/// The base rate is that of the weighted labels, and its loss is over what the mean is over.
+#[test]
+fn weighted_base_rate() {
+    let folder = Folder::new();
+    let weights = [1.0f32, 0.5, 2.0, 4.0, 3.0, 7.0];
+    folder.pair(&LOGITS, &LABELS).npy("w.npy", "'<f4'", "(6,)", le(&weights, f32::to_le_bytes));
+    let rate = 6.5 / 17.5f64;
+    let entropy = -rate * rate.ln() - (1.0 - rate) * (1.0 - rate).ln();
+    for (reduction, divisor) in [("mean", 6.0), ("weighted-mean", 17.5), ("sum", 6.0)] {
+        let json = folder.eval(&format!("logits.npy labels.npy --weight w.npy --reduction {reduction}"));
+        assert_eq!(json["base_rate"], rate, "{reduction}");
+        let loss = json["base_rate_loss"].as_f64().unwrap();
+        assert!((loss - entropy * 17.5 / divisor).abs() <= 1e-12, "{reduction}: {loss}");
+    }
+    let json = folder.eval("logits.npy labels.npy");
+    assert_eq!((&json["base_rate"], json["base_rate_loss"].is_number()), (&json!(0.5), true));
+    // As scikit-learn's log_loss of that constant, with sample_weight.
+    let constant = vec![rate; 6];
+    folder.npy("p.npy", "'<f8'", "(6,)", le(&constant, f64::to_le_bytes));
+    let json = folder.eval("p.npy labels.npy --from probabilities --weight w.npy --reduction weighted-mean");
+    let (mean, loss) = (json["mean"].as_f64().unwrap(), json["base_rate_loss"].as_f64().unwrap());
+    assert!((mean - loss).abs() <= 1e-7, "{mean} {loss}");
+}

@@ -199,7 +199,7 @@ fn unit(objective: &ObjectiveSpec, shape: Shape, weights: Option<WeightShape>) -
     if classes <= 1 {
         return Ok((BLOCK, None));
     }
-    let sums = matches!(objective.reduction, Reduction::PerClass | Reduction::PerRow);
+    let sums = matches!(objective.effective_reduction(), Reduction::PerClass | Reduction::PerRow);
     let by_class = sums
         || weights == Some(WeightShape::Samples)
         || objective.class_weights.is_some()

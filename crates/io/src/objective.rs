@@ -29,8 +29,9 @@ pub enum LabelWeights {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ObjectiveSpec {
-    /// How the losses become one value, or several.
-    pub reduction: Reduction,
+    /// How the losses become one value, or several. None is the mean, but for boosters gradient and hessian are then those
+    /// of the sum: see [`Objective::has_derivatives_of_sum`].
+    pub reduction: Option<Reduction>,
     /// Whether an invalid value is an error.
     pub non_finite: NonFinite,
     /// A factor of gradient and hessian. It must be finite.
@@ -55,7 +56,7 @@ impl Default for ObjectiveSpec {
     /// The mean of plain binary cross-entropy, unscaled; invalid values are errors.
     fn default() -> Self {
         Self {
-            reduction: Reduction::Mean,
+            reduction: None,
             non_finite: NonFinite::Error,
             scale: 1.0,
             compat: None,
@@ -72,7 +73,7 @@ impl Default for ObjectiveSpec {
 impl ObjectiveSpec {
     /// Sets the reduction.
     pub fn with_reduction(mut self, reduction: Reduction) -> Self {
-        self.reduction = reduction;
+        self.reduction = Some(reduction);
         self
     }
 
@@ -137,11 +138,24 @@ impl ObjectiveSpec {
 
     /// The reduction, which the conventions of another system may change.
     pub fn effective_reduction(&self) -> Reduction {
-        let objective = Objective::default().with_reduction(self.reduction);
-        match self.compat {
-            Some(compat) => objective.with_compat(compat).reduction(),
-            None => objective.reduction(),
+        self.reduced().reduction()
+    }
+
+    /// Whether gradient and hessian are those of the sum although the value is a mean.
+    pub fn has_derivatives_of_sum(&self) -> bool {
+        self.reduced().has_derivatives_of_sum()
+    }
+
+    /// The objective as far as reduction and conventions tell.
+    fn reduced(&self) -> Objective {
+        let mut objective = Objective::default();
+        if let Some(reduction) = self.reduction {
+            objective = objective.with_reduction(reduction);
         }
+        if let Some(compat) = self.compat {
+            objective = objective.with_compat(compat);
+        }
+        objective
     }
 
     /// Whether the loss is the plain one, but for weights of elements.
@@ -188,14 +202,11 @@ impl ObjectiveSpec {
         ignore: Option<Ignore>,
         counts: Option<LabelCounts>,
     ) -> Result<Objective, EngineError> {
-        let mut objective = Objective::default()
-            .with_reduction(self.reduction)
+        let mut objective = self
+            .reduced()
             .with_non_finite(self.non_finite)
             .with_metrics(self.metrics.clone())
             .with_scale(self.scale)?;
-        if let Some(compat) = self.compat {
-            objective = objective.with_compat(compat);
-        }
         if let Some(ignore) = ignore {
             objective = objective.with_ignore(ignore);
         }

@@ -4,7 +4,8 @@
 use std::time::Instant;
 
 use logloss::{
-    Accumulator, BLOCK, Costs, DeviceInfo, DeviceKind, Engine, Evaluation, Form, Objective, Reduction, Totals, Value,
+    Accumulator, BLOCK, Compat, Costs, DeviceInfo, DeviceKind, Engine, Evaluation, Form, Objective, Reduction, Totals,
+    Value,
 };
 
 use crate::{
@@ -126,7 +127,7 @@ impl RunSpec {
     /// Refuses combinations that make no sense, before anything is opened.
     fn check(&self) -> Result<()> {
         if self.outputs.value.is_some() {
-            match self.objective.reduction {
+            match self.objective.effective_reduction() {
                 Reduction::PerClass | Reduction::PerRow => {}
                 Reduction::None => {
                     return Err(Contradiction::NothingReduced.into());
@@ -137,11 +138,6 @@ impl RunSpec {
             }
         }
         self.objective.check()
-    }
-
-    /// Whether the loss is the plain one, and every weight 1.
-    fn is_plain(&self) -> bool {
-        !self.has_weights() && self.objective.is_plain()
     }
 
     fn has_weights(&self) -> bool {
@@ -176,7 +172,7 @@ impl<'a> PreparedRun<'a> {
         spec.check()?;
         let dataset = Dataset::open(&spec.inputs, &spec.selection, spec.read_options(), &spec.objective)?;
         let shape = dataset.source.shape();
-        let reduction = spec.objective.reduction;
+        let reduction = spec.objective.effective_reduction();
         let by_row = reduction == Reduction::PerRow;
         let rows = by_row.then(|| RowValues::new(spec.must_hold_rows, shape)).transpose()?;
         let outputs = OutputFiles::create(&spec.outputs, &spec.inputs, reduction, shape)?;
@@ -214,12 +210,14 @@ impl<'a> PreparedRun<'a> {
         notes.splice(..0, dataset.notes().into_iter().map(Note::info));
         Ok(Summary {
             evaluation,
+            reduction: spec.objective.effective_reduction(),
             values,
             class_names: dataset.source.class_names(),
             shape: dataset.source.shape().with_len(len),
             len,
             labels,
-            is_plain: spec.is_plain(),
+            is_plain: spec.objective.is_plain(),
+            has_weights: spec.has_weights(),
             times,
             outputs,
             notes,
@@ -402,13 +400,22 @@ fn remarks(spec: &RunSpec, evaluation: &Evaluation, len: u64) -> Vec<Note> {
     } else if !evaluation.mean.is_finite() {
         notes.push(Note::info(format!("the weights sum to 0: the mean is {mean}")));
     }
-    let ObjectiveSpec { reduction, compat, class_weights, label_weights, .. } = &spec.objective;
-    if *reduction == Reduction::None && spec.outputs.loss.is_none() {
+    let ObjectiveSpec { compat, class_weights, label_weights, .. } = &spec.objective;
+    let reduction = spec.objective.effective_reduction();
+    if reduction == Reduction::None && spec.outputs.loss.is_none() {
         notes.push(Note::info("nothing is reduced: pass --loss-out F.npy for the loss of each element"));
+    }
+    let derivatives = spec.outputs.gradient.is_some() || spec.outputs.hessian.is_some();
+    if derivatives && spec.objective.has_derivatives_of_sum() {
+        let system = compat.map_or("", Compat::name);
+        notes.push(Note::info(format!(
+            "gradient and hessian are those of the sum, as {system}'s objective has them: --reduction weighted-mean divides \
+             them by the sum of the weights"
+        )));
     }
     let by_label = matches!(label_weights, Some(LabelWeights::Given(_)));
     let weighted = spec.has_weights() || class_weights.is_some() || by_label;
-    if weighted && evaluation.count > 0 && *reduction == Reduction::Mean && compat.is_none() {
+    if weighted && evaluation.count > 0 && reduction == Reduction::Mean && compat.is_none() {
         notes.push(Note::info(
             "the mean is over the number of values: --reduction weighted-mean is over the sum of their weights",
         ));

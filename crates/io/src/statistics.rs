@@ -1,7 +1,7 @@
 //! Statistics of the values themselves, from one cheap look at each part.
 
 use fearless_simd::{Level, dispatch, prelude::*};
-use logloss::{Floats, Ignore, Targets};
+use logloss::{Floats, Ignore, Targets, Weights};
 use rayon::prelude::*;
 
 use crate::Part;
@@ -12,13 +12,16 @@ const RUN: usize = 1 << 16;
 /// The most bytes that are summed without other threads: waking them costs more.
 const INLINE: usize = 16 * RUN;
 
-/// The number and the sum of the labels that are counted.
+/// The number, the weight and the weighted sum of the labels that are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct LabelStats {
     /// The number of labels that are neither ignored nor masked.
     pub count: u64,
-    /// Their sum; NaN if one of them is invalid. Where any number is a label, a positive one counts as 1.
+    /// The sum of the weights of their elements or samples; their number if there are no weights.
+    pub weight: f64,
+    /// The sum of the labels, each times its weight; NaN if one of them is invalid. Where any number is a label, a positive
+    /// one counts as 1.
     pub sum: f64,
 }
 
@@ -31,27 +34,33 @@ impl LabelStats {
         ignore: Option<Ignore>,
         any_number_is_label: bool,
     ) {
-        if mask.is_none() && ignore.is_none() && !any_number_is_label {
+        if let Some(weights) = part.weights {
+            let all_count = mask.is_none() && ignore.is_none() && !any_number_is_label;
+            let counted = |index: usize| counted_label(part, mask, ignore, any_number_is_label, index);
+            for [count, weight, sum] in weighted_sums(part, weights, all_count, &counted) {
+                self.count += count as u64;
+                self.weight += weight;
+                self.sum += sum;
+            }
+        } else if mask.is_none() && ignore.is_none() && !any_number_is_label {
             self.sum = target_sums(Level::new(), part.targets).into_iter().fold(self.sum, |sum, run| sum + run);
             self.count += part.predictions.len() as u64;
+            self.weight += part.predictions.len() as f64;
         } else {
             let (mut sum, mut count) = (0.0, 0);
             for_each_counted(part, mask, ignore, |_, z| {
-                sum += match z {
-                    z if any_number_is_label && !z.is_nan() => f64::from(u8::from(z > 0.0)),
-                    0.0..=1.0 => z,
-                    _ => f64::NAN,
-                };
+                sum += label(z, any_number_is_label);
                 count += 1;
             });
             self.sum += sum;
             self.count += count;
+            self.weight += count as f64;
         }
     }
 
-    /// The mean of the labels; none if there are none, or an invalid one.
+    /// The weighted mean of the labels; none if they weigh nothing, or one is invalid.
     pub fn base_rate(&self) -> Option<f64> {
-        Some(self.sum / self.count as f64).filter(|rate| !rate.is_nan())
+        Some(self.sum / self.weight).filter(|rate| !rate.is_nan())
     }
 }
 
@@ -117,6 +126,82 @@ fn for_each_counted(part: &Part<'_>, mask: Option<&[u8]>, ignore: Option<Ignore>
             indices.for_each(|index| visit(index, targets.get(index)));
         }
     }
+}
+
+/// A target as a label; NaN if it is invalid.
+fn label(target: f64, any_number_is_label: bool) -> f64 {
+    match target {
+        z if any_number_is_label && !z.is_nan() => f64::from(u8::from(z > 0.0)),
+        0.0..=1.0 => target,
+        _ => f64::NAN,
+    }
+}
+
+/// The label with this index; none if it is ignored or masked.
+fn counted_label(
+    part: &Part<'_>,
+    mask: Option<&[u8]>,
+    ignore: Option<Ignore>,
+    any_number_is_label: bool,
+    index: usize,
+) -> Option<f64> {
+    let target = part.targets.get(index);
+    let counts = mask.is_none_or(|bits| bits[index / 8] >> (index % 8) & 1 == 1)
+        && !ignore.is_some_and(|ignore| ignore.ignores(target));
+    counts.then(|| label(target, any_number_is_label))
+}
+
+/// The number of counted labels, the sum of their weights, and that of their products, by runs. `counted` gives the label
+/// of an index if it counts; `all_count` says that every one does.
+fn weighted_sums(
+    part: &Part<'_>,
+    weights: Weights<'_>,
+    all_count: bool,
+    counted: &(dyn Fn(usize) -> Option<f64> + Sync),
+) -> Vec<[f64; 3]> {
+    let len = part.predictions.len();
+    // A weight for each element, or for each row of several.
+    let classes = len / weights.len().max(1);
+    let sums = |start: usize| {
+        let run = start..len.min(start + RUN);
+        match (part.targets, weights) {
+            (Targets::U8(z), Weights::F32(w)) if all_count && classes == 1 => {
+                pair_sums(&z[run.clone()], &w[run], |&z| if z <= 1 { z.into() } else { f64::NAN })
+            }
+            (Targets::F32(z), Weights::F32(w)) if all_count && classes == 1 => {
+                pair_sums(&z[run.clone()], &w[run], |&z| if (0.0..=1.0).contains(&z) { z.into() } else { f64::NAN })
+            }
+            _ => run.fold([0.0; 3], |[count, weight, sum], index| match counted(index) {
+                Some(z) => {
+                    let w = weights.get(index / classes);
+                    [count + 1.0, weight + w, sum + w * z]
+                }
+                None => [count, weight, sum],
+            }),
+        }
+    };
+    let starts: Vec<usize> = (0..len).step_by(RUN).collect();
+    if len <= RUN { starts.into_iter().map(sums).collect() } else { starts.into_par_iter().map(sums).collect() }
+}
+
+/// [`weighted_sums`] of one run of which every label counts.
+fn pair_sums<T>(targets: &[T], weights: &[f32], label: impl Fn(&T) -> f64) -> [f64; 3] {
+    const LANES: usize = 8;
+    let (mut weight, mut sum) = ([0.0; LANES], [0.0; LANES]);
+    let (target_rows, rest) = targets.as_chunks::<LANES>();
+    let (weight_rows, weights_left) = weights.as_chunks::<LANES>();
+    for (targets, weights) in target_rows.iter().zip(weight_rows) {
+        for lane in 0..LANES {
+            let w = f64::from(weights[lane]);
+            weight[lane] += w;
+            sum[lane] += w * label(&targets[lane]);
+        }
+    }
+    for (lane, (target, &w)) in rest.iter().zip(weights_left).enumerate() {
+        weight[lane] += f64::from(w);
+        sum[lane] += f64::from(w) * label(target);
+    }
+    [targets.len() as f64, weight.iter().sum(), sum.iter().sum()]
 }
 
 /// Whether every prediction lies in [0, 1], as logits rarely do. It stops at the first that does not, nearly always one
@@ -282,6 +367,49 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn weighted_base_rates() {
+        let len = RUN + 77;
+        let bytes: Vec<u8> = (0..len).map(|i| u8::from(i % 3 == 0)).collect();
+        let floats: Vec<f32> = bytes.iter().map(|&z| z.into()).collect();
+        let weights: Vec<f32> = (0..len).map(|i| (i % 5) as f32 * 0.5).collect();
+        let halves: Vec<f16> = weights.iter().map(|&w| f16::from_f32(w)).collect();
+        let predictions = vec![0.0; len];
+        let mask = vec![0b1101_1101u8; len.div_ceil(8)];
+        let rate = |of: &dyn Fn(usize) -> bool| {
+            let (mut sum, mut weight) = (0.0, 0.0);
+            for i in (0..len).filter(|&i| of(i)) {
+                weight += f64::from(weights[i]);
+                sum += f64::from(weights[i]) * f64::from(bytes[i]);
+            }
+            sum / weight
+        };
+        for targets in [Targets::U8(&bytes), Targets::F32(&floats)] {
+            for weights in [Weights::F32(&weights), Weights::F16(&halves)] {
+                let part = Part { weights: Some(weights), ..part(&predictions, targets) };
+                let mut stats = LabelStats::default();
+                stats.add(&part, None, None, false);
+                assert_eq!((stats.count, stats.base_rate()), (len as u64, Some(rate(&|_| true))));
+                let mut stats = LabelStats::default();
+                stats.add(&part, Some(&mask), None, false);
+                let unmasked = |i: usize| mask[i / 8] >> (i % 8) & 1 == 1;
+                assert_eq!(stats.base_rate(), Some(rate(&unmasked)));
+                assert_eq!(stats.count, (0..len).filter(|&i| unmasked(i)).count() as u64);
+            }
+        }
+        // A weight for each row of two labels; a label that is invalid.
+        let part = |targets| Part { weights: Some(Weights::F32(&[1.0, 3.0])), ..part(&[0.0; 4], targets) };
+        let mut stats = LabelStats::default();
+        stats.add(&part(Targets::U8(&[0, 1, 1, 1])), None, None, false);
+        assert_eq!((stats.weight, stats.base_rate()), (8.0, Some(7.0 / 8.0)));
+        let mut stats = LabelStats::default();
+        stats.add(&part(Targets::U8(&[0, 1, 2, 1])), None, None, false);
+        assert_eq!(stats.base_rate(), None);
+        let mut stats = LabelStats::default();
+        stats.add(&part(Targets::U8(&[0, 1, 255, 1])), None, Some(Ignore::Label(255)), false);
+        assert_eq!((stats.count, stats.base_rate()), (3, Some(4.0 / 5.0)));
     }
 
     fn part<'a>(predictions: &'a [f32], targets: Targets<'a>) -> Part<'a> {

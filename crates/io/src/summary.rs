@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use logloss::Evaluation;
+use logloss::{Evaluation, Reduction};
 
 use crate::{LabelStats, ReducedValues, Shape, WrittenOutput};
 
@@ -12,6 +12,8 @@ use crate::{LabelStats, ReducedValues, Shape, WrittenOutput};
 pub struct Summary {
     /// The result of the engine: sums, device, times of its phases.
     pub evaluation: Evaluation,
+    /// The reduction, which the conventions of another system may have changed.
+    pub reduction: Reduction,
     /// The result of the reduction.
     pub values: ReducedValues,
     /// The name of each class; empty if they have none.
@@ -22,14 +24,31 @@ pub struct Summary {
     pub len: u64,
     /// The statistics of the labels that are counted.
     pub labels: LabelStats,
-    /// Whether the loss is the plain one, and every weight 1.
+    /// Whether the loss is the plain one, but for weights of elements and samples.
     pub is_plain: bool,
+    /// Whether elements or samples have weights.
+    pub has_weights: bool,
     /// The times of reading and writing.
     pub times: Times,
     /// The outputs that were written.
     pub outputs: Vec<WrittenOutput>,
     /// Remarks for the reader of the result.
     pub notes: Vec<Note>,
+}
+
+impl Summary {
+    /// The mean of the loss, over what the mean of the evaluation is over, if every prediction were the base rate; none if
+    /// the loss is not the plain one, or there is no base rate.
+    pub fn base_rate_loss(&self) -> Option<f64> {
+        let rate = self.labels.base_rate().filter(|_| self.is_plain)?;
+        let of_label = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
+        // The loss of a constant prediction has the weights of the elements, which a mean over their number keeps.
+        let weight = match self.reduction {
+            Reduction::WeightedMean => 1.0,
+            _ => self.labels.weight / self.labels.count as f64,
+        };
+        Some((of_label(rate) + of_label(1.0 - rate)) * weight)
+    }
 }
 
 /// Wall-clock times that the engine does not know of.

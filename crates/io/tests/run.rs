@@ -90,7 +90,7 @@ fn progress_is_told_after_every_part() {
     assert_eq!(summary.notes.iter().map(|note| note.severity).collect::<Vec<_>>(), [Severity::Info, Severity::Warning]);
 
     // What a weighted mean is divided by takes a pass of its own.
-    spec.objective.reduction = Reduction::WeightedMean;
+    spec.objective.reduction = Some(Reduction::WeightedMean);
     spec.outputs.gradient = Some(folder.path().join("gradient.npy"));
     let mut observer = Recorder::default();
     run(&spec, &Engine::cpu(), &mut observer).unwrap();
@@ -256,12 +256,12 @@ fn rows_and_classes() {
     spec.outputs.value = Some(value.clone());
     let read = |path: &Path| npyz::NpyFile::new(fs::File::open(path).unwrap()).unwrap().into_vec::<f64>().unwrap();
 
-    spec.objective.reduction = Reduction::PerClass;
+    spec.objective.reduction = Some(Reduction::PerClass);
     let summary = evaluate(&spec).unwrap();
     let ReducedValues::Classes { means, counts } = summary.values else { panic!("classes") };
     assert_eq!((counts.as_slice(), &means), ([2; 3].as_slice(), &read(&value)));
 
-    spec.objective.reduction = Reduction::PerRow;
+    spec.objective.reduction = Some(Reduction::PerRow);
     let summary = evaluate(&spec).unwrap();
     let ReducedValues::Rows(rows) = summary.values else { panic!("rows") };
     assert_eq!(rows.all(), Some(read(&value).as_slice()));

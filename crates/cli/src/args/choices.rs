@@ -37,12 +37,13 @@ pub(crate) const SYSTEMS: &Choices<Compat> = &[
     (Compat::TensorFlow, "weighted_cross_entropy_with_logits"),
     (
         Compat::Sklearn,
-        "log_loss: a mean is weighted, and probabilities are clipped by the epsilon of f32. No labels, a single label, \
+        "log_loss: a mean is weighted, and probabilities are clipped by the epsilon of their type. No labels, a single label, \
          soft labels of probabilities, and weights that are all 0 are errors (unless --non-finite propagate)",
     ),
     (
         Compat::Xgboost,
-        "binary:logistic: a mean is weighted, probabilities are clipped by 1e-16 and the hessian floored",
+        "binary:logistic: a mean is weighted, probabilities are rounded to f32 and clipped by 1e-16, and the hessian is \
+         floored",
     ),
     (
         Compat::Lightgbm,

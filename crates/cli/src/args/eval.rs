@@ -57,9 +57,11 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "SYSTEM", value_parser = parser(SYSTEMS, logloss::Compat::name), help_heading = OBJECTIVE)]
     pub compat: Option<Compat>,
 
-    /// How losses are reduced, and so what the gradient is the derivative of
-    #[arg(long, value_parser = parser(REDUCTIONS, logloss::Reduction::name), default_value = "mean", help_heading = OBJECTIVE)]
-    pub reduction: Reduction,
+    /// How losses are reduced, and so what the gradient is the derivative of [default: mean; with --compat xgboost or
+    /// lightgbm the value is their metric's mean, while gradient and hessian are those of the sum, as a booster takes
+    /// them]
+    #[arg(long, value_parser = parser(REDUCTIONS, logloss::Reduction::name), help_heading = OBJECTIVE)]
+    pub reduction: Option<Reduction>,
 
     /// Smooth labels z towards 1/2: z·(1 − A) + A/2
     #[arg(long, value_name = "A", value_parser = smoothing, allow_hyphen_values = true, help_heading = OBJECTIVE)]
@@ -174,10 +176,8 @@ impl EvalArgs {
             let focal = Focal::new(gamma)?;
             self.focal_alpha.map_or(Ok(focal), |alpha| focal.with_alpha(alpha))
         };
-        let mut objective = ObjectiveSpec::default()
-            .with_reduction(self.reduction)
-            .with_non_finite(self.non_finite)
-            .with_scale(self.scale);
+        let mut objective = ObjectiveSpec::default().with_non_finite(self.non_finite).with_scale(self.scale);
+        objective.reduction = self.reduction;
         objective.compat = self.compat;
         objective.label_smoothing = self.label_smoothing;
         objective.focal = self.focal_gamma.map(focal).transpose()?;
