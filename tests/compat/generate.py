@@ -39,6 +39,8 @@ HARD = [1, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1, 1, 0, 1, 0, 0]
 SOFT = [0.25, 0.75, 0.0, 1.0, 0.5, f32(0.9), 0.125, f32(0.1), 0.625, 0.0, 1.0, f32(0.3), 0.875, 0.5, f32(0.99), 0.0625]
 PROBABILITIES = [0.25, 0.75, 0.5, 0.125, 0.9375, f32(0.1), f32(0.9), 0.015625, 0.984375, f32(0.3), f32(0.7), f32(1e-3), f32(0.999), 0.375, 0.625, f32(0.05)]
 WEIGHTS = [2.0, 0.5, 1.25, 3.0, 0.0, 0.75, 4.0, 1.0, 0.125, 2.5, 1.5, 0.25, 6.0, 0.0, 1.0, 0.375]
+# Probabilities that are no f32: of real models (LightGBM, naive Bayes), so close to 0 or 1 that f32 cannot tell, and others.
+CONFIDENT = [1 - 1e-7, 0.999999999, 1 - 1e-12, 1 - 2.0**-53, 1e-300, 1e-40, 1e-17, 1e-12, 1 / 3, 0.9]
 ONE_DOWN, TWO_DOWN, THREE_DOWN = (1 - k * 2.0**-24 for k in (1, 2, 3))
 
 
@@ -116,6 +118,7 @@ def oracle(case):
     kept, losses, firsts, seconds, weights = [], [], [], [], []
     focal = None if o["focal_gamma"] is None else (mpf(o["focal_gamma"]), None if o["focal_alpha"] is None else mpf(o["focal_alpha"]))
     for i, (x, label) in enumerate(zip(case["predictions"], case["targets"])):
+        x = f32(x) if library == "xgboost" else x  # the only type that it has
         w = mpf(1)
         if case["weights"] is not None:
             w *= mpf(case["weights"][i // classes if case["weights_shape"] == "N" else i])
@@ -192,7 +195,8 @@ def make(name, predictions, targets, expected, *, call, classes=1, weights=None,
     assert not set(options) - set(DEFAULTS), options
     predictions, targets = [float(v) for v in predictions], [float(v) for v in targets]
     weights = None if weights is None else [float(v) for v in weights]
-    for values in (predictions, targets, weights or []):
+    wide = options.get("form") == "probabilities" and "confident" in name
+    for values in ([] if wide else predictions, targets, weights or []):
         for v in values:
             assert v != v or v == f32(v), (name, v)
     if weights is not None and weights_shape is None:
@@ -361,6 +365,8 @@ def torch_file():
     tiny = [f32(1e-20), 2.0**-126, 2.0**-149, f32(1e-13), f32(1e-11), f32(1e-12), ONE_DOWN, ONE_DOWN, f32(1e-38)]
     case("probabilities_next_to_zero_and_one_none", tiny, [1, 1, 1, 1, 1, 0, 0, 1, 0.5], form="probabilities", reduction="none", hessian=False, note="2^-149 has a log of -103.28, clamped at -100")
     case("probabilities_zero_and_one_hessian", edge, edge_y, form="probabilities", reduction="none", tails="second derivative is PyTorch's own formula (p² - 2py + y) / ((p + 1e-12)²(1 - p + 1e-12)²), not the derivative of its clamped gradient")
+    for r in ("mean", "none"):
+        case(f"probabilities_confident_{r}", CONFIDENT * 2, [0] * 10 + [1] * 10, form="probabilities", reduction=r, hessian=False)
     far = [17.0, -17.0, 20.0, -20.0, 40.0, -40.0, 100.0, -100.0]
     case("logits_far_out", far + far, [0] * 8 + [1] * 8, reduction="none", tails="loss 0 at z = 0, x < -37; gradient 0 at z = 1, x > 37; the second derivative is 0 at x > 37 (float64; in float32 from 17)")
     for name, a, b in (("probability_above_one", [1.5, 0.5], [1.0, 0.0]), ("probability_nan", [NAN, 0.5], [1.0, 0.0]), ("target_above_one", [0.5, 0.5], [1.5, 0.0])):
@@ -573,6 +579,8 @@ def sklearn_file():
         case(f"weighted_sum_{dtype}", p, HARD, dtype=dtype, weights=w, reduction="sum")
         for name, q, y in (("p0_y0", 0.0, 0), ("p0_y1", 0.0, 1), ("p1_y0", 1.0, 0), ("p1_y1", 1.0, 1), ("below_eps_y1", f32(1e-20), 1), ("above_one_less_eps_y0", ONE_DOWN, 0)):
             case(f"clip_{name}_{dtype}", [q, 0.5], [y, 1 - y], dtype=dtype, reduction="sum", note="the second row only brings in the other label: it adds log 2")
+    case("confident_mean", CONFIDENT * 2, [0] * 10 + [1] * 10)
+    case("confident_weighted_mean", CONFIDENT, HARD[:10], weights=w[:10], reduction="weighted-mean")
     labels = [1, 0, 0, 0, 1, 0, 0, 0]
     # "balanced": the sum of w·l over the sum of the label weights times w, given here as the weights that a user passes.
     case("balanced_sum", p[:8], labels, balanced=True, reduction="sum", note="weights n / (2 n_k)")
@@ -668,6 +676,7 @@ def xgboost_file():
     for q in (0.0, 1.0):
         for y in (0, 1, 0.25):
             metric(f"metric_clip_p{q:g}_y{y:g}", [q], [y], form="probabilities")
+    metric("metric_confident", CONFIDENT * 2, [0] * 10 + [1] * 10, form="probabilities", note="predictions are rounded to f32")
     metric("metric_clip_below", [f32(1e-20), f32(1e-17), f32(1e-15)], [1, 1, 1], form="probabilities")
     metric("metric_clip_logits", [-40.0, -200.0, -36.0], [1, 1, 1], form="logits", note="-log(1e-16) = 36.84 where σ(x) < 1e-16")
     metric("metric_clip_logits_right", [40.0, 200.0], [0, 0], form="logits")
@@ -758,6 +767,7 @@ def lightgbm_file():
     for q in (0.0, 1.0):
         for y in (0, 1):
             metric(f"metric_clip_p{q:g}_y{y}", [q, q], [y, y], form="probabilities")
+    metric("metric_confident", CONFIDENT * 2, [0] * 10 + [1] * 10, form="probabilities")
     metric("metric_clip_below", [f32(1e-20), f32(1e-16), f32(1e-14)], [1, 1, 1], form="probabilities")
     metric("metric_clip_logits", [-40.0, -200.0, -30.0, 40.0, 200.0], [1, 1, 1, 0, 0], form="logits", note="-log(1e-15) = 34.54 where σ(x) < 1e-15")
     metric("metric_right_of_thirty", [30.0, 34.0], [0, 0], form="logits", tails="1 - σ in f64 has an absolute error of 1e-16")
