@@ -22,7 +22,7 @@ impl FromStr for Threshold {
         number
             .filter(|percent: &f64| percent.is_finite() && *percent >= 0.0)
             .map(Threshold)
-            .ok_or_else(|| ParseError::new("say a percentage, such as 10%"))
+            .ok_or_else(|| ParseError::new("pass a percentage, such as 10%"))
     }
 }
 

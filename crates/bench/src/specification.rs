@@ -88,7 +88,7 @@ impl FromStr for DeviceSelection {
     /// Reads `all`, `auto`, `cpu`, `gpu`, an index, or a part of a name in any case.
     fn from_str(word: &str) -> Result<Self, ParseError> {
         Ok(match word.trim() {
-            "" => return Err(ParseError::new("say all, auto, cpu, gpu, an index or a part of a name")),
+            "" => return Err(ParseError::new("pass all, auto, cpu, gpu, an index or a part of a name")),
             "all" => Self::All,
             "auto" => Self::Auto,
             "cpu" => Self::Cpu,

@@ -39,6 +39,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         file.finish()?;
     }
     show(args, &report)?;
+    if let Some(path) = &args.html {
+        written(path, args)?;
+    }
     compared.map_err(|error| explained(error, ""))?;
     let regressions = report.comparison.as_ref().map_or(0, |comparison| comparison.regressions);
     Ok(if report.failures.is_empty() && regressions == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -59,6 +62,15 @@ fn create(path: &Path, args: &Args) -> Result<NewFile> {
         ));
     }
     Ok(NewFile::create(path)?)
+}
+
+/// Says that the page was written: beside the table, but not among what programs read.
+fn written(path: &Path, args: &Args) -> Result<()> {
+    if args.json || args.csv {
+        terminal::complain("page", path.display());
+        return Ok(());
+    }
+    terminal::print(&format!("\npage written to {}\n", path.display()))
 }
 
 fn show(args: &Args, report: &Report) -> Result<()> {

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Result;
 use indicatif::{DecimalBytes, HumanCount};
 use logloss::{Compat, DeviceInfo, Evaluation, Form, Reduction};
-use logloss_io::{ReducedValues, RunSpec, Summary};
+use logloss_io::{ReducedValues, RunSpec, Severity, Summary};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -174,7 +174,8 @@ impl Report<'_> {
         for output in &self.summary.outputs {
             text.line(output.name, output.path.display());
         }
-        for note in &self.summary.notes {
+        // Warnings are on stderr, which the same reader sees.
+        for note in self.summary.notes.iter().filter(|note| note.severity < Severity::Warning) {
             text.line("note", note);
         }
         text.0

@@ -62,7 +62,7 @@ fn full_disk_replaces_nothing() {
     folder.file("x.npy", "older").file("grad.npy", "older gradient");
     folder.pair(&[1.0; 1500], &[1; 1500]);
     for args in [
-        "generate 2000 --out x.npy --targets-out y.npy --dtype f16 --target-dtype f64",
+        "generate 2000 --out x.npy --targets-out y.npy --dtype f16 --target-dtype f64 --force",
         "eval logits.npy labels.npy --device cpu --reduction per-row --value-out z.npy --grad-out grad.npy",
     ] {
         let before = folder.names();

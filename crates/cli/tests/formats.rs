@@ -155,7 +155,7 @@ fn generated_files_of_every_type() {
         for suffix in suffixes {
             for target in ["bool", "u8", "i32", "i64", "f32", "f64"] {
                 let out = if suffix == "npy" { "a.npy --targets-out z.npy".to_owned() } else { format!("a.{suffix}") };
-                let args = "generate 5000 --seed 7 --noise 1";
+                let args = "generate 5000 --seed 7 --noise 1 --force";
                 let made = folder.run(&format!("{args} --dtype {dtype} --target-dtype {target} --out {out}"));
                 assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
                 let read =
@@ -299,7 +299,11 @@ fn infinite_logits_are_valid() {
     assert!((folder.eval("logits.npy labels.npy")["sum"].as_f64().unwrap() - 2f64.ln()).abs() < 1e-7);
     folder.pair(&[f32::INFINITY], &[0]);
     let json = folder.eval("logits.npy labels.npy");
-    assert_eq!((&json["mean"], &json["notes"]), (&Value::Null, &json!(["the sum and the mean are inf"])));
+    let notes = [
+        "the sum and the mean are inf: logits.npy, index 0: the logit is inf and the label 0; finite logits have finite losses",
+        "every label is 0: the result says nothing about the other label",
+    ];
+    assert_eq!((&json["mean"], &json["notes"]), (&Value::Null, &json!(notes)));
 }
 
 #[test]
@@ -353,4 +357,84 @@ fn every_adapter_agrees_with_the_cpu_and_stderr_stays_clean() {
         assert!((mean / FLIGHTS_MEAN - 1.0).abs() <= 1e-7, "{adapter}: {mean}");
         assert_eq!(json["device"], adapter["device"]);
     }
+}
+
+/// The notes of an evaluation as `--json` prints them.
+fn notes(folder: &Folder, args: &str) -> Vec<String> {
+    let json = folder.eval(args);
+    json["notes"].as_array().unwrap().iter().map(|note| note.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_an_infinite_loss_comes_from() {
+    let folder = Folder::new();
+    folder.pair(&[0.5, 1.0, 0.0, 1.0], &[1, 1, 1, 0]);
+    let of = |args: &str| notes(&folder, &format!("logits.npy labels.npy --from probabilities {args}"));
+    assert_eq!(
+        of(""),
+        [
+            "the sum and the mean are inf: logits.npy, index 2: the probability is 0 and the label 1; pass logits instead, \
+          or clip them with --compat torch or keras"
+        ]
+    );
+    assert!(of("--compat keras").is_empty() && of("--compat torch").is_empty());
+    folder.npy("m.npy", "'|b1'", "(4,)", [1, 1, 0, 1]);
+    assert!(of("--mask m.npy")[0].contains("index 3: the probability is 1 and the label 0"));
+    assert!(of("--label-smoothing 0.1")[0].contains("index 1: the probability is 1 and the label 1"));
+    folder.file("t.csv", "p,y\n1e400,1\n0.5,0\n-1e39,1\n");
+    assert_eq!(
+        notes(&folder, "t.csv --pred p --target y"),
+        [
+            "2 finite predictions are too large for f32 and became infinite",
+            "the sum and the mean are inf: t.csv: column 'p', index 2: the logit is -inf and the label 1; finite logits have \
+          finite losses"
+        ]
+    );
+}
+
+#[test]
+fn what_looks_like_something_else() {
+    let folder = Folder::new();
+    let only = |args: &str| -> String {
+        let notes = notes(&folder, args);
+        assert_eq!(notes.len(), 1, "{args}: {notes:?}");
+        notes[0].clone()
+    };
+    folder.pair(&[0.0, 1.0, 1.0], &[0, 1, 1]);
+    let classes = "every prediction is 0 or 1: these look like classes, not";
+    assert!(only("logits.npy labels.npy").starts_with(&format!("{classes} logits")));
+    assert!(only("logits.npy labels.npy --from probabilities").starts_with(&format!("{classes} probabilities")));
+    folder.pair(&[0.5, -1.0, 1.5], &[1, 1, 1]);
+    assert_eq!(only("logits.npy labels.npy"), "every label is 1: the result says nothing about the other label");
+    folder.pair(&[0.5, -1.0, 1.5], &[0, 0, 1]);
+    assert!(only("logits.npy labels.npy --ignore-label 1").starts_with("every label is 0"));
+    folder.file("t.csv", "p,q,y\n0.25,0.75,1\n0.5,0.5,0\n");
+    let same = only("t.csv --pred p --target p --from probabilities");
+    assert_eq!(same, "the predictions and the labels are both 'p': --pred and --target name the same");
+    let two = only("t.csv --pred p,q --target y,y --from probabilities");
+    assert!(two.starts_with("several columns of predictions have the labels 'y'"), "{two}");
+    folder.npy("p.npy", "'<f4'", "(2,)", le(&[0.25, 0.5], f32::to_le_bytes));
+    let same = only("p.npy ./p.npy --from probabilities");
+    assert_eq!(same, "./p.npy: the same file is the predictions and the labels");
+}
+
+#[test]
+fn a_warning_is_told_once() {
+    let folder = Folder::new();
+    folder.pair(&[0.25, 0.5], &[0, 1]);
+    let output = folder.run("eval logits.npy labels.npy --device cpu --label-weight balanced --grad-out g.npy");
+    let told = [output.stdout, output.stderr].concat();
+    assert_eq!(String::from_utf8(told).unwrap().matches("every prediction lies in [0, 1]").count(), 1);
+}
+
+#[test]
+fn text_is_rounded_as_f64_is() {
+    let folder = Folder::new();
+    folder.file("t.csv", "x,y,w\n0.30000000000000004,0,1.0000000001\n-2.5,1,1\n").file("u.csv", "x,y\n0.3,0\n-2.5,1\n");
+    let notes = notes(&folder, "t.csv --pred x --target y --weight w --reduction weighted-mean");
+    assert_eq!(
+        notes,
+        ["predictions with more digits than f32 keeps were rounded to f32", "weights were rounded to f32"]
+    );
+    assert_eq!(folder.eval("u.csv --pred x --target y")["notes"], json!([]));
 }

@@ -311,6 +311,31 @@ fn ignored_labels_of_every_type() {
         let seen = with_gradient(&folder, &format!("t.csv --pred x --target y --ignore-label {label} {options}"));
         assert_eq!(seen, expected, "{label} as text");
     }
+    // Several, in one list or in several.
+    let with = |a: i64, b: i64| [0, a, 1, 1, b, 0];
+    let files: [(&str, Vec<u8>); 5] = [
+        ("|u1", le(&with(255, 7), |z| (z as u8).to_le_bytes())),
+        ("<i8", le(&with(255, 7), i64::to_le_bytes)),
+        ("<f4", le(&with(7, 255), |z| (z as f32).to_le_bytes())),
+        ("|i1", le(&with(-100, 7), |z| (z as i8).to_le_bytes())),
+        (">f8", le(&with(7, -100), |z| (z as f64).to_be_bytes())),
+    ];
+    for (descr, bytes) in files {
+        folder.npy("y.npy", &format!("'{descr}'"), "(6,)", bytes);
+        for labels in ["--ignore-label=-100,7,255", "--ignore-label -100,255 --ignore-label 7"] {
+            let seen = with_gradient(&folder, &format!("logits.npy y.npy {labels} {options}"));
+            assert_eq!(seen, expected, "{labels} {descr}");
+        }
+    }
+    folder.npy("y.npy", "'<f4'", "(6,)", le(&[0.0, f32::NAN, 1.0, 1.0, -1.0, 0.0], f32::to_le_bytes));
+    assert_eq!(with_gradient(&folder, &format!("logits.npy y.npy --ignore-label nan,-1 {options}")), expected);
+    // Predictions and weights that are missing there do not count either.
+    folder.npy("w.npy", "'<f4'", "(6,)", le(&[1.0, 1.0, 2.0, 3.0, 1.0, 4.0], f32::to_le_bytes));
+    let weighted = with_gradient(&folder, &format!("logits.npy y.npy --ignore-label nan,-1 --weight w.npy {options}"));
+    folder.file("t.csv", "x,y,w\n-3.5,0,1\n,,\n0.25,1,2\n2,1,3\n,-1,\n7,0,4\n");
+    let source = "t.csv --pred x --target y --ignore-label nan,-1";
+    assert_eq!(with_gradient(&folder, &format!("{source} {options}")), expected);
+    assert_eq!(with_gradient(&folder, &format!("{source} --weight w {options}")), weighted);
     // A number that no label is leaves nothing out.
     folder.pair(&LOGITS, &LABELS);
     let plain = folder.eval("logits.npy labels.npy");
@@ -377,11 +402,40 @@ fn missing_labels_in_parquet() {
         let args = format!("t.parquet --pred x --target {column} --ignore-label nan");
         assert_eq!(with_gradient(&folder, &args), wanted, "{column}");
     }
-    // Nothing else leaves them out, and nothing else may be missing.
-    for args in ["--target f", "--target f --ignore-label 0", "--target f --ignore-label nan --weight d"] {
+    // Nothing else leaves them out.
+    for args in ["--target f", "--target f --ignore-label 0", "--target f --label-weight balanced --ignore-label 0"] {
         let output = folder.run(&format!("eval t.parquet --pred x {args}"));
         let message = String::from_utf8(output.stderr).unwrap();
         assert!(message.contains("index 0: the value is missing (null)"), "{args}: {message}");
+    }
+    missing_predictions(&folder, there, LEN);
+}
+
+/// In the same file: predictions and weights that are missing count where their label does.
+fn missing_predictions(folder: &Folder, there: impl Fn(usize) -> bool, len: usize) {
+    let ones: Vec<f32> = (0..len).map(|i| f32::from(u8::from(i.is_multiple_of(3)))).collect();
+    let mask: Vec<u8> = (0..len).map(|i| there(i).into()).collect();
+    let shape = format!("({len},)");
+    folder.npy("ones.npy", "'<f4'", &shape, le(&ones, f32::to_le_bytes)).npy("m.npy", "'|b1'", &shape, mask);
+    for options in ["", "--reduction weighted-mean"] {
+        let wanted = with_gradient(folder, &format!("ones.npy ones.npy --mask m.npy --weight ones.npy {options}"));
+        for skipped in ["--target f --ignore-label nan", "--target d --mask m.npy", "--target i --mask m.npy"] {
+            for column in ["f", "d", "h"] {
+                let args = format!("t.parquet --pred {column} {skipped} --weight {column} {options}");
+                assert_eq!(with_gradient(folder, &args), wanted, "{args}");
+            }
+        }
+        assert_eq!(
+            with_gradient(folder, &format!("t.parquet --pred f --target f --weight i --mask m.npy {options}")),
+            wanted
+        );
+    }
+    // Where they count, and whatever else is propagated, they are errors.
+    folder.npy("one.npy", "'|b1'", &shape, [vec![0; len - 1], vec![1]].concat());
+    for args in ["--pred f --target i", "--pred d --target x", "--pred x --target x --weight h"] {
+        let output = folder.run(&format!("eval t.parquet {args} --mask one.npy --non-finite propagate"));
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains(&format!("index {}: the value is missing (null)", len - 1)), "{args}: {message}");
     }
 }
 

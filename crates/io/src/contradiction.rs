@@ -60,12 +60,12 @@ pub enum Contradiction {
         names: String,
     },
     /// The columns of predictions and of labels differ in number.
-    #[error("--pred and --target name {predictions} and {targets} columns")]
+    #[error("--pred and --target name {} and {} columns", .predictions.len(), .targets.len())]
     TargetColumns {
-        /// The number of columns of predictions.
-        predictions: usize,
-        /// The number of columns of labels.
-        targets: usize,
+        /// The columns of predictions.
+        predictions: Vec<String>,
+        /// The columns of labels.
+        targets: Vec<String>,
     },
     /// The columns of weights are neither none, nor one, nor as many as those of predictions.
     #[error("--pred and --weight name {predictions} and {weights} columns")]
@@ -167,7 +167,14 @@ impl Contradiction {
                 "pass --ignore-label L with the number that marks what to leave out, or --mask M.npy".into()
             }
             Self::SeveralTensors { .. } => "name one: classes are the columns of a tensor of shape [N, C]".into(),
-            Self::TargetColumns { .. } => "name one column of labels for each of predictions, in the same order".into(),
+            Self::TargetColumns { predictions, targets } => match (predictions.as_slice(), targets.as_slice()) {
+                ([_, positive], [_]) => format!(
+                    "of the probabilities of two classes, name the positive class's column alone: --pred {positive}; of \
+                     two logits, store their difference as a column"
+                )
+                .into(),
+                _ => "name one column of labels for each of predictions, in the same order".into(),
+            },
             Self::WeightColumns { .. } => {
                 "name one column of weights for all, or one for each column of predictions".into()
             }

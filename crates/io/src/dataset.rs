@@ -1,14 +1,17 @@
 //! The data of an evaluation, part by part: a source, and the mask beside it.
 
 use logloss::{
-    Array, BLOCK, Batch, Engine, Error as EngineError, Form, NonFinite, Objective, Reduction, Totals, WeightShape,
+    Array, BLOCK, Batch, Engine, Error as EngineError, Form, Ignore, NonFinite, Objective, Reduction, Totals,
+    WeightShape,
 };
 
 use crate::{
-    Error, Inputs, ObjectiveSpec, Observer, Part, ReadOptions, Result, Selection, Shape, Source, Unrepresentable,
+    Error, Inputs, Missing, ObjectiveSpec, Observer, Part, PartUnrepresentable, ReadOptions, Result, Selection, Shape,
+    Source, Unrepresentable,
     contradiction::Contradiction,
-    explain::explain,
+    explain::{Circumstances, explain},
     observer,
+    seen::Seen,
     source::{self, Mask},
     statistics::{LabelCounts, NoLabel},
 };
@@ -60,6 +63,31 @@ impl<'a> MaskedPart<'a> {
         let EngineError::InvalidValue { array, index, .. } = error else { return None };
         self.part.unrepresentable.find(*array, usize::try_from(index.checked_sub(first)?).ok()?).cloned()
     }
+
+    /// Whether an element is neither ignored nor masked.
+    pub(crate) fn counts(&self, index: usize, ignore: Option<Ignore>) -> bool {
+        self.mask.is_none_or(|bits| bits[index / 8] >> (index % 8) & 1 == 1)
+            && !ignore.is_some_and(|ignore| ignore.ignores(self.part.targets.get(index)))
+    }
+
+    /// The first value that is missing and belongs to an element that is neither ignored nor masked: its array, the index
+    /// of the element in the part, and the line.
+    pub(crate) fn missing(&self, ignore: Option<Ignore>) -> Option<(Array, Missing)> {
+        let each = if self.weight_shape == Some(WeightShape::Samples) { self.classes.unwrap_or(1) } else { 1 };
+        let PartUnrepresentable { predictions, targets, weights } = self.part.unrepresentable;
+        let arrays =
+            [(Array::Predictions, predictions, 1), (Array::Targets, targets, 1), (Array::Weights, weights, each)];
+        let missing = arrays.into_iter().filter_map(|(array, values, elements)| {
+            let of_element = |missing: &Missing| {
+                let from = missing.index * elements;
+                (from..from + elements)
+                    .find(|&index| self.counts(index, ignore))
+                    .map(|index| Missing { index, ..*missing })
+            };
+            Some((array, values?.missing().iter().find_map(of_element)?))
+        });
+        missing.min_by_key(|(_, missing)| missing.index)
+    }
 }
 
 impl Dataset {
@@ -70,7 +98,7 @@ impl Dataset {
         options: ReadOptions,
         objective: &ObjectiveSpec,
     ) -> Result<Self> {
-        let mut source = source::open_source(inputs, selection, options)?;
+        let mut source = source::open_source(inputs, selection, &options)?;
         let mask = source::open_mask(inputs)?;
         let shape = source.shape();
         if let Some(mask) = &mask {
@@ -96,7 +124,7 @@ impl Dataset {
     /// The next part. None after the last.
     pub(crate) fn next(&mut self, observer: &mut dyn Observer) -> Result<Option<MaskedPart<'_>>> {
         observer::check(observer)?;
-        let Self { options: ReadOptions { form, .. }, classes, .. } = *self;
+        let (form, classes) = (self.options.form, self.classes);
         let weight_shape = self.source.weight_shape();
         let Some(part) = self.source.next_part(observer)? else {
             return self.mask.as_ref().map_or(Ok(()), Mask::end).map(|()| None);
@@ -111,8 +139,17 @@ impl Dataset {
         observer.progress(done, total, values);
     }
 
+    /// The error for a value that is missing, in a part whose first value has the index `first`.
+    pub(crate) fn missing_value(&self, first: u64, (array, missing): (Array, Missing)) -> Error {
+        let index = first + missing.index as u64;
+        match self.source.place(array, index) {
+            Some(place) => Error::MissingValue { place: place.with_line(missing.line) },
+            None => EngineError::InvalidValue { array, index, value: f64::NAN }.into(),
+        }
+    }
+
     /// Goes back to the first part.
-    fn rewind(&mut self) -> Result<()> {
+    pub(crate) fn rewind(&mut self) -> Result<()> {
         if let Some(mask) = &mut self.mask {
             mask.rewind();
         }
@@ -125,12 +162,20 @@ impl Dataset {
         let any_number_is_label = self.options.any_number_is_label;
         let mut counts = LabelCounts::default();
         let mut first = 0;
-        while let Some(MaskedPart { part, mask, .. }) = self.next(observer)? {
+        while let Some(read) = self.next(observer)? {
+            if let Some(missing) = read.missing(ignore) {
+                return Err(self.missing_value(first, missing));
+            }
+            let MaskedPart { part, mask, .. } = read;
             let no_label = counts.add(&part, mask, ignore, any_number_is_label);
             let len = part.predictions.len() as u64;
             if let Some(no_label) = no_label {
-                let unrepresentable = part.unrepresentable.find(Array::Targets, no_label.index).cloned();
-                self.check_label(first, no_label, unrepresentable)?;
+                let circumstances = Circumstances {
+                    any_number_is_label,
+                    unrepresentable: part.unrepresentable.find(Array::Targets, no_label.index).cloned(),
+                    seen: Some(Seen::of(&part)),
+                };
+                self.check_label(first, no_label, circumstances)?;
             }
             first += len;
             self.report(observer, first);
@@ -144,12 +189,7 @@ impl Dataset {
     }
 
     /// The error for a target that cannot be counted as one of two labels, unless invalid values are propagated.
-    fn check_label(
-        &self,
-        first: u64,
-        NoLabel { index, value }: NoLabel,
-        unrepresentable: Option<Unrepresentable>,
-    ) -> Result<()> {
+    fn check_label(&self, first: u64, NoLabel { index, value }: NoLabel, circumstances: Circumstances) -> Result<()> {
         let (array, index) = (Array::Targets, first + index as u64);
         if (0.0..=1.0).contains(&value) {
             let Some(place) = self.source.place(array, index) else {
@@ -160,14 +200,14 @@ impl Dataset {
                 place,
                 value: (value as f32).to_string(),
                 must: "labels that are to be balanced must be 0 or 1",
-                help: "say what the labels weigh: --label-weight W0,W1".into(),
+                help: "pass the weights of the labels: --label-weight W0,W1".into(),
             });
         }
         match self.non_finite {
             NonFinite::Propagate => Ok(()),
             _ => {
                 let error = EngineError::InvalidValue { array, index, value };
-                Err(explain(error, self.options.any_number_is_label, self.source.as_ref(), unrepresentable))
+                Err(explain(error, self.source.as_ref(), circumstances))
             }
         }
     }
@@ -179,9 +219,13 @@ impl Dataset {
         objective: &Objective,
         observer: &mut dyn Observer,
     ) -> Result<Totals> {
+        let ignore = self.source.ignore();
         let mut totals = Totals::default();
         let mut first = 0;
         while let Some(read) = self.next(observer)? {
+            if let Some(missing) = read.missing(ignore) {
+                return Err(self.missing_value(first, missing));
+            }
             totals.merge(&engine.totals(&read.batch()?, objective)?);
             first += read.part.predictions.len() as u64;
             self.report(observer, first);

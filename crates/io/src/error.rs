@@ -85,15 +85,19 @@ pub enum Error {
         /// The shape that it was compared with.
         other: ShapeOf,
         /// How to mend it.
-        help: &'static str,
+        help: Cow<'static, str>,
     },
     /// The columns or tensors to read were not named.
-    #[error("{}: which {kind}s? --pred NAME and --target NAME are needed", .path.display())]
+    #[error("{}: {}", .path.display(), which(kind, *.predictions, *.targets))]
     UnnamedColumns {
         /// The file.
         path: PathBuf,
         /// "column" or "tensor".
         kind: &'static str,
+        /// Whether the predictions were named.
+        predictions: bool,
+        /// Whether the labels were named.
+        targets: bool,
         /// The names there are, with their types.
         found: Vec<String>,
     },
@@ -126,7 +130,7 @@ pub enum Error {
         place: Place,
     },
     /// A field of a text file is not a number.
-    #[error("{place}: '{text}' is no number")]
+    #[error("{place}: '{text}' is not a number")]
     NotANumber {
         /// Its place.
         place: Place,
@@ -228,12 +232,12 @@ impl Error {
         Some(match self {
             Error::Io { help, .. } | Error::Malformed { help, .. } => return help.map(Cow::Borrowed),
             Error::UnsupportedLayout { layout, .. } => layout.help().into(),
-            Error::Truncated { help, .. } | Error::ShapeMismatch { help, .. } | Error::Unsupported { help, .. } => {
-                (*help).into()
-            }
+            Error::Truncated { help, .. } | Error::Unsupported { help, .. } => (*help).into(),
             Error::UnsupportedType { help, .. } => help.into(),
             Error::Usage(contradiction) => contradiction.help(),
-            Error::InvalidValue { help, .. } | Error::Output { help, .. } => help.as_ref().into(),
+            Error::ShapeMismatch { help, .. } | Error::InvalidValue { help, .. } | Error::Output { help, .. } => {
+                help.as_ref().into()
+            }
             Error::UnnamedColumns { found, .. } | Error::MissingColumn { found, .. } => there_are(found),
             Error::UnsupportedFormat { .. } => "pass two .npy files, or a .parquet, .csv or .safetensors file".into(),
             Error::DuplicateColumn { .. } => "rename one".into(),
@@ -245,7 +249,7 @@ impl Error {
             Error::NotANumber { .. } => {
                 "write numbers as 0.5 or 5e-1, labels also as True and False; drop the rows that have none".into()
             }
-            Error::Unbalanceable { .. } => "say what the labels weigh: --label-weight W0,W1".into(),
+            Error::Unbalanceable { .. } => "pass the weights of the labels: --label-weight W0,W1".into(),
             Error::TooManyRows { .. } => "pass --value-out F.npy: their values go there, and not into the JSON".into(),
             Error::Thread(_) | Error::Interrupted | Error::Engine(_) => return None,
         })
@@ -284,6 +288,15 @@ impl Error {
             | Error::Output { path, .. } => Some(path),
             error => error.column().map(Column::path),
         }
+    }
+}
+
+/// The names of columns or tensors that are needed, as a question.
+fn which(kind: &str, predictions: bool, targets: bool) -> String {
+    match (predictions, targets) {
+        (true, _) => format!("which {kind} holds the labels? --target NAME is needed"),
+        (_, true) => format!("which {kind} holds the predictions? --pred NAME is needed"),
+        _ => format!("which {kind}s? --pred NAME and --target NAME are needed"),
     }
 }
 

@@ -5,16 +5,22 @@ use std::borrow::Cow;
 
 use logloss::{Array, Error as EngineError, Unsupported};
 
-use crate::{Error, Source, Unrepresentable};
+use crate::{Error, Source, Unrepresentable, seen::Seen};
 
-/// The error of an evaluation in terms of its source: an invalid value gets its place. `unrepresentable` is that value
-/// as its file has it, if it could not be converted as it was.
-pub(crate) fn explain(
-    error: EngineError,
-    any_number_is_label: bool,
-    source: &dyn Source,
-    unrepresentable: Option<Unrepresentable>,
-) -> Error {
+/// What is known about an error of the engine beside the error itself.
+#[derive(Default)]
+pub(crate) struct Circumstances {
+    /// Whether any number is a label.
+    pub any_number_is_label: bool,
+    /// The invalid value as its file has it, if it could not be converted as it was.
+    pub unrepresentable: Option<Unrepresentable>,
+    /// The values beside an invalid one.
+    pub seen: Option<Seen>,
+}
+
+/// The error of an evaluation in terms of its source: an invalid value gets its place.
+pub(crate) fn explain(error: EngineError, source: &dyn Source, circumstances: Circumstances) -> Error {
+    let Circumstances { any_number_is_label, unrepresentable, seen } = circumstances;
     let (array, index, value) = match error {
         EngineError::InvalidValue { array, index, value } => (array, index, value),
         EngineError::Unsupported(reason) => return unsupported(reason, source),
@@ -23,23 +29,19 @@ pub(crate) fn explain(
     let Some(place) = source.place(array, index) else { return error.into() };
     let place = place.with_line(unrepresentable.as_ref().and_then(|value| value.line));
     let value = unrepresentable.map_or_else(|| shortest(value), |value| value.text);
+    let is_nan = value.trim().parse().is_ok_and(f64::is_nan);
+    const PROPAGATE: &str = "drop that row; or pass --non-finite propagate to let NaN through to the results";
+    const WITHOUT_LABEL: &str = "drop that row or correct its label; or leave it out with --ignore-label nan";
     let (must, help) = match array {
-        Array::Predictions => (
-            "logits must not be NaN",
-            "drop that row; or pass --non-finite propagate to let NaN through to the results".into(),
-        ),
-        Array::Probabilities => (
-            "probabilities must lie in [0, 1]",
-            "if these are logits, leave out --from probabilities; else clip them".into(),
-        ),
-        Array::Targets if any_number_is_label => (
-            "labels must not be NaN",
-            "drop that row or mend its label; or leave it out with --ignore-label nan".into(),
-        ),
-        Array::Targets => ("labels must be 0 or 1, or probabilities in between", mend_label(&value)),
+        Array::Predictions => ("logits must not be NaN", PROPAGATE.into()),
+        Array::Probabilities if is_nan => ("probabilities must lie in [0, 1]", PROPAGATE.into()),
+        Array::Probabilities => ("probabilities must lie in [0, 1]", mend_probability(seen).into()),
+        Array::Targets if any_number_is_label => ("labels must not be NaN", WITHOUT_LABEL.into()),
+        Array::Targets if is_nan => ("labels must be 0 or 1, or probabilities in between", WITHOUT_LABEL.into()),
+        Array::Targets => ("labels must be 0 or 1, or probabilities in between", mend_label(&value, seen)),
         _ => (
             "weights must be finite in f32, and at least 0",
-            "mend it, or leave the element out with a weight of 0, or with --mask M.npy".into(),
+            "correct it, or leave the element out with a weight of 0, or with --mask M.npy".into(),
         ),
     };
     Error::InvalidValue { array, place, value, must, help }
@@ -51,20 +53,38 @@ fn shortest(value: f64) -> String {
     if f64::from(single) == value { single.to_string() } else { value.to_string() }
 }
 
-/// What to do about a label that is invalid.
-fn mend_label(value: &str) -> Cow<'static, str> {
-    match value.trim().parse::<f64>() {
-        Ok(-1.0) => {
-            "labels of -1 and 1 become 0 and 1 as (y + 1) / 2; -1 for 'unknown' is left out by --ignore-label -1".into()
-        }
-        Ok(label) if label.fract() == 0.0 && label.abs() < 1e6 => format!(
+/// What to do about a probability that is invalid. That it may be a logit is said only of values that may be: percentages
+/// taken for logits would give a result.
+fn mend_probability(seen: Option<Seen>) -> &'static str {
+    match seen {
+        Some(seen) if seen.is_about_unit() => "clip them: numpy.clip(p, 0, 1)",
+        Some(seen) if seen.is_percentage() => "these look like percentages: divide them by 100, as p / 100",
+        _ => "if these are logits, leave out --from probabilities; else clip them: numpy.clip(p, 0, 1)",
+    }
+}
+
+/// What to do about a label that is invalid. To ignore it is advised only where labels of both kinds remain.
+fn mend_label(value: &str, seen: Option<Seen>) -> Cow<'static, str> {
+    let (zeros, ones) = seen.map_or((true, true), |seen| (seen.zeros, seen.ones));
+    let label = match value.trim().parse::<f64>() {
+        Ok(label) if label.fract() == 0.0 && label.abs() < 1e6 => label,
+        _ => return "drop that row or correct its label; or are predictions and labels swapped?".into(),
+    };
+    match (zeros, ones) {
+        (true, _) if label == -1.0 => "-1 for 'unknown' is left out by --ignore-label=-1".into(),
+        (false, _) if label == -1.0 => "labels of -1 and 1 become 0 and 1 as (y + 1) / 2".into(),
+        (true, true) => format!(
             "class numbers become 0 and 1 as y == CLASS; {label} for 'unknown' is left out by --ignore-label={label}"
         )
         .into(),
-        Ok(label) if label.is_nan() => {
-            "drop that row or mend its label; or leave it out with --ignore-label nan".into()
+        (true, false) if label > 0.0 => {
+            format!("labels of 0 and {label} become 0 and 1 as y // {label}, or y > 0; class numbers as y == CLASS")
+                .into()
         }
-        _ => "drop that row or mend its label; or are predictions and labels swapped?".into(),
+        (false, true) if label == 2.0 => {
+            "labels of 1 and 2 become 0 and 1 as y - 1; class numbers as y == CLASS".into()
+        }
+        _ => "class numbers become 0 and 1 as y == CLASS; or is this not the array of the labels?".into(),
     }
 }
 
@@ -91,7 +111,7 @@ fn unsupported(unsupported: Unsupported, source: &dyn Source) -> Error {
             };
         }
         Unsupported::ZeroWeights => {
-            (unsupported.to_string(), "mend the weights; or pass --non-finite propagate, for a weighted mean of NaN")
+            (unsupported.to_string(), "correct the weights; or pass --non-finite propagate, for a weighted mean of NaN")
         }
         unsupported => return EngineError::from(unsupported).into(),
     };

@@ -1,6 +1,8 @@
 //! What is wrong with the shape or the layout of an array, for errors about it.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
+
+use logloss::Form;
 
 use crate::{Column, Shape};
 
@@ -32,6 +34,33 @@ impl fmt::Display for ShapeOf {
     }
 }
 
+/// How to make predictions and labels of these shapes fit each other, so that each label stays with its prediction.
+pub(crate) fn fitting_labels(form: Form, predictions: Shape, targets: Shape) -> Cow<'static, str> {
+    let (rows, classes) = (predictions.rows(), predictions.classes());
+    let same_rows = rows == targets.rows();
+    if same_rows && classes == 2 && targets.classes() == 1 {
+        return if form == Form::Probabilities {
+            "every prediction needs one label: of the probabilities of two classes, save the second: \
+             numpy.ascontiguousarray(p[:, 1])"
+        } else {
+            "every prediction needs one label: of the logits of two classes, save their difference: \
+             numpy.ascontiguousarray(z[:, 1] - z[:, 0])"
+        }
+        .into();
+    }
+    if same_rows && classes > 2 && targets.classes() == 1 {
+        return format!(
+            "every prediction needs one label: of class numbers, save a column for each class: y[:, None] == \
+             numpy.arange({classes})"
+        )
+        .into();
+    }
+    if rows == Some(targets.classes()) && targets.rows() == Some(classes) {
+        return "every prediction needs one label: the axes are swapped, save numpy.ascontiguousarray(y.T)".into();
+    }
+    "every prediction needs one label: make the two the same shape, [N] or [N, C]".into()
+}
+
 /// A layout other than row by row in one or two dimensions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -51,9 +80,17 @@ impl Layout {
     pub(crate) fn help(&self) -> &'static str {
         match self {
             Self::Scalar => "save an array: numpy.atleast_1d(a)",
-            Self::Dimensions(_) => "save it as [N] or [N, C]: a.reshape(-1)",
+            Self::Dimensions(dimensions) if dimensions.last() == Some(&2) => {
+                "of two classes in the last axis, save numpy.ascontiguousarray(p[..., 1]) of probabilities, or z[..., 1] - \
+                 z[..., 0] of logits, with the axes in the order of the labels; else reshape predictions and labels alike: \
+                 a.reshape(-1)"
+            }
+            Self::Dimensions(_) => {
+                "reshape predictions and labels alike, with their axes in the same order: a.reshape(-1), or \
+                 a.reshape(-1, C) where the last axis is the classes"
+            }
             Self::Fortran(_) => "save it row by row: numpy.save(file, numpy.ascontiguousarray(a))",
-            Self::Structured(_) => "save one field of it, as a['name'].copy()",
+            Self::Structured(_) => "save one field of it: numpy.ascontiguousarray(a['name'])",
         }
     }
 }
@@ -67,6 +104,26 @@ impl fmt::Display for Layout {
                 write!(f, "shape {dimensions:?} is stored in Fortran order (column by column)")
             }
             Self::Structured(fields) => write!(f, "is a structured array of the fields {}", fields.join(", ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_stay_with_their_predictions() {
+        let help = |form, predictions: &[u64], targets: &[u64]| {
+            let shape = |dimensions| Shape::new(dimensions).expect("one or two dimensions");
+            fitting_labels(form, shape(predictions), shape(targets)).into_owned()
+        };
+        assert!(help(Form::Probabilities, &[9, 2], &[9]).ends_with("numpy.ascontiguousarray(p[:, 1])"));
+        assert!(help(Form::Logits, &[9, 2], &[9, 1]).ends_with("numpy.ascontiguousarray(z[:, 1] - z[:, 0])"));
+        assert!(help(Form::Logits, &[9, 5], &[9]).ends_with("y[:, None] == numpy.arange(5)"));
+        assert!(help(Form::Logits, &[9, 5], &[5, 9]).ends_with("numpy.ascontiguousarray(y.T)"));
+        for (predictions, targets) in [([9, 5].as_slice(), [45].as_slice()), (&[4], &[2, 2]), (&[9], &[8])] {
+            assert!(help(Form::Logits, predictions, targets).ends_with("the same shape, [N] or [N, C]"));
         }
     }
 }

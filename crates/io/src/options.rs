@@ -2,7 +2,7 @@
 
 use logloss::Form;
 
-/// The label whose elements are ignored.
+/// A label whose elements are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IgnoredLabel {
@@ -13,29 +13,29 @@ pub enum IgnoredLabel {
 }
 
 /// How the values of a file are to be converted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReadOptions {
     /// The form of the predictions.
     pub form: Form,
-    /// The label whose elements are ignored.
-    pub ignored_label: Option<IgnoredLabel>,
+    /// The labels whose elements are ignored.
+    pub ignored_labels: Vec<IgnoredLabel>,
     /// Whether any number is a label: positive above 0, else negative.
     pub any_number_is_label: bool,
     /// Whether elements may be ignored or masked. Then the first invalid value of a part may not count, and every
-    /// [unrepresentable](crate::Unrepresentable) one is kept.
+    /// [unrepresentable](crate::Unrepresentable) one is kept. A value that is missing is an error only where it counts.
     pub may_skip: bool,
 }
 
 impl ReadOptions {
     /// Predictions of this form and their labels, of which none is ignored.
     pub fn new(form: Form) -> Self {
-        Self { form, ignored_label: None, any_number_is_label: false, may_skip: false }
+        Self { form, ignored_labels: Vec::new(), any_number_is_label: false, may_skip: false }
     }
 
-    /// Ignores the elements with this label.
+    /// Ignores the elements with this label too.
     pub fn with_ignored_label(mut self, label: IgnoredLabel) -> Self {
-        self.ignored_label = Some(label);
+        self.ignored_labels.push(label);
         self.with_may_skip(true)
     }
 
@@ -49,5 +49,10 @@ impl ReadOptions {
     pub fn with_may_skip(mut self, may_skip: bool) -> Self {
         self.may_skip = may_skip;
         self
+    }
+
+    /// Whether labels that are NaN, or missing, are ignored.
+    pub(crate) fn ignores_nan(&self) -> bool {
+        self.ignored_labels.contains(&IgnoredLabel::Nan)
     }
 }

@@ -3,19 +3,18 @@
 
 use std::time::Instant;
 
-use logloss::{
-    Accumulator, BLOCK, Compat, Costs, DeviceInfo, DeviceKind, Engine, Evaluation, Form, Objective, Reduction, Totals,
-    Value,
-};
+use logloss::{Accumulator, BLOCK, DeviceKind, Engine, Evaluation, Form, Objective, Reduction, Totals, Value};
 
 use crate::{
-    IgnoredLabel, Inputs, LabelStats, LabelWeights, Note, ObjectiveSpec, Observer, OutputPaths, ReadOptions,
-    ReducedValues, Result, RowValues, Selection, Shape, Summary, Times,
+    IgnoredLabel, Inputs, LabelStats, Note, ObjectiveSpec, Observer, OutputPaths, ReadOptions, ReducedValues, Result,
+    RowValues, Selection, Shape, Summary, Times,
     contradiction::Contradiction,
     dataset::Dataset,
-    explain::explain,
+    explain::{Circumstances, explain},
+    infinite,
     output::OutputFiles,
-    statistics::{LabelCounts, all_in_unit_interval},
+    remarks::{Looks, balanced, choice, remarks},
+    seen::Seen,
 };
 
 /// The most values of a part where nothing is copied: enough to keep a GPU busy, few enough to be interrupted soon.
@@ -53,8 +52,8 @@ pub struct RunSpec {
     pub selection: Selection,
     /// The form of the predictions.
     pub form: Form,
-    /// The label whose elements are ignored.
-    pub ignored_label: Option<IgnoredLabel>,
+    /// The labels whose elements are ignored.
+    pub ignored_labels: Vec<IgnoredLabel>,
     /// The objective.
     pub objective: ObjectiveSpec,
     /// The files to write.
@@ -70,7 +69,7 @@ impl RunSpec {
             inputs,
             selection: Selection::default(),
             form: Form::Logits,
-            ignored_label: None,
+            ignored_labels: Vec::new(),
             objective: ObjectiveSpec::default(),
             outputs: OutputPaths::default(),
             must_hold_rows: false,
@@ -89,9 +88,9 @@ impl RunSpec {
         self
     }
 
-    /// Ignores the elements with this label.
+    /// Ignores the elements with this label too.
     pub fn with_ignored_label(mut self, label: IgnoredLabel) -> Self {
-        self.ignored_label = Some(label);
+        self.ignored_labels.push(label);
         self
     }
 
@@ -118,10 +117,7 @@ impl RunSpec {
         let options = ReadOptions::new(self.form)
             .with_any_number_is_label(self.objective.any_number_is_label())
             .with_may_skip(self.inputs.mask.is_some());
-        match self.ignored_label {
-            Some(label) => options.with_ignored_label(label),
-            None => options,
-        }
+        self.ignored_labels.iter().copied().fold(options, ReadOptions::with_ignored_label)
     }
 
     /// Refuses combinations that make no sense, before anything is opened.
@@ -140,7 +136,7 @@ impl RunSpec {
         self.objective.check()
     }
 
-    fn has_weights(&self) -> bool {
+    pub(crate) fn has_weights(&self) -> bool {
         self.inputs.weights.is_some() || self.selection.weights.is_some()
     }
 }
@@ -198,7 +194,7 @@ impl<'a> PreparedRun<'a> {
     pub fn run(mut self, engine: &Engine, observer: &mut dyn Observer) -> Result<Summary> {
         let started = Instant::now();
         self.dataset.source.set_mapped_part(mapped_part(&self.spec.outputs, engine));
-        let Measured { evaluation, values, len, labels, mut notes, mut times } = self.measure(engine, observer)?;
+        let Measured { evaluation, values, len, labels, notes, mut times } = self.measure(engine, observer)?;
         let Self { spec, dataset, outputs, .. } = self;
         let clock = Instant::now();
         let outputs = outputs.finish(len)?;
@@ -207,7 +203,6 @@ impl<'a> PreparedRun<'a> {
         }
         times.elapsed = started.elapsed();
 
-        notes.splice(..0, dataset.notes().into_iter().map(Note::info));
         Ok(Summary {
             evaluation,
             reduction: spec.objective.effective_reduction(),
@@ -229,7 +224,7 @@ impl<'a> PreparedRun<'a> {
         let Self { spec, dataset, outputs, rows } = self;
         let any_number_is_label = spec.objective.any_number_is_label();
         let mut labels = LabelStats::default();
-        let mut looks_like_probabilities = spec.form == Form::Logits;
+        let mut looks = Looks::new(spec.form);
         let mut notes = Vec::new();
         let mut times = Times::default();
 
@@ -248,16 +243,23 @@ impl<'a> PreparedRun<'a> {
             let Some(read) = dataset.next(observer)? else { break };
             times.read += clock.elapsed();
 
+            if let Some(missing) = read.missing(ignore) {
+                return Err(dataset.missing_value(len, missing));
+            }
             let batch = read.batch()?;
             if let Err(error) = accumulator.push(&batch, outputs.sinks(batch.len())) {
-                let unrepresentable = read.unrepresentable(&error, len);
-                return Err(explain(error, any_number_is_label, dataset.source.as_ref(), unrepresentable));
+                let circumstances = Circumstances {
+                    any_number_is_label,
+                    unrepresentable: read.unrepresentable(&error, len),
+                    seen: Some(Seen::of(&read.part)),
+                };
+                return Err(explain(error, dataset.source.as_ref(), circumstances));
             }
             len += batch.len() as u64;
 
             // After the evaluation, which waits for memory less than this would: what it has read is in the cache.
             let clock = Instant::now();
-            looks_like_probabilities = looks_like_probabilities && all_in_unit_interval(read.part.predictions);
+            looks.add(read.part.predictions);
             labels.add(&read.part, read.mask, ignore, any_number_is_label);
             times.read += clock.elapsed();
 
@@ -273,8 +275,11 @@ impl<'a> PreparedRun<'a> {
             }
             dataset.report(observer, len);
         }
-        let evaluation =
-            accumulator.finish().map_err(|error| explain(error, any_number_is_label, dataset.source.as_ref(), None))?;
+        let explained = |error| {
+            let circumstances = Circumstances { any_number_is_label, ..Circumstances::default() };
+            explain(error, dataset.source.as_ref(), circumstances)
+        };
+        let evaluation = accumulator.finish().map_err(explained)?;
         let values = match rows.take() {
             Some(rows) => ReducedValues::Rows(rows),
             None => reduced_values(&evaluation, dataset.source.shape()),
@@ -283,10 +288,16 @@ impl<'a> PreparedRun<'a> {
             outputs.write_values(means)?;
         }
         notes.extend(choice(engine, &evaluation));
-        notes.extend(remarks(spec, &evaluation, len));
-        if looks_like_probabilities && labels.count > 0 {
-            let text = "every prediction lies in [0, 1]: if these are probabilities, pass --from probabilities";
-            notes.push(Note::warning(text));
+        // Before another pass, which counts anew.
+        notes.splice(..0, dataset.notes().into_iter().map(Note::info));
+        let certain = if evaluation.sum == f64::INFINITY {
+            infinite::first(dataset, spec.form, &spec.objective, observer)?
+        } else {
+            None
+        };
+        notes.extend(remarks(spec, &evaluation, len, &labels, certain));
+        if labels.count > 0 {
+            notes.extend(looks.warning());
         }
         Ok(Measured { evaluation, values, len, labels, notes, times })
     }
@@ -363,64 +374,6 @@ impl Divisor {
             Divisor::Totals(totals) => engine.accumulator_with_totals(objective, totals),
         }
     }
-}
-
-/// The weights that balance the labels.
-fn balanced(counts: LabelCounts, objective: &Objective, any_number_is_label: bool) -> Option<Note> {
-    let LabelCounts { negatives, positives } = counts;
-    let [w0, w1] = objective.label_weights()?;
-    let [zero, one] = if any_number_is_label { ["negative", "positive"] } else { ["0", "1"] };
-    Some(Note::info(format!("{negatives} labels are {zero} and weigh {w0}, {positives} are {one} and weigh {w1}")))
-}
-
-/// Why an engine that chooses its device chose this one, where it had a choice.
-fn choice(engine: &Engine, evaluation: &Evaluation) -> Option<Note> {
-    let costs = engine.costs();
-    let is_taken = |(info, _): &&(DeviceInfo, Costs)| *info == *evaluation.run.device;
-    let (taken, left) = (costs.iter().find(is_taken)?, costs.iter().find(|device| !is_taken(device))?);
-    Some(Note::info(format!(
-        "auto took {}, where data in host memory costs {:.3} ns a value, not {}, where it costs {:.3}",
-        taken.0.name,
-        taken.1.gradient.per_value * 1e9,
-        left.0.name,
-        left.1.gradient.per_value * 1e9
-    )))
-}
-
-/// Remarks on a result of `len` values.
-fn remarks(spec: &RunSpec, evaluation: &Evaluation, len: u64) -> Vec<Note> {
-    let mut notes = Vec::new();
-    let mean = if evaluation.mean.is_nan() { "NaN".to_owned() } else { evaluation.mean.to_string() };
-    if evaluation.count == 0 && len == 0 {
-        notes.push(Note::info(format!("there are no values: the sum is 0, the mean is {mean}")));
-    } else if evaluation.count == 0 {
-        notes.push(Note::info(format!("every value is left out: the sum is 0, the mean is {mean}")));
-    } else if !evaluation.sum.is_finite() {
-        notes.push(Note::info(format!("the sum and the mean are {}", evaluation.sum)));
-    } else if !evaluation.mean.is_finite() {
-        notes.push(Note::info(format!("the weights sum to 0: the mean is {mean}")));
-    }
-    let ObjectiveSpec { compat, class_weights, label_weights, .. } = &spec.objective;
-    let reduction = spec.objective.effective_reduction();
-    if reduction == Reduction::None && spec.outputs.loss.is_none() {
-        notes.push(Note::info("nothing is reduced: pass --loss-out F.npy for the loss of each element"));
-    }
-    let derivatives = spec.outputs.gradient.is_some() || spec.outputs.hessian.is_some();
-    if derivatives && spec.objective.has_derivatives_of_sum() {
-        let system = compat.map_or("", Compat::name);
-        notes.push(Note::info(format!(
-            "gradient and hessian are those of the sum, as {system}'s objective has them: --reduction weighted-mean divides \
-             them by the sum of the weights"
-        )));
-    }
-    let by_label = matches!(label_weights, Some(LabelWeights::Given(_)));
-    let weighted = spec.has_weights() || class_weights.is_some() || by_label;
-    if weighted && evaluation.count > 0 && reduction == Reduction::Mean && compat.is_none() {
-        notes.push(Note::info(
-            "the mean is over the number of values: --reduction weighted-mean is over the sum of their weights",
-        ));
-    }
-    notes
 }
 
 #[cfg(test)]

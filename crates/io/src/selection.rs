@@ -73,7 +73,13 @@ impl Selection {
     pub(crate) fn required(&self, path: &Path, kind: &'static str, described: &[String]) -> Result<(&str, &str)> {
         match (&self.predictions, &self.targets) {
             (Some(predictions), Some(targets)) => Ok((predictions, targets)),
-            _ => Err(Error::UnnamedColumns { path: path.to_owned(), kind, found: described.to_vec() }),
+            (predictions, targets) => Err(Error::UnnamedColumns {
+                path: path.to_owned(),
+                kind,
+                predictions: predictions.is_some(),
+                targets: targets.is_some(),
+                found: described.to_vec(),
+            }),
         }
     }
 
@@ -91,7 +97,9 @@ impl Selection {
         };
         let classes = columns.predictions.len();
         if columns.targets.len() != classes {
-            return Err(Contradiction::TargetColumns { predictions: classes, targets: columns.targets.len() }.into());
+            let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+            let (predictions, targets) = (owned(&columns.predictions), owned(&columns.targets));
+            return Err(Contradiction::TargetColumns { predictions, targets }.into());
         }
         if columns.weights.len() > 1 && columns.weights.len() != classes {
             return Err(Contradiction::WeightColumns { predictions: classes, weights: columns.weights.len() }.into());

@@ -218,6 +218,11 @@ pub(crate) fn all_in_unit_interval(predictions: Floats<'_>) -> bool {
     }
 }
 
+/// Whether every prediction is 0 or 1. It stops at the first that is neither.
+pub(crate) fn all_zero_or_one(predictions: Floats<'_>) -> bool {
+    (0..predictions.len()).all(|index| matches!(predictions.get(index), 0.0 | 1.0))
+}
+
 /// The sums of the targets by runs, NaN where one is invalid.
 fn target_sums(level: Level, targets: Targets<'_>) -> Vec<f64> {
     match targets {

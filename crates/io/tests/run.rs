@@ -8,8 +8,8 @@ use std::{
 
 use logloss::{Array, Compat, Engine, Form, Metrics, Reduction};
 use logloss_io::{
-    Error, ErrorClass, Inputs, LabelWeights, Note, NpyFile, Number, ObjectiveSpec, Observer, OutputPaths, PreparedRun,
-    ReducedValues, RunSpec, Selection, Severity, Shape, Summary, run,
+    Error, ErrorClass, IgnoredLabel, Inputs, LabelWeights, Layout, Note, NpyFile, Number, ObjectiveSpec, Observer,
+    OutputPaths, PreparedRun, ReducedValues, RunSpec, Selection, Severity, Shape, ShapeOf, Summary, run,
 };
 use tempfile::TempDir;
 
@@ -87,7 +87,10 @@ fn progress_is_told_after_every_part() {
     let one_pass = [PART, 2 * PART, len].map(|values| (values, len, values));
     assert_eq!(observer.seen, one_pass);
     assert_eq!((summary.len, summary.labels.count, summary.labels.base_rate()), (len, len, Some(0.0)));
-    assert_eq!(summary.notes.iter().map(|note| note.severity).collect::<Vec<_>>(), [Severity::Info, Severity::Warning]);
+    assert_eq!(
+        summary.notes.iter().map(|note| note.severity).collect::<Vec<_>>(),
+        [Severity::Info, Severity::Info, Severity::Warning]
+    );
 
     // What a weighted mean is divided by takes a pass of its own.
     spec.objective.reduction = Some(Reduction::WeightedMean);
@@ -165,6 +168,46 @@ fn missing_values_and_words_are_told_by_their_place() {
     assert_eq!((place.column.name(), place.row, place.line), (Some("y"), 0, Some(2)));
     assert_eq!(text, "yes");
     assert_eq!(error.column(), Some(&place.column));
+}
+
+#[test]
+fn what_is_missing_counts_where_its_element_does() {
+    let folder = TempDir::new().unwrap();
+    let spec = text(&folder, "p,y\n0.5,0\n,-1\n1.5,1\n,-100\n,1\n");
+    let both = spec.clone().with_ignored_label(IgnoredLabel::Integer(-1));
+    let error = evaluate(&both.with_ignored_label(IgnoredLabel::Integer(-100))).unwrap_err();
+    let Error::MissingValue { place } = &error else { panic!("{error}") };
+    assert_eq!((place.column.name(), place.row, place.line), (Some("p"), 4, Some(6)));
+    let all = [-1, -100, 1].map(IgnoredLabel::Integer).into_iter().fold(spec, RunSpec::with_ignored_label);
+    assert_eq!(evaluate(&all).unwrap().evaluation.count, 1);
+}
+
+#[test]
+fn shapes_and_layouts_are_told_by_type() {
+    let folder = TempDir::new().unwrap();
+    let mut spec = pair(&folder, Shape::flat(2), &[1.0, 2.0], &[0, 1]);
+    let two = npy(&folder, "two.npy", Number::F32, Shape::new(&[2, 2]).unwrap(), &[0; 16]);
+    spec.inputs.predictions = two.clone();
+    let error = evaluate(&spec).unwrap_err();
+    let Error::ShapeMismatch { shape, other: ShapeOf::Array { column, shape: other }, .. } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!((shape.as_slice(), other.as_slice()), ([2, 2].as_slice(), [2].as_slice()));
+    assert_eq!((column.path(), error.path()), (spec.inputs.targets.as_deref().unwrap(), Some(two.as_path())));
+    // A header that is made to say another order and another number of dimensions.
+    let bytes = fs::read(&two).unwrap();
+    let replaced = |from: &str, to: &str| {
+        let at = bytes.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
+        let mut changed = bytes.clone();
+        changed[at..at + from.len()].copy_from_slice(to.as_bytes());
+        fs::write(&two, changed).unwrap();
+        evaluate(&spec).unwrap_err()
+    };
+    let error = replaced("'fortran_order': False", "'fortran_order': True ");
+    assert!(matches!(&error, Error::UnsupportedLayout { layout: Layout::Fortran(shape), .. } if *shape == [2, 2]));
+    let error = replaced("(2, 2, )", "(1,2,2) ");
+    assert!(matches!(&error, Error::UnsupportedLayout { layout: Layout::Dimensions(shape), .. } if shape.len() == 3));
+    assert!(error.help().unwrap().contains("numpy.ascontiguousarray(p[..., 1])"));
 }
 
 #[test]

@@ -70,6 +70,11 @@ impl DeviceArgs {
 
     fn open(&self, device: &Device) -> anyhow::Result<Engine> {
         Engine::new(EngineOptions::new(device.clone())).map_err(|error| match error {
+            // The library's message ends in an option of its own.
+            Error::NoGpu { .. } if !logloss::devices().adapters.is_empty() => fault(
+                "no GPU: there are only software adapters, which must be named",
+                "name one that `logloss devices` lists, as in `--device llvmpipe`; `--device cpu` always works",
+            ),
             Error::NoGpu { .. } | Error::NoSuchDevice { .. } => {
                 fault(error, "`logloss devices` lists what there is; `--device cpu` always works")
             }
@@ -81,14 +86,14 @@ impl DeviceArgs {
 /// A part of the work, in proportion to others.
 fn share_of_work(word: &str) -> Result<f64, String> {
     let share = word.trim().parse().ok().filter(|share| *share > 0.0 && *share < f64::INFINITY);
-    share.ok_or_else(|| "say a number above 0".into())
+    share.ok_or_else(|| "pass a number above 0".into())
 }
 
 /// The device that a word names.
 fn device(word: &str) -> Result<Device, String> {
-    word.parse().map_err(|_| "say auto, cpu, gpu, an index or a part of a name".into())
+    word.parse().map_err(|_| "pass auto, cpu, gpu, an index or a part of a name".into())
 }
 
-fn threads(word: &str) -> Result<NonZeroUsize, String> {
+pub(crate) fn threads(word: &str) -> Result<NonZeroUsize, String> {
     number(word, |_| true, "a whole number that is at least 1")
 }

@@ -39,10 +39,13 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_parser = parser(FORMS, logloss::Form::name), default_value = "logits", help_heading = INPUT)]
     pub from: Form,
 
-    /// Ignore the elements with this label: an integer such as 255 or -100, or nan, which includes missing labels.
-    /// (Any other missing value, a null, is an error)
-    #[arg(long, value_name = "LABEL", value_parser = ignore_label, allow_negative_numbers = true, help_heading = INPUT)]
-    pub ignore_label: Option<IgnoredLabel>,
+    /// Ignore the elements with these labels: integers such as 255 or -100, or nan, which includes missing labels. (Any
+    /// other missing value, a null, is an error, unless its element is ignored or masked)
+    #[arg(
+        long, value_name = "LABEL,…", value_delimiter = ',', value_parser = ignore_label, allow_hyphen_values = true,
+        help_heading = INPUT
+    )]
+    pub ignore_label: Vec<IgnoredLabel>,
 
     /// Ignore the elements where this mask is 0 or false: bool or u8, in the shape of the predictions
     #[arg(long, value_name = "M.npy", help_heading = INPUT)]
@@ -167,7 +170,7 @@ impl EvalArgs {
             .with_objective(self.objective()?)
             .with_outputs(outputs)
             .with_must_hold_rows(self.json && self.value_out.is_none());
-        spec.ignored_label = self.ignore_label;
+        spec.ignored_labels.clone_from(&self.ignore_label);
         Ok(spec)
     }
 
@@ -244,7 +247,7 @@ fn label_weight(word: &str) -> Result<LabelWeights, String> {
         "is-unbalance" => Ok(LabelWeights::IsUnbalance),
         word => {
             let pair = word.split_once(',').and_then(|(w0, w1)| Some([weight(w0).ok()?, weight(w1).ok()?]));
-            let what = "say two finite numbers that are at least 0, as 1,3.5; or balanced; or is-unbalance";
+            let what = "pass two finite numbers that are at least 0, as 1,3.5; or balanced; or is-unbalance";
             pair.map(LabelWeights::Given).ok_or_else(|| what.to_owned())
         }
     }
@@ -256,7 +259,7 @@ fn ignore_label(word: &str) -> Result<IgnoredLabel, String> {
     }
     let within = |label: &i128| (i64::MIN.into()..=u64::MAX.into()).contains(label);
     let label = word.parse().ok().filter(within);
-    label.map(IgnoredLabel::Integer).ok_or_else(|| "say an integer, or nan".to_owned())
+    label.map(IgnoredLabel::Integer).ok_or_else(|| "pass an integer, or nan".to_owned())
 }
 
 #[cfg(test)]

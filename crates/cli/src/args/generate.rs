@@ -18,7 +18,7 @@ use super::{
 /// prediction is the true logit plus noise. The same arguments give the same files.
 #[derive(Debug, ArgGroup)]
 pub(crate) struct GenerateArgs {
-    /// The number of values: 1000000, 1_000_000 or 1e6
+    /// The number of values: 1000000, 1_000_000 or 1e6; at most 2^53, which is 9_007_199_254_740_992
     #[arg(value_name = "N", value_parser = count)]
     pub len: u64,
 
@@ -29,6 +29,10 @@ pub(crate) struct GenerateArgs {
     /// File to write the labels to, beside a .npy file of predictions
     #[arg(long, value_name = "F.npy")]
     pub targets_out: Option<PathBuf>,
+
+    /// Overwrite files that exist
+    #[arg(long)]
+    pub force: bool,
 
     /// Name of the column or tensor of predictions
     #[arg(long, value_name = "NAME", default_value = "logit")]
@@ -113,15 +117,19 @@ impl LabelType {
     }
 }
 
+/// The most values: up to there a number written as 1e15 is exact, and the bytes of a file are counted in 64 bits.
+const MOST_VALUES: u64 = 1 << 53;
+
 /// A number of values, which may be written as 1e9 or 1_000_000.
 fn count(word: &str) -> Result<u64, String> {
     let digits = word.replace('_', "");
     let exact = digits.parse::<u64>().ok();
     let rounded = || {
         let value = digits.parse::<f64>().ok()?;
-        (value >= 0.0 && value.fract() == 0.0 && value < 2f64.powi(53)).then_some(value as u64)
+        (value >= 0.0 && value.fract() == 0.0 && value <= MOST_VALUES as f64).then_some(value as u64)
     };
-    exact.or_else(rounded).ok_or_else(|| "say a whole number, such as 1000000 or 1e6".into())
+    let number = exact.or_else(rounded).filter(|&number| number <= MOST_VALUES);
+    number.ok_or_else(|| format!("pass a whole number of at most {MOST_VALUES}, such as 1000000 or 1e6"))
 }
 
 fn share(word: &str) -> Result<f64, String> {
@@ -140,8 +148,8 @@ mod tests {
     fn counts() {
         assert_eq!(count("1_000"), Ok(1000));
         assert_eq!(count("1e9"), Ok(1_000_000_000));
-        assert_eq!(count("18446744073709551615"), Ok(u64::MAX));
-        for wrong in ["", "-1", "1.5", "1e300", "many", "NaN"] {
+        assert_eq!(count("9007199254740992"), Ok(MOST_VALUES));
+        for wrong in ["", "9007199254740993", "1e16", "-1", "1.5", "1e300", "many", "NaN"] {
             assert!(count(wrong).is_err(), "{wrong}");
         }
     }

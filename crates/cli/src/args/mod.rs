@@ -6,7 +6,7 @@ mod eval;
 mod generate;
 
 use clap::{Args as ArgGroup, Parser, Subcommand};
-pub(crate) use device::DeviceArgs;
+pub(crate) use device::{DeviceArgs, threads};
 pub(crate) use eval::EvalArgs;
 pub(crate) use generate::{FloatType, GenerateArgs, LabelType};
 
@@ -70,7 +70,7 @@ pub(crate) fn number<T: std::str::FromStr + Copy>(
     fits: impl Fn(T) -> bool,
     what: &str,
 ) -> Result<T, String> {
-    word.parse().ok().filter(|value| fits(*value)).ok_or_else(|| format!("say {what}"))
+    word.parse().ok().filter(|value| fits(*value)).ok_or_else(|| format!("pass {what}"))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::ValueEnum;
 use logloss_bench::{DeviceSelection, Inputs, Specification, Threshold, Work};
 
-use crate::args::number;
+use crate::args::{number, threads};
 
 /// Measure how fast the devices are, against their own limits
 ///
@@ -20,7 +20,7 @@ pub(crate) struct Args {
     pub device: Vec<DeviceSelection>,
 
     /// Numbers of threads for the CPU, such as 1,8; by default all and 1
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = threads)]
     pub threads: Vec<NonZeroUsize>,
 
     /// End within 30 seconds: few sizes, types and outputs, few repeats

@@ -9,8 +9,11 @@ use logloss_io::{NewFile, NpyFile, Shape, extension};
 use super::{encode, parquet::Parquet, safetensors, values::Chunk};
 use crate::{
     args::{FloatType, GenerateArgs, LabelType},
-    failure::usage,
+    failure::{fault, usage},
 };
+
+/// The formats, by the extension of a file's name.
+const EXTENSIONS: [&str; 4] = ["npy", "parquet", "csv", "safetensors"];
 
 /// Files in the making, in one of the formats.
 pub(super) struct Files {
@@ -62,21 +65,30 @@ impl Files {
                 "pass --pred NAME or --target NAME",
             ));
         }
+        if !EXTENSIONS.contains(&extension.as_str()) {
+            return Err(usage(
+                format_args!("{shown}: a file whose name ends in '.{extension}' cannot be written"),
+                "name it .npy, .parquet, .csv or .safetensors",
+            ));
+        }
+        if !args.force
+            && let Some(there) =
+                [Some(&args.out), args.targets_out.as_ref()].into_iter().flatten().find(|path| path.exists())
+        {
+            return Err(fault(
+                format_args!("{}: exists already", there.display()),
+                "pass --force to overwrite it, or give another name",
+            ));
+        }
         let format = match extension.as_str() {
             "npy" => npy(args)?,
             "csv" => csv(args)?,
             "parquet" => Format::Parquet(Parquet::create(args)?),
-            "safetensors" => {
+            _ => {
                 let mut file = NewFile::create(&args.out)?;
                 let (header, predictions, labels) = safetensors::header(args)?;
                 file.write(&header)?;
                 Format::Safetensors { file, predictions, labels }
-            }
-            _ => {
-                return Err(usage(
-                    format_args!("{shown}: a file whose name ends in '.{extension}' cannot be written"),
-                    "name it .npy, .parquet, .csv or .safetensors",
-                ));
             }
         };
         Ok(Self { dtype: args.dtype, target_dtype: args.target_dtype, format, bytes: Vec::new(), written: 0 })

@@ -111,7 +111,7 @@ error: header.npy: is cut short: the file ends inside its header
         1,
         "eval magic.npy labels.npy",
         str![[r#"
-error: magic.npy: is no .npy file: magic not found for NPY file
+error: magic.npy: is not a .npy file: magic not found for NPY file
   help: write it with numpy.save
 
 "#]],
@@ -121,7 +121,7 @@ error: magic.npy: is no .npy file: magic not found for NPY file
         1,
         "eval short.parquet --pred logit --target delayed",
         str![[r#"
-error: short.parquet: is no Parquet file, or is cut short: Invalid Parquet file. Corrupt footer
+error: short.parquet: is not a Parquet file, or is cut short: Invalid Parquet file. Corrupt footer
   help: write or copy the file again
 
 "#]],
@@ -143,7 +143,7 @@ error: short.safetensors: is cut short: its tensors do not end where the file do
         1,
         "eval header.safetensors --pred logit --target label",
         str![[r#"
-error: header.safetensors: is cut short, or no .safetensors file: it ends inside its header
+error: header.safetensors: is cut short, or not a .safetensors file: it ends inside its header
   help: write or copy the file again
 
 "#]],
@@ -167,7 +167,7 @@ fn another_format() {
         1,
         "eval a.npy labels.npy",
         str![[r#"
-error: a.npy: is no .npy file: magic not found for NPY file
+error: a.npy: is not a .npy file: magic not found for NPY file
   help: write it with numpy.save
 
 "#]],
@@ -176,7 +176,7 @@ error: a.npy: is no .npy file: magic not found for NPY file
         1,
         "eval a.parquet --pred x --target y",
         str![[r#"
-error: a.parquet: is no Parquet file, or is cut short: Invalid Parquet file. Corrupt footer
+error: a.parquet: is not a Parquet file, or is cut short: Invalid Parquet file. Corrupt footer
   help: write or copy the file again
 
 "#]],
@@ -185,7 +185,7 @@ error: a.parquet: is no Parquet file, or is cut short: Invalid Parquet file. Cor
         1,
         "eval a.safetensors --pred x --target y",
         str![[r#"
-error: a.safetensors: is no .safetensors file: header too large
+error: a.safetensors: is not a .safetensors file: header too large
   help: write or copy the file again
 
 "#]],
@@ -260,7 +260,7 @@ error: o.npy: '|O' values cannot be evaluated
         "eval s.npy labels.npy",
         str![[r#"
 error: s.npy: is a structured array of the fields x, y
-  help: save one field of it, as a['name'].copy()
+  help: save one field of it: numpy.ascontiguousarray(a['name'])
 
 "#]],
     );
@@ -284,7 +284,7 @@ error: flights.parquet: column 'delayed': bool values cannot be predictions
         1,
         "eval words.csv --pred x --target y",
         str![[r#"
-error: words.csv: column 'y', index 1 (line 4): 'maybe' is no number
+error: words.csv: column 'y', index 1 (line 4): 'maybe' is not a number
   help: write numbers as 0.5 or 5e-1, labels also as True and False; drop the rows that have none
 
 "#]],
@@ -293,7 +293,7 @@ error: words.csv: column 'y', index 1 (line 4): 'maybe' is no number
         1,
         "eval words.csv --pred y --target x",
         str![[r#"
-error: words.csv: column 'y', index 1 (line 4): 'maybe' is no number
+error: words.csv: column 'y', index 1 (line 4): 'maybe' is not a number
   help: write numbers as 0.5 or 5e-1, labels also as True and False; drop the rows that have none
 
 "#]],
@@ -341,7 +341,7 @@ fn three_dimensions() {
         "eval three.npy labels.npy",
         str![[r#"
 error: three.npy: has 3 dimensions [2, 2, 1]
-  help: save it as [N] or [N, C]: a.reshape(-1)
+  help: reshape predictions and labels alike, with their axes in the same order: a.reshape(-1), or a.reshape(-1, C) where the last axis is the classes
 
 "#]],
     );
@@ -390,7 +390,7 @@ error: logits.npy has shape [4], square.npy has [2, 2]
         "eval both.npy labels.npy --from probabilities",
         str![[r#"
 error: both.npy has shape [4, 2], labels.npy has [4]
-  help: every prediction needs one label: of the probabilities of two classes, save the second: p[:, 1]
+  help: every prediction needs one label: of the probabilities of two classes, save the second: numpy.ascontiguousarray(p[:, 1])
 
 "#]],
     );
@@ -534,4 +534,49 @@ fn parquet_with_null(path: &std::path::Path) {
         group.close().unwrap();
     }
     writer.close().unwrap();
+}
+
+/// Advice on shapes keeps every label with its prediction.
+#[test]
+fn shapes_of_classes() {
+    let folder = folder();
+    folder.npy("z.npy", "'<f4'", "(4, 2)", [0; 32]).npy("y4.npy", "'|u1'", "(4,)", [0; 4]);
+    folder.refuses(1, "eval z.npy y4.npy", str![[r#"
+error: z.npy has shape [4, 2], y4.npy has [4]
+  help: every prediction needs one label: of the logits of two classes, save their difference: numpy.ascontiguousarray(z[:, 1] - z[:, 0])
+
+"#]]);
+    folder.refuses(1, "eval z.npy y4.npy --from probabilities", str![[r#"
+error: z.npy has shape [4, 2], y4.npy has [4]
+  help: every prediction needs one label: of the probabilities of two classes, save the second: numpy.ascontiguousarray(p[:, 1])
+
+"#]]);
+    folder.npy("c.npy", "'<f4'", "(4, 3)", [0; 48]).refuses(
+        1,
+        "eval c.npy y4.npy",
+        str![[r#"
+error: c.npy has shape [4, 3], y4.npy has [4]
+  help: every prediction needs one label: of class numbers, save a column for each class: y[:, None] == numpy.arange(3)
+
+"#]],
+    );
+    folder.npy("t.npy", "'|u1'", "(3, 4)", [0; 12]).refuses(
+        1,
+        "eval c.npy t.npy",
+        str![[r#"
+error: c.npy has shape [4, 3], t.npy has [3, 4]
+  help: every prediction needs one label: the axes are swapped, save numpy.ascontiguousarray(y.T)
+
+"#]],
+    );
+    folder.npy("s.npy", "'<f4'", "(3, 4, 2)", [0; 96]).refuses(1, "eval s.npy t.npy", str![[r#"
+error: s.npy: has 3 dimensions [3, 4, 2]
+  help: of two classes in the last axis, save numpy.ascontiguousarray(p[..., 1]) of probabilities, or z[..., 1] - z[..., 0] of logits, with the axes in the order of the labels; else reshape predictions and labels alike: a.reshape(-1)
+
+"#]]);
+    folder.npy("f.npy", "'<f4'", "(3, 4, 5)", [0; 240]).refuses(1, "eval f.npy t.npy", str![[r#"
+error: f.npy: has 3 dimensions [3, 4, 5]
+  help: reshape predictions and labels alike, with their axes in the same order: a.reshape(-1), or a.reshape(-1, C) where the last axis is the classes
+
+"#]]);
 }

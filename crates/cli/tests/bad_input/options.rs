@@ -157,7 +157,7 @@ error: a.txt: a file whose name ends in '.txt' cannot be read
         2,
         "eval logits.npy labels.npy --scale inf",
         str![[r#"
-error: invalid value 'inf' for '--scale <FACTOR>': say a finite number
+error: invalid value 'inf' for '--scale <FACTOR>': pass a finite number
 
 For more information, try '--help'.
 
@@ -167,7 +167,7 @@ For more information, try '--help'.
         2,
         "generate many --out a.csv",
         str![[r#"
-error: invalid value 'many' for '<N>': say a whole number, such as 1000000 or 1e6
+error: invalid value 'many' for '<N>': pass a whole number of at most 9007199254740992, such as 1000000 or 1e6
 
 For more information, try '--help'.
 
@@ -354,7 +354,7 @@ error: --pred and --target name 1 and 2 columns
         "eval flights.parquet --pred logit,distance --target delayed",
         str![[r#"
 error: --pred and --target name 2 and 1 columns
-  help: name one column of labels for each of predictions, in the same order
+  help: of the probabilities of two classes, name the positive class's column alone: --pred distance; of two logits, store their difference as a column
 
 "#]],
     );
@@ -402,4 +402,77 @@ error: --reduction per-row --json: more than 16777216 rows
 
 "#]],
     );
+}
+
+#[test]
+fn columns_of_two_classes() {
+    let folder = folder();
+    folder.file("p.csv", "p0,p1,y\n0.25,0.75,1\n0.5,0.5,0\n");
+    folder.refuses(2, "eval p.csv --pred p0,p1 --target y --from probabilities", str![[r#"
+error: --pred and --target name 2 and 1 columns
+  help: of the probabilities of two classes, name the positive class's column alone: --pred p1; of two logits, store their difference as a column
+
+"#]]);
+    folder.refuses(
+        2,
+        "eval p.csv --pred p0",
+        str![[r#"
+error: p.csv: which column holds the labels? --target NAME is needed
+  help: there are: p0, p1, y
+
+"#]],
+    );
+    folder.refuses(
+        2,
+        "eval p.csv --target y",
+        str![[r#"
+error: p.csv: which column holds the predictions? --pred NAME is needed
+  help: there are: p0, p1, y
+
+"#]],
+    );
+}
+
+#[test]
+fn generated_files_replace_none() {
+    let folder = folder();
+    folder.refuses(
+        1,
+        "generate 5 --out new.npy --targets-out labels.npy",
+        str![[r#"
+error: labels.npy: exists already
+  help: pass --force to overwrite it, or give another name
+
+"#]],
+    );
+    folder.refuses(
+        1,
+        "generate 5 --out logits.npy --targets-out new.npy",
+        str![[r#"
+error: logits.npy: exists already
+  help: pass --force to overwrite it, or give another name
+
+"#]],
+    );
+    assert!(folder.run("generate 5 --out logits.npy --targets-out labels.npy --force").status.success());
+    folder.refuses(
+        2,
+        "generate 1e17 --out a.csv",
+        str![[r#"
+error: invalid value '1e17' for '<N>': pass a whole number of at most 9007199254740992, such as 1000000 or 1e6
+
+For more information, try '--help'.
+
+"#]],
+    );
+}
+
+#[test]
+fn devices_that_make_no_sense() {
+    let folder = folder();
+    for args in ["eval logits.npy labels.npy --threads 0", "bench --threads 0", "bench --device ,"] {
+        let output = folder.run(args);
+        assert_eq!(output.status.code(), Some(2), "{args}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(": pass "), "{args}");
+    }
 }

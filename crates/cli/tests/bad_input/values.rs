@@ -40,7 +40,7 @@ error: a.csv: column 'x', index 1 (line 3): the value is nan: logits must not be
         "eval b.csv --pred x --target y --device cpu",
         str![[r#"
 error: b.csv: column 'y', index 1 (line 3): the value is NaN: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; or leave it out with --ignore-label nan
+  help: drop that row or correct its label; or leave it out with --ignore-label nan
 
 "#]],
     );
@@ -50,7 +50,7 @@ error: b.csv: column 'y', index 1 (line 3): the value is NaN: labels must be 0 o
         EVAL,
         str![[r#"
 error: labels.npy, index 3: the value is NaN: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; or leave it out with --ignore-label nan
+  help: drop that row or correct its label; or leave it out with --ignore-label nan
 
 "#]],
     );
@@ -100,7 +100,7 @@ error: labels.npy, index 2: the value is 2: labels must be 0 or 1, or probabilit
         "eval a.csv --pred x --target y --device cpu",
         str![[r#"
 error: a.csv: column 'y', index 1 (line 3): the value is 2: labels must be 0 or 1, or probabilities in between
-  help: class numbers become 0 and 1 as y == CLASS; 2 for 'unknown' is left out by --ignore-label=2
+  help: labels of 0 and 2 become 0 and 1 as y // 2, or y > 0; class numbers as y == CLASS
 
 "#]],
     );
@@ -113,7 +113,7 @@ fn label_of_minus_one() {
         EVAL,
         str![[r#"
 error: labels.npy, index 2: the value is -1: labels must be 0 or 1, or probabilities in between
-  help: labels of -1 and 1 become 0 and 1 as (y + 1) / 2; -1 for 'unknown' is left out by --ignore-label -1
+  help: labels of -1 and 1 become 0 and 1 as (y + 1) / 2
 
 "#]],
     );
@@ -122,7 +122,7 @@ error: labels.npy, index 2: the value is -1: labels must be 0 or 1, or probabili
         EVAL,
         str![[r#"
 error: labels.npy, index 1: the value is -1: labels must be 0 or 1, or probabilities in between
-  help: labels of -1 and 1 become 0 and 1 as (y + 1) / 2; -1 for 'unknown' is left out by --ignore-label -1
+  help: labels of -1 and 1 become 0 and 1 as (y + 1) / 2
 
 "#]],
     );
@@ -135,7 +135,7 @@ error: labels.npy, index 1: the value is -1: labels must be 0 or 1, or probabili
         "eval x.npy y.npy --device cpu",
         str![[r#"
 error: y.npy, index [1, 1]: the value is -1: labels must be 0 or 1, or probabilities in between
-  help: labels of -1 and 1 become 0 and 1 as (y + 1) / 2; -1 for 'unknown' is left out by --ignore-label -1
+  help: -1 for 'unknown' is left out by --ignore-label=-1
 
 "#]],
     );
@@ -157,7 +157,7 @@ error: labels.npy, index 1: the value is 256: labels must be 0 or 1, or probabil
         EVAL,
         str![[r#"
 error: labels.npy, index 2: the value is 4294967297: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; or are predictions and labels swapped?
+  help: drop that row or correct its label; or are predictions and labels swapped?
 
 "#]],
     );
@@ -166,7 +166,7 @@ error: labels.npy, index 2: the value is 4294967297: labels must be 0 or 1, or p
         EVAL,
         str![[r#"
 error: labels.npy, index 3: the value is -9223372036854775808: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; or are predictions and labels swapped?
+  help: drop that row or correct its label; or are predictions and labels swapped?
 
 "#]],
     );
@@ -175,7 +175,7 @@ error: labels.npy, index 3: the value is -9223372036854775808: labels must be 0 
         EVAL,
         str![[r#"
 error: labels.npy, index 2: the value is 1.0000000000000002: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; or are predictions and labels swapped?
+  help: drop that row or correct its label; or are predictions and labels swapped?
 
 "#]],
     );
@@ -208,7 +208,7 @@ fn an_offender_far_into_a_file() {
         EVAL,
         str![[r#"
 error: labels.npy, index 2400000: the value is 3: labels must be 0 or 1, or probabilities in between
-  help: class numbers become 0 and 1 as y == CLASS; 3 for 'unknown' is left out by --ignore-label=3
+  help: labels of 0 and 3 become 0 and 1 as y // 3, or y > 0; class numbers as y == CLASS
 
 "#]],
     );
@@ -223,7 +223,7 @@ fn probability_above_one() {
         &format!("{EVAL} --from probabilities"),
         str![[r#"
 error: logits.npy, index 1: the value is 1.2: probabilities must lie in [0, 1]
-  help: if these are logits, leave out --from probabilities; else clip them
+  help: if these are logits, leave out --from probabilities; else clip them: numpy.clip(p, 0, 1)
 
 "#]],
     );
@@ -233,7 +233,7 @@ error: logits.npy, index 1: the value is 1.2: probabilities must lie in [0, 1]
         &format!("{EVAL} --from probabilities"),
         str![[r#"
 error: logits.npy, index 2: the value is 1.0000000000000002: probabilities must lie in [0, 1]
-  help: if these are logits, leave out --from probabilities; else clip them
+  help: clip them: numpy.clip(p, 0, 1)
 
 "#]],
     );
@@ -243,7 +243,7 @@ error: logits.npy, index 2: the value is 1.0000000000000002: probabilities must 
         "eval a.csv --pred x --target y --device cpu --from probabilities",
         str![[r#"
 error: a.csv: column 'x', index 1 (line 3): the value is 1.00000000001: probabilities must lie in [0, 1]
-  help: if these are logits, leave out --from probabilities; else clip them
+  help: clip them: numpy.clip(p, 0, 1)
 
 "#]],
     );
@@ -298,7 +298,7 @@ fn invalid_weights_are_named_by_file_and_index() {
         &eval,
         str![[r#"
 error: w.npy, index 2: the value is -0.5: weights must be finite in f32, and at least 0
-  help: mend it, or leave the element out with a weight of 0, or with --mask M.npy
+  help: correct it, or leave the element out with a weight of 0, or with --mask M.npy
 
 "#]],
     );
@@ -309,7 +309,7 @@ error: w.npy, index 2: the value is -0.5: weights must be finite in f32, and at 
         &eval,
         str![[r#"
 error: w.npy, index 3: the value is -1e-300: weights must be finite in f32, and at least 0
-  help: mend it, or leave the element out with a weight of 0, or with --mask M.npy
+  help: correct it, or leave the element out with a weight of 0, or with --mask M.npy
 
 "#]],
     );
@@ -319,7 +319,7 @@ error: w.npy, index 3: the value is -1e-300: weights must be finite in f32, and 
         &eval,
         str![[r#"
 error: w.npy, index 1: the value is 1e39: weights must be finite in f32, and at least 0
-  help: mend it, or leave the element out with a weight of 0, or with --mask M.npy
+  help: correct it, or leave the element out with a weight of 0, or with --mask M.npy
 
 "#]],
     );
@@ -329,7 +329,7 @@ error: w.npy, index 1: the value is 1e39: weights must be finite in f32, and at 
         &eval,
         str![[r#"
 error: w.npy, index 3: the value is -3: weights must be finite in f32, and at least 0
-  help: mend it, or leave the element out with a weight of 0, or with --mask M.npy
+  help: correct it, or leave the element out with a weight of 0, or with --mask M.npy
 
 "#]],
     );
@@ -339,7 +339,7 @@ error: w.npy, index 3: the value is -3: weights must be finite in f32, and at le
         &eval,
         str![[r#"
 error: w.npy, index 2: the value is inf: weights must be finite in f32, and at least 0
-  help: mend it, or leave the element out with a weight of 0, or with --mask M.npy
+  help: correct it, or leave the element out with a weight of 0, or with --mask M.npy
 
 "#]],
     );
@@ -355,7 +355,7 @@ error: w.npy, index 2: the value is inf: weights must be finite in f32, and at l
         "eval x.npy y.npy --weight w.npy --device cpu",
         str![[r#"
 error: w.npy, index 2: the value is -2: weights must be finite in f32, and at least 0
-  help: mend it, or leave the element out with a weight of 0, or with --mask M.npy
+  help: correct it, or leave the element out with a weight of 0, or with --mask M.npy
 
 "#]],
     );
@@ -365,7 +365,7 @@ error: w.npy, index 2: the value is -2: weights must be finite in f32, and at le
         "eval t.csv --pred x --target y --weight w --device cpu",
         str![[r#"
 error: t.csv: column 'w', index 1 (line 3): the value is -1e-50: weights must be finite in f32, and at least 0
-  help: mend it, or leave the element out with a weight of 0, or with --mask M.npy
+  help: correct it, or leave the element out with a weight of 0, or with --mask M.npy
 
 "#]],
     );
@@ -374,7 +374,7 @@ error: t.csv: column 'w', index 1 (line 3): the value is -1e-50: weights must be
         "eval t.csv --pred x,x --target y,y --weight u,w --device cpu",
         str![[r#"
 error: t.csv: column 'w', index 1 (line 3): the value is -1e-50: weights must be finite in f32, and at least 0
-  help: mend it, or leave the element out with a weight of 0, or with --mask M.npy
+  help: correct it, or leave the element out with a weight of 0, or with --mask M.npy
 
 "#]],
     );
@@ -432,7 +432,7 @@ error: m.npy has shape [2], the predictions have [2, 3]
 "#]],
     );
     // How many rows a .csv file has is known at its end.
-    folder.file("t.csv", "x,y\n1,0\n1,1\n1,1\n");
+    folder.file("t.csv", "x,y\n1.5,0\n1,1\n1,1\n");
     folder.refuses(
         1,
         "eval t.csv --pred x --target y --mask m.npy --grad-out g.npy --device cpu",
@@ -464,7 +464,7 @@ fn an_offender_after_ones_that_are_left_out() {
         &format!("{EVAL} --from probabilities --mask m.npy"),
         str![[r#"
 error: logits.npy, index 2: the value is 1.0000000000000002: probabilities must lie in [0, 1]
-  help: if these are logits, leave out --from probabilities; else clip them
+  help: if these are logits, leave out --from probabilities; else clip them: numpy.clip(p, 0, 1)
 
 "#]],
     );
@@ -474,7 +474,7 @@ error: logits.npy, index 2: the value is 1.0000000000000002: probabilities must 
         &format!("{EVAL} --ignore-label -1"),
         str![[r#"
 error: labels.npy, index 2: the value is NaN: labels must be 0 or 1, or probabilities in between
-  help: drop that row or mend its label; or leave it out with --ignore-label nan
+  help: drop that row or correct its label; or leave it out with --ignore-label nan
 
 "#]],
     );
@@ -484,7 +484,7 @@ error: labels.npy, index 2: the value is NaN: labels must be 0 or 1, or probabil
         &format!("{EVAL} --ignore-label -1"),
         str![[r#"
 error: labels.npy, index 1: the value is 255: labels must be 0 or 1, or probabilities in between
-  help: class numbers become 0 and 1 as y == CLASS; 255 for 'unknown' is left out by --ignore-label=255
+  help: labels of 0 and 255 become 0 and 1 as y // 255, or y > 0; class numbers as y == CLASS
 
 "#]],
     );
@@ -499,7 +499,7 @@ fn labels_that_cannot_be_balanced() {
         &format!("{EVAL} --label-weight balanced"),
         str![[r#"
 error: labels.npy: labels cannot be balanced: 0 are negative and 2 positive
-  help: say what the labels weigh: --label-weight W0,W1
+  help: pass the weights of the labels: --label-weight W0,W1
 
 "#]],
     );
@@ -509,7 +509,7 @@ error: labels.npy: labels cannot be balanced: 0 are negative and 2 positive
         &format!("{EVAL} --label-weight balanced"),
         str![[r#"
 error: labels.npy, index 1: the value is 0.25: labels that are to be balanced must be 0 or 1
-  help: say what the labels weigh: --label-weight W0,W1
+  help: pass the weights of the labels: --label-weight W0,W1
 
 "#]],
     );
@@ -555,7 +555,7 @@ error: labels.npy: there are no labels, and scikit-learn's log_loss needs one at
         &format!("{eval} --weight w.npy"),
         str![[r#"
 error: every weight is 0, and scikit-learn's log_loss needs one that is not
-  help: mend the weights; or pass --non-finite propagate, for a weighted mean of NaN
+  help: correct the weights; or pass --non-finite propagate, for a weighted mean of NaN
 
 "#]],
     );
@@ -575,4 +575,169 @@ error: labels.npy, index 1: the value is 0.5: scikit-learn's log_loss takes labe
     assert!(folder.run(&format!("{eval} --reduction per-row")).status.success());
     folder.pair(&[1.0, 2.0], &[1, 1]);
     assert!(folder.run(&format!("{eval} --non-finite propagate")).status.success());
+}
+
+#[test]
+fn labels_that_need_a_conversion() {
+    let folder = folder();
+    folder.pair(&[-1.0, 1.5, 2.0], &[0, 255, 0]).refuses(
+        1,
+        EVAL,
+        str![[r#"
+error: labels.npy, index 1: the value is 255: labels must be 0 or 1, or probabilities in between
+  help: labels of 0 and 255 become 0 and 1 as y // 255, or y > 0; class numbers as y == CLASS
+
+"#]],
+    );
+    labels("'<i8'", &[0i64, 255, 0, 0], i64::to_le_bytes).refuses(
+        1,
+        EVAL,
+        str![[r#"
+error: labels.npy, index 1: the value is 255: labels must be 0 or 1, or probabilities in between
+  help: labels of 0 and 255 become 0 and 1 as y // 255, or y > 0; class numbers as y == CLASS
+
+"#]],
+    );
+    // Where there are ones, 255 is no positive.
+    folder.pair(&[-1.0, 1.5, 2.0], &[0, 255, 1]).refuses(
+        1,
+        EVAL,
+        str![[r#"
+error: labels.npy, index 1: the value is 255: labels must be 0 or 1, or probabilities in between
+  help: class numbers become 0 and 1 as y == CLASS; 255 for 'unknown' is left out by --ignore-label=255
+
+"#]],
+    );
+    labels("'<i4'", &[1i32, 2, 2, 1], i32::to_le_bytes).refuses(
+        1,
+        EVAL,
+        str![[r#"
+error: labels.npy, index 1: the value is 2: labels must be 0 or 1, or probabilities in between
+  help: labels of 1 and 2 become 0 and 1 as y - 1; class numbers as y == CLASS
+
+"#]],
+    );
+    labels("'<f4'", &[1.0f32, 2.0, 2.0, 1.0], f32::to_le_bytes).refuses(
+        1,
+        EVAL,
+        str![[r#"
+error: labels.npy, index 1: the value is 2: labels must be 0 or 1, or probabilities in between
+  help: labels of 1 and 2 become 0 and 1 as y - 1; class numbers as y == CLASS
+
+"#]],
+    );
+    labels("'|i1'", &[1i8, -1, -1, 1], i8::to_le_bytes).refuses(
+        1,
+        &format!("{EVAL} --label-weight balanced"),
+        str![[r#"
+error: labels.npy, index 1: the value is -1: labels must be 0 or 1, or probabilities in between
+  help: labels of -1 and 1 become 0 and 1 as (y + 1) / 2
+
+"#]],
+    );
+    labels("'|u1'", &[7u8, 3, 5, 9], u8::to_le_bytes).refuses(
+        1,
+        EVAL,
+        str![[r#"
+error: labels.npy, index 0: the value is 7: labels must be 0 or 1, or probabilities in between
+  help: class numbers become 0 and 1 as y == CLASS; or is this not the array of the labels?
+
+"#]],
+    );
+}
+
+#[test]
+fn probabilities_that_look_like_something_else() {
+    let folder = folder();
+    let eval = format!("{EVAL} --from probabilities");
+    folder.pair(&[0.4, 15.1, 99.0], &[0, 0, 1]).refuses(
+        1,
+        &eval,
+        str![[r#"
+error: logits.npy, index 1: the value is 15.1: probabilities must lie in [0, 1]
+  help: these look like percentages: divide them by 100, as p / 100
+
+"#]],
+    );
+    folder.npy("logits.npy", "'<f8'", "(3,)", le(&[0.4, 15.1, 99.0], f64::to_le_bytes)).refuses(
+        1,
+        &eval,
+        str![[r#"
+error: logits.npy, index 1: the value is 15.1: probabilities must lie in [0, 1]
+  help: these look like percentages: divide them by 100, as p / 100
+
+"#]],
+    );
+    folder.file("a.csv", "x,y\n12.5,0\n99,1\n").refuses(
+        1,
+        "eval a.csv --pred x --target y --device cpu --from probabilities",
+        str![[r#"
+error: a.csv: column 'x', index 0 (line 2): the value is 12.5: probabilities must lie in [0, 1]
+  help: these look like percentages: divide them by 100, as p / 100
+
+"#]],
+    );
+    folder.pair(&[0.4, 1.000_001, -1e-9], &[0, 0, 1]).refuses(
+        1,
+        &eval,
+        str![[r#"
+error: logits.npy, index 1: the value is 1.000001: probabilities must lie in [0, 1]
+  help: clip them: numpy.clip(p, 0, 1)
+
+"#]],
+    );
+    folder.pair(&[0.4, 1.5, -2.5], &[0, 0, 1]).refuses(
+        1,
+        &eval,
+        str![[r#"
+error: logits.npy, index 1: the value is 1.5: probabilities must lie in [0, 1]
+  help: if these are logits, leave out --from probabilities; else clip them: numpy.clip(p, 0, 1)
+
+"#]],
+    );
+    folder.pair(&[0.4, f32::NAN, 1.0], &[0, 0, 1]).refuses(
+        1,
+        &eval,
+        str![[r#"
+error: logits.npy, index 1: the value is NaN: probabilities must lie in [0, 1]
+  help: drop that row; or pass --non-finite propagate to let NaN through to the results
+
+"#]],
+    );
+}
+
+#[test]
+fn text_predictions_that_are_integers() {
+    let folder = folder();
+    folder.file("a.csv", "x,y\n1,0.5\n0,1\n1,0.25\n").file("b.csv", "x,y\n1,0\n2.5,1\n-3,0\n");
+    folder.refuses(
+        1,
+        "eval a.csv --pred x --target y --device cpu --grad-out g.npy",
+        str![[r#"
+error: a.csv: column 'x': integer values cannot be predictions
+  help: predictions are floats: are --pred and --target swapped? (Logits that happen to be whole are written as 2.0)
+
+"#]],
+    );
+    assert!(folder.run("eval b.csv --pred x --target y").status.success());
+}
+
+#[test]
+fn predictions_that_are_missing() {
+    let folder = folder();
+    folder.file("a.csv", "x,y\n1.5,0\n,-1\n2.5,1\n").npy("m.npy", "'|b1'", "(3,)", [1, 0, 1]);
+    let eval = "eval a.csv --pred x --target y --device cpu";
+    assert!(folder.run(&format!("{eval} --ignore-label -1")).status.success());
+    assert!(folder.run(&format!("{eval} --mask m.npy")).status.success());
+    folder.refuses(1, &format!("{eval} --ignore-label -2"), str![[r#"
+error: a.csv: column 'x', index 1 (line 3): the value is missing (null)
+  help: drop the rows that lack a value, or fill them in before evaluating; --ignore-label nan leaves out labels that are missing
+
+"#]]);
+    folder.file("a.csv", "x,y\n1.5,0\n,1\n2.5,-1\n");
+    folder.refuses(1, &format!("{eval} --ignore-label -1 --non-finite propagate"), str![[r#"
+error: a.csv: column 'x', index 1 (line 3): the value is missing (null)
+  help: drop the rows that lack a value, or fill them in before evaluating; --ignore-label nan leaves out labels that are missing
+
+"#]]);
 }

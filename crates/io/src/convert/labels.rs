@@ -17,7 +17,7 @@ pub(crate) struct Labels {
     hard: Vec<u8>,
     soft: Vec<f32>,
     is_soft: bool,
-    ignored_label: Option<IgnoredLabel>,
+    ignored: Vec<IgnoredLabel>,
     /// Whether any number is a label: positive above 0, else negative.
     any_number_is_label: bool,
     /// Whether they are soft from the start: floats, and NaN stands for those that are ignored.
@@ -28,9 +28,9 @@ pub(crate) struct Labels {
 
 /// The byte that stands for an integer that is no label.
 const NO_LABEL: u8 = 254;
-/// The byte that stands for the ignored label.
+/// The byte that stands for any label that is ignored.
 const IGNORED: u8 = 255;
-/// The float that stands for one that is no label, where NaN stands for the ignored label.
+/// The float that stands for one that is no label, where NaN stands for those that are ignored.
 const NO_SOFT_LABEL: f32 = 2.0;
 
 /// A number that may be a label.
@@ -85,18 +85,19 @@ impl Label for f64 {
 
 impl Labels {
     /// No labels yet. `floats` says whether they are floats in any of the columns that make up a part.
-    pub(crate) fn new(options: ReadOptions, floats: bool) -> Self {
-        let ReadOptions { ignored_label, any_number_is_label, may_skip, .. } = options;
+    pub(crate) fn new(options: &ReadOptions, floats: bool) -> Self {
+        let any_number_is_label = options.any_number_is_label;
         // Where any number is a label, only NaN is invalid: it cannot stand for another label that is ignored.
-        let always_soft = floats
-            && match ignored_label {
-                None => false,
-                Some(IgnoredLabel::Integer(_)) => !any_number_is_label,
-                Some(IgnoredLabel::Nan) => true,
-            };
-        let unrepresentable = UnrepresentableValues::new(may_skip);
-        let is_soft = always_soft;
-        Self { ignored_label, any_number_is_label, always_soft, is_soft, unrepresentable, ..Self::default() }
+        let nan_is_free = !any_number_is_label || options.ignores_nan();
+        let always_soft = floats && nan_is_free && !options.ignored_labels.is_empty();
+        Self {
+            ignored: options.ignored_labels.clone(),
+            any_number_is_label,
+            always_soft,
+            is_soft: always_soft,
+            unrepresentable: UnrepresentableValues::new(options.may_skip),
+            ..Self::default()
+        }
     }
 
     /// A value as 0 or 1, and whether it is that label.
@@ -110,7 +111,7 @@ impl Labels {
 
     /// How labels that are ignored differ from the others.
     pub(crate) fn ignore(&self) -> Option<Ignore> {
-        self.ignored_label.map(|_| if self.always_soft { Ignore::Nan } else { Ignore::Label(IGNORED.into()) })
+        (!self.ignored.is_empty()).then_some(if self.always_soft { Ignore::Nan } else { Ignore::Label(IGNORED.into()) })
     }
 
     /// Forgets the values.
@@ -179,7 +180,7 @@ impl Labels {
 
     /// Converts values.
     pub(crate) fn extend<T: Label>(&mut self, values: impl Iterator<Item = T> + Clone) {
-        if !self.is_soft && self.ignored_label.is_none() {
+        if !self.is_soft && self.ignored.is_empty() {
             // Nearly always enough, and without a branch: all are checked, then all are converted.
             let any_number_is_label = self.any_number_is_label;
             let hard = |value| Self::hard(any_number_is_label, value);
@@ -194,7 +195,7 @@ impl Labels {
     /// Converts one value.
     pub(crate) fn push<T: Label>(&mut self, value: T, line: Option<u64>) {
         let index = self.len();
-        if self.ignored_label.is_some_and(|label| value.is(label)) {
+        if self.ignored.iter().any(|&label| value.is(label)) {
             return self.push_ignored();
         }
         let no_label = if self.always_soft { NO_SOFT_LABEL } else { f32::NAN };
@@ -221,8 +222,17 @@ impl Labels {
         }
     }
 
+    /// Adds a label that is missing: it is ignored if NaN is.
+    pub(crate) fn push_missing(&mut self, line: Option<u64>) {
+        if self.ignored.contains(&IgnoredLabel::Nan) {
+            return self.push_ignored();
+        }
+        self.unrepresentable.add_missing(self.len(), line);
+        if self.is_soft { self.soft.push(NO_SOFT_LABEL) } else { self.hard.push(NO_LABEL) }
+    }
+
     /// Adds a label that is ignored.
-    pub(crate) fn push_ignored(&mut self) {
+    fn push_ignored(&mut self) {
         if self.is_soft {
             self.soft.push(if self.always_soft { f32::NAN } else { IGNORED.into() });
         } else {
@@ -242,12 +252,9 @@ mod tests {
 
     use super::*;
 
-    fn options(ignored_label: Option<IgnoredLabel>, any_number_is_label: bool) -> ReadOptions {
+    fn options(ignored: impl IntoIterator<Item = IgnoredLabel>, any_number_is_label: bool) -> ReadOptions {
         let options = ReadOptions::new(Form::Logits).with_any_number_is_label(any_number_is_label).with_may_skip(true);
-        match ignored_label {
-            Some(label) => options.with_ignored_label(label),
-            None => options,
-        }
+        ignored.into_iter().fold(options, ReadOptions::with_ignored_label)
     }
 
     fn converted(values: &[i64]) -> Labels {
@@ -283,7 +290,7 @@ mod tests {
     #[test]
     fn the_label_to_ignore_is_told_from_invalid_ones() {
         for label in [-100, 255, 254, 1 << 40] {
-            let mut labels = Labels::new(options(Some(IgnoredLabel::Integer(label.into())), false), false);
+            let mut labels = Labels::new(&options(Some(IgnoredLabel::Integer(label.into())), false), false);
             labels.extend([0i64, label, 1, 255, 254, -1].into_iter());
             let Targets::U8(seen) = labels.view() else { panic!("integers stay hard") };
             let expected = [0, label, 1, 255, 254, -1].map(|value| match value {
@@ -294,26 +301,42 @@ mod tests {
             assert_eq!(seen, expected);
             assert_eq!(labels.unrepresentable().find(5).expect("every one is kept").text, "-1");
         }
-        let mut labels = Labels::new(options(Some(IgnoredLabel::Integer(-1)), false), true);
+        let mut labels = Labels::new(&options(Some(IgnoredLabel::Integer(-1)), false), true);
         labels.extend([0.0, -1.0, f64::NAN, 0.5].into_iter());
         assert_eq!(labels.ignore(), Some(Ignore::Nan));
         assert!(matches!(labels.view(), Targets::F32([0.0, ignored, NO_SOFT_LABEL, 0.5]) if ignored.is_nan()));
     }
 
     #[test]
+    fn several_labels_to_ignore() {
+        let ignored = [IgnoredLabel::Integer(-100), IgnoredLabel::Integer(255)];
+        let mut labels = Labels::new(&options(ignored, false), false);
+        labels.extend([0i64, 255, -100, 1, 7].into_iter());
+        labels.push_missing(None);
+        assert!(matches!(labels.view(), Targets::U8([0, IGNORED, IGNORED, 1, NO_LABEL, NO_LABEL])));
+        assert_eq!((labels.ignore(), labels.unrepresentable().missing()[0].index), (Some(Ignore::Label(IGNORED.into())), 5));
+        let mut labels = Labels::new(&options([IgnoredLabel::Nan, IgnoredLabel::Integer(-1)], false), true);
+        labels.extend([0.0, -1.0, f64::NAN, 0.5, 2.0].into_iter());
+        labels.push_missing(None);
+        assert_eq!(labels.ignore(), Some(Ignore::Nan));
+        let Targets::F32([0.0, minus_one, nan, 0.5, NO_SOFT_LABEL, missing]) = labels.view() else { panic!("soft") };
+        assert!([minus_one, nan, missing].into_iter().all(|label| label.is_nan()));
+    }
+
+    #[test]
     fn any_number_is_a_label() {
         let integers = [0, 1, -1, 2, i64::MIN, 1 << 32, 256];
-        let mut labels = Labels::new(options(None, true), false);
+        let mut labels = Labels::new(&options(None, true), false);
         labels.extend(integers.into_iter());
         assert!(matches!(labels.view(), Targets::U8([0, 1, 0, 1, 0, 1, 1])));
         assert!(labels.unrepresentable().list.is_empty());
-        let mut labels = Labels::new(options(Some(IgnoredLabel::Integer(2)), true), false);
+        let mut labels = Labels::new(&options(Some(IgnoredLabel::Integer(2)), true), false);
         labels.extend(integers.into_iter());
         assert!(matches!(labels.view(), Targets::U8([0, 1, 0, IGNORED, 0, 1, 1])));
 
         let floats = [-0.0, 1e-300, -1e-300, 2.0, f64::NAN, f64::NEG_INFINITY, f64::INFINITY];
         let seen = |ignore: Option<IgnoredLabel>| {
-            let mut labels = Labels::new(options(ignore, true), true);
+            let mut labels = Labels::new(&options(ignore, true), true);
             labels.extend(floats.into_iter());
             let Targets::F32(seen) = labels.view() else { panic!("NaN is soft") };
             let nan = labels.unrepresentable().find(4).map(|nan| nan.text.clone());

@@ -13,6 +13,7 @@ pub(crate) use labels::{Label, Labels};
 pub(crate) use predictions::Predictions;
 pub(crate) use weights::Weights;
 
+
 /// An invalid value that has no counterpart in the type it is converted to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -25,10 +26,21 @@ pub struct Unrepresentable {
     pub line: Option<u64>,
 }
 
-/// The unrepresentable values of one array in one part.
+/// A value that is not there: a null, or an empty field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Missing {
+    /// Its index in the part.
+    pub index: usize,
+    /// Its line in a text file. The first line is 1.
+    pub line: Option<u64>,
+}
+
+/// The unrepresentable values of one array in one part, and those that are missing.
 #[derive(Clone, Debug, Default)]
 pub struct UnrepresentableValues {
     list: Vec<Unrepresentable>,
+    missing: Vec<Missing>,
     /// Whether each of them is kept. The first is enough, unless it may be ignored or masked.
     keep_all: bool,
 }
@@ -36,12 +48,22 @@ pub struct UnrepresentableValues {
 impl UnrepresentableValues {
     /// A list that keeps the first value, or every one.
     pub fn new(keep_all: bool) -> Self {
-        Self { list: Vec::new(), keep_all }
+        Self { keep_all, ..Self::default() }
     }
 
     /// The one with this index in the part.
     pub fn find(&self, index: usize) -> Option<&Unrepresentable> {
         self.list.iter().find(|value| value.index == index)
+    }
+
+    /// The values that are missing. There are none, unless values may be ignored or masked: then it depends on their
+    /// element whether that is an error.
+    pub fn missing(&self) -> &[Missing] {
+        &self.missing
+    }
+
+    fn add_missing(&mut self, index: usize, line: Option<u64>) {
+        self.missing.push(Missing { index, line });
     }
 
     fn add(&mut self, index: usize, text: impl FnOnce() -> String, line: Option<u64>) {
@@ -52,6 +74,7 @@ impl UnrepresentableValues {
 
     fn clear(&mut self) {
         self.list.clear();
+        self.missing.clear();
     }
 
     /// Adds those of several columns that were interleaved row by row.
@@ -61,8 +84,34 @@ impl UnrepresentableValues {
             let joined =
                 |value: &Unrepresentable| Unrepresentable { index: value.index * classes + class, ..value.clone() };
             self.list.extend(column.list.iter().map(joined));
+            let joined = |value: &Missing| Missing { index: value.index * classes + class, ..*value };
+            self.missing.extend(column.missing.iter().map(joined));
         }
     }
+}
+
+/// Whether a number is written with digits, and not as infinity or NaN.
+fn is_written_in_digits(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a number is written with more digits than every f32 is told from others by: then some are lost.
+fn has_many_digits(text: &str) -> bool {
+    const ENOUGH: usize = 9;
+    if text.len() <= ENOUGH {
+        return false;
+    }
+    let number = text.split(['e', 'E']).next().unwrap_or_default();
+    let digits = number.bytes().filter(u8::is_ascii_digit).skip_while(|&digit| digit == b'0');
+    // Zeros at the end say nothing, as in 0.50000000000.
+    let (mut count, mut significant) = (0, 0);
+    for digit in digits {
+        count += 1;
+        if digit != b'0' {
+            significant = count;
+        }
+    }
+    significant > ENOUGH
 }
 
 /// Interleaves columns of one type, row by row.
@@ -98,6 +147,19 @@ mod tests {
             assert_eq!(predictions.unrepresentable().find(2).expect("unrepresentable").text, wrong.to_string());
         }
         Ok(())
+    }
+
+    #[test]
+    fn digits_that_f32_loses() {
+        for few in
+            ["0.1", "-1.23456789", "123456789", "0.000000123456789", "0.50000000000", "1e-30", "inf", "100000000000"]
+        {
+            assert!(!has_many_digits(few), "{few}");
+        }
+        for many in ["0.1234567891", "-12345.678901", "0.30000000000000004", "1234567891e-3"] {
+            assert!(has_many_digits(many), "{many}");
+        }
+        assert!(is_written_in_digits("1e400") && !is_written_in_digits("-Infinity"));
     }
 
     #[test]

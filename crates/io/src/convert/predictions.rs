@@ -8,7 +8,7 @@ use logloss::{
     half::{bf16, f16},
 };
 
-use super::{UnrepresentableValues, interleave};
+use super::{UnrepresentableValues, has_many_digits, interleave, is_written_in_digits};
 use crate::number::{Number, Stored};
 
 /// Predictions of one part, converted.
@@ -23,6 +23,8 @@ pub(crate) struct Predictions {
     unrepresentable: UnrepresentableValues,
     /// Whether f64 values became f32.
     narrowed: bool,
+    /// Whether there are values among them that were written with more digits than f32 keeps.
+    rounded: bool,
     /// The number of finite values that are beyond the range of f32.
     overflowed: u64,
     /// The number of probabilities as text between 0 and 1 that are 0 or 1 in f64.
@@ -35,7 +37,7 @@ impl Predictions {
         let (f32, f16, bf16, f64) = Default::default();
         let unrepresentable = UnrepresentableValues::new(may_skip);
         let narrowed = number == Number::F64 && form != Form::Probabilities;
-        Self { form, number, f32, f16, bf16, f64, unrepresentable, narrowed, overflowed: 0, saturated: 0 }
+        Self { form, number, f32, f16, bf16, f64, unrepresentable, narrowed, rounded: false, overflowed: 0, saturated: 0 }
     }
 
     /// For predictions of the given form, stored as text.
@@ -80,6 +82,7 @@ impl Predictions {
     /// Takes over the notes on others, and leaves their values.
     pub(crate) fn note(&mut self, others: &mut Self) {
         self.narrowed |= others.narrowed;
+        self.rounded |= others.rounded;
         self.overflowed += mem::take(&mut others.overflowed);
         self.saturated += mem::take(&mut others.saturated);
     }
@@ -160,23 +163,42 @@ impl Predictions {
             return Ok(());
         }
         let narrow: f32 = text.parse()?;
+        self.rounded = self.rounded || has_many_digits(text);
         if narrow.is_nan() {
             self.unrepresentable.add(self.f32.len(), || text.to_owned(), Some(line));
         }
-        self.overflowed += u64::from(narrow.is_infinite() && text.contains(|digit: char| digit.is_ascii_digit()));
+        // 1e400 is beyond f64 too, but it was not written as infinity.
+        self.overflowed += u64::from(narrow.is_infinite() && is_written_in_digits(text));
         self.f32.push(narrow);
         Ok(())
+    }
+
+    /// Adds a value that is missing in a text file.
+    pub(crate) fn push_missing(&mut self, line: u64) {
+        self.unrepresentable.add_missing(self.len(), Some(line));
+        if self.keeps_f64() {
+            self.f64.push(f64::NAN);
+        } else {
+            self.f32.push(f32::NAN);
+        }
+    }
+
+    /// Notes that the value at an index is missing.
+    pub(crate) fn note_missing(&mut self, index: usize) {
+        self.unrepresentable.add_missing(index, None);
     }
 
     /// Remarks on the conversion, for the reader of the result.
     pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
         let narrowed = self.narrowed.then(|| "f64 predictions were narrowed to f32".to_owned());
+        let rounded =
+            self.rounded.then(|| "predictions with more digits than f32 keeps were rounded to f32".to_owned());
         let overflowed = (self.overflowed > 0)
             .then(|| format!("{} finite predictions are too large for f32 and became infinite", self.overflowed));
         let saturated = (self.saturated > 0).then(|| {
             format!("{} probabilities between 0 and 1 became 0 or 1 in f64: pass logits instead", self.saturated)
         });
-        [narrowed, overflowed, saturated].into_iter().flatten()
+        [narrowed, rounded, overflowed, saturated].into_iter().flatten()
     }
 }
 

@@ -4,7 +4,7 @@ use std::num::ParseFloatError;
 
 use logloss::half::{bf16, f16};
 
-use super::{UnrepresentableValues, interleave};
+use super::{UnrepresentableValues, has_many_digits, interleave};
 use crate::number::{Number, Stored};
 
 /// Weights of one part, converted.
@@ -39,7 +39,7 @@ impl Weights {
             interleave(columns, |column| &column.f16, &mut self.f16);
         } else {
             self.number = Number::F32;
-            let rows = columns.first().map_or(0, |column| column.f16.len() + column.f32.len());
+            let rows = columns.first().map_or(0, Self::len);
             self.f32.extend((0..rows).flat_map(|row| columns.iter().map(move |column| column.widened(row))));
         }
         self.unrepresentable.join(columns.iter().map(|column| &column.unrepresentable));
@@ -105,12 +105,29 @@ impl Weights {
     pub(crate) fn push_text(&mut self, text: &str, line: u64) -> Result<(), ParseFloatError> {
         let narrow: f32 = text.parse()?;
         if narrow > 0.0 && narrow.is_finite() {
+            self.narrowed = self.narrowed || has_many_digits(text);
             self.f32.push(narrow);
         } else {
             // Only f64 can tell what these are.
             self.push(text.parse()?, narrow, Some((text, line)));
         }
         Ok(())
+    }
+
+    /// Adds a value that is missing in a text file.
+    pub(crate) fn push_missing(&mut self, line: u64) {
+        self.unrepresentable.add_missing(self.f32.len(), Some(line));
+        self.f32.push(f32::NAN);
+    }
+
+    /// Notes that the value at an index is missing.
+    pub(crate) fn note_missing(&mut self, index: usize) {
+        self.unrepresentable.add_missing(index, None);
+    }
+
+    /// The number of values converted so far.
+    pub(crate) fn len(&self) -> usize {
+        self.f16.len() + self.f32.len()
     }
 
     fn push(&mut self, value: f64, narrow: f32, text: Option<(&str, u64)>) {

@@ -12,7 +12,7 @@ use logloss::{Array, BLOCK, Ignore, WeightShape};
 
 use super::{COPIED_PART, Part, PartUnrepresentable, Source, part_len};
 use crate::{
-    Column, Error, IgnoredLabel, Observer, Place, ReadOptions, Result, Selection, Shape,
+    Column, Error, Observer, Place, ReadOptions, Result, Selection, Shape,
     convert::{Labels, Predictions, Weights},
     error::malformed,
     number::Number,
@@ -39,7 +39,7 @@ struct Csv {
     predictions: Predictions,
     labels: Labels,
     weights: Weights,
-    /// Whether labels may be missing, because NaN is ignored.
+    /// Whether values may be missing, because elements may be ignored or masked.
     may_be_missing: bool,
 }
 
@@ -60,10 +60,12 @@ struct Field {
     column: Column,
     /// Its position in a record.
     at: usize,
+    /// Whether every value so far is written as an integer; none before the first. Only predictions are looked at.
+    integers: Option<bool>,
 }
 
 /// Opens a file that holds the columns.
-pub(super) fn open(path: &Path, selection: &Selection, options: ReadOptions) -> Result<Box<dyn Source>> {
+pub(super) fn open(path: &Path, selection: &Selection, options: &ReadOptions) -> Result<Box<dyn Source>> {
     let unreadable = |error: csv::Error| trouble(path, &error, "write it as UTF-8 text");
     let file = File::open(path).map_err(|error| unreadable(error.into()))?;
     let bytes = file.metadata().map_err(|error| unreadable(error.into()))?.len();
@@ -87,7 +89,7 @@ pub(super) fn open(path: &Path, selection: &Selection, options: ReadOptions) -> 
             ));
         }
         let at = place::find(path, "column", name, &names, &names)?;
-        Ok(Field { column: Column::named(path, "column", name), at })
+        Ok(Field { column: Column::named(path, "column", name), at, integers: None })
     };
     let fields = |names: &[&str]| names.iter().map(field).collect::<Result<Vec<_>>>();
     Ok(Box::new(Csv {
@@ -101,7 +103,7 @@ pub(super) fn open(path: &Path, selection: &Selection, options: ReadOptions) -> 
         predictions: Predictions::of_text(options.form, options.may_skip),
         labels: Labels::new(options, true),
         weights: Weights::new(Number::F32, options.may_skip),
-        may_be_missing: options.ignored_label == Some(IgnoredLabel::Nan),
+        may_be_missing: options.may_skip,
     }))
 }
 
@@ -163,6 +165,24 @@ impl Records {
     }
 }
 
+impl Csv {
+    /// Refuses predictions that are integers throughout the file, as those of any other format whose type says so: they
+    /// are labels or class numbers. That is known at the end, because a column of floats may begin with round ones.
+    fn check_floats(&self) -> Result<()> {
+        match self.prediction_fields.iter().find(|field| field.integers == Some(true)) {
+            None => Ok(()),
+            Some(field) => Err(Error::UnsupportedType {
+                column: field.column.clone(),
+                found: "integer".to_owned(),
+                purpose: "predictions",
+                help: "predictions are floats: are --pred and --target swapped? (Logits that happen to be whole are \
+                       written as 2.0)"
+                    .to_owned(),
+            }),
+        }
+    }
+}
+
 impl Source for Csv {
     fn shape(&self) -> Shape {
         Shape::of_columns(None, self.prediction_fields.len())
@@ -194,24 +214,39 @@ impl Source for Csv {
         let len = part_len(COPIED_PART, self.unit);
         let Self { records, predictions, labels, weights, may_be_missing, .. } = self;
         while predictions.len() < len && records.advance(observer)? {
-            for field in &self.prediction_fields {
+            let is_missing = |field: &Field| *may_be_missing && records.bytes(field).is_empty();
+            for field in &mut self.prediction_fields {
+                if is_missing(field) {
+                    predictions.push_missing(records.line());
+                    continue;
+                }
                 let text = records.text(field)?;
                 predictions.push_text(text, records.line()).map_err(|_| records.not_a_number(field, text))?;
+                // The first float settles it, nearly always that of the first record.
+                field.integers = Some(field.integers != Some(false) && is_integer(text));
             }
             for field in &self.target_fields {
-                if *may_be_missing && records.bytes(field).is_empty() {
-                    labels.push_ignored();
+                if is_missing(field) {
+                    labels.push_missing(Some(records.line()));
                     continue;
                 }
                 let text = records.text(field)?;
                 labels.push(label(text).ok_or_else(|| records.not_a_number(field, text))?, Some(records.line()));
             }
             for field in &self.weight_fields {
+                if is_missing(field) {
+                    weights.push_missing(records.line());
+                    continue;
+                }
                 let text = records.text(field)?;
                 weights.push_text(text, records.line()).map_err(|_| records.not_a_number(field, text))?;
             }
         }
-        Ok((predictions.len() > 0).then(|| Part {
+        if predictions.len() == 0 {
+            return self.check_floats().map(|()| None);
+        }
+        let Self { predictions, labels, weights, .. } = self;
+        Ok(Some(Part {
             predictions: predictions.view(),
             targets: labels.view(),
             weights: self.weight_shape.map(|_| weights.view()),
@@ -257,6 +292,12 @@ impl Source for Csv {
     fn notes(&self) -> Vec<String> {
         self.predictions.notes().chain(self.labels.notes()).chain(self.weights.notes()).collect()
     }
+}
+
+/// Whether a number is written without a fraction and an exponent.
+fn is_integer(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 fn label(text: &str) -> Option<f64> {

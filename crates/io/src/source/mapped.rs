@@ -1,7 +1,7 @@
 //! Two arrays in memory-mapped files. Where the engine takes a type as it is stored, its kernels read the mapping
 //! itself; where not, a part at a time is converted.
 
-use std::{fs::File, io, path::Path, sync::Arc};
+use std::{borrow::Cow, fs::File, io, path::Path, sync::Arc};
 
 use logloss::{
     Floats, Form, Ignore, Targets, WeightShape, Weights,
@@ -14,6 +14,7 @@ use crate::{
     Column, Error, IgnoredLabel, Observer, Place, ReadOptions, Result, Shape, ShapeOf,
     contradiction::Contradiction,
     convert::{self, Labels, Predictions},
+    mismatch::fitting_labels,
     number::Number,
     shape::weight_shape,
 };
@@ -171,7 +172,7 @@ impl Pair {
         predictions: Array,
         targets: Array,
         weights: Option<Array>,
-        options: ReadOptions,
+        options: &ReadOptions,
     ) -> Result<Self> {
         if !predictions.number.is_float() {
             let help = if targets.number.is_float() {
@@ -182,20 +183,14 @@ impl Pair {
             let found = predictions.number.to_string();
             return Err(Error::UnsupportedType { column: predictions.column, found, purpose: "predictions", help });
         }
-        let mismatch = |other: &Array, help| Error::ShapeMismatch {
+        let mismatch = |other: &Array, help: Cow<'static, str>| Error::ShapeMismatch {
             column: predictions.column.clone(),
             shape: predictions.shape.dimensions(),
             other: ShapeOf::Array { column: other.column.clone(), shape: other.shape.dimensions() },
             help,
         };
         if !predictions.shape.matches(&targets.shape) {
-            let of_two_classes = predictions.shape.classes() == 2 && targets.shape.classes() == 1;
-            let help = if of_two_classes && predictions.shape.rows() == targets.shape.rows() {
-                "every prediction needs one label: of the probabilities of two classes, save the second: p[:, 1]"
-            } else {
-                "every prediction needs one label: make the two the same shape, [N] or [N, C]"
-            };
-            return Err(mismatch(&targets, help));
+            return Err(mismatch(&targets, fitting_labels(options.form, predictions.shape, targets.shape)));
         }
         let weights = match weights {
             None => None,
@@ -204,13 +199,13 @@ impl Pair {
                 None => {
                     let help = "weights have the shape of the predictions, or [N], one for each sample; \
                                 one for each class is --class-weight a,b,…";
-                    return Err(mismatch(&weights, help));
+                    return Err(mismatch(&weights, help.into()));
                 }
             },
         };
         let len = predictions.len();
         let converted_targets = Labels::new(options, targets.number.is_float());
-        let (ignore, convert_targets) = ignored(&targets, options.ignored_label, &converted_targets)?;
+        let (ignore, convert_targets) = ignored(&targets, &options.ignored_labels, &converted_targets)?;
         let weight_number = weights.as_ref().map_or(Number::F32, |(weights, _)| weights.number);
         Ok(Self {
             form: options.form,
@@ -274,18 +269,30 @@ impl Pair {
 
 /// How targets that are ignored differ from the others, and whether targets have to be converted, for that or because
 /// of their type.
-fn ignored(targets: &Array, label: Option<IgnoredLabel>, converted: &Labels) -> Result<(Option<Ignore>, bool)> {
+fn ignored(targets: &Array, labels: &[IgnoredLabel], converted: &Labels) -> Result<(Option<Ignore>, bool)> {
     let converts = targets.targets(0, targets.len()).is_none();
-    Ok(match (label, targets.number) {
-        (None, _) => (None, converts),
-        (Some(label), Number::Bool | Number::U8) if matches!(label, IgnoredLabel::Integer(_)) => {
-            let IgnoredLabel::Integer(label) = label else { return never_nan(&targets.column, targets.number) };
-            // If no byte can be the label, nothing is ignored.
-            (u8::try_from(label).ok().map(|label| Ignore::Label(label.into())), converts)
+    if labels.contains(&IgnoredLabel::Nan) && !targets.number.is_float() {
+        return never_nan(&targets.column, targets.number);
+    }
+    Ok(match targets.number {
+        Number::Bool | Number::U8 => {
+            let byte = |label: &IgnoredLabel| match label {
+                IgnoredLabel::Integer(label) => u8::try_from(*label).ok(),
+                IgnoredLabel::Nan => None,
+            };
+            let mut bytes: Vec<u8> = labels.iter().filter_map(byte).collect();
+            bytes.sort_unstable();
+            bytes.dedup();
+            match *bytes {
+                // If no byte can be a label, nothing is ignored.
+                [] => (None, converts),
+                [label] => (Some(Ignore::Label(label.into())), converts),
+                _ => (converted.ignore(), true),
+            }
         }
-        (Some(IgnoredLabel::Nan), number) if !number.is_float() => return never_nan(&targets.column, number),
-        (Some(IgnoredLabel::Nan), _) => (Some(Ignore::Nan), converts),
-        (Some(IgnoredLabel::Integer(_)), _) => (converted.ignore(), true),
+        _ if labels.is_empty() => (None, converts),
+        _ if labels.iter().all(|label| *label == IgnoredLabel::Nan) => (Some(Ignore::Nan), converts),
+        _ => (converted.ignore(), true),
     })
 }
 

@@ -46,7 +46,8 @@ impl Mask {
             shape: self.array.shape.dimensions(),
             other: predictions,
             help: "a mask has the shape of the predictions; for a mask by sample, repeat it: \
-                   numpy.broadcast_to(m[:, None], (N, C))",
+                   numpy.broadcast_to(m[:, None], (N, C))"
+                .into(),
         }
     }
 

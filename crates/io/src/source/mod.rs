@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Opens a file whose columns or tensors have names.
-type Open = fn(&Path, &Selection, ReadOptions) -> Result<Box<dyn Source>>;
+type Open = fn(&Path, &Selection, &ReadOptions) -> Result<Box<dyn Source>>;
 
 /// The formats of files that hold everything, by the extension of the file's name.
 const FORMATS: [(&str, Open); 3] = [("parquet", parquet::open), ("csv", csv::open), ("safetensors", safetensors::open)];
@@ -149,7 +149,7 @@ fn part_len(wanted: usize, unit: usize) -> usize {
 ///
 /// # Errors
 /// Any [`Error`] but those of single values, which are found when they are read or evaluated.
-pub fn open_source(inputs: &Inputs, selection: &Selection, options: ReadOptions) -> Result<Box<dyn Source>> {
+pub fn open_source(inputs: &Inputs, selection: &Selection, options: &ReadOptions) -> Result<Box<dyn Source>> {
     let path = inputs.predictions.as_path();
     check_is_file(path)?;
     let extension = extension(path);

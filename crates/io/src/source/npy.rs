@@ -29,7 +29,7 @@ pub(super) fn open(
     predictions: &Path,
     targets: &Path,
     weights: Option<&Path>,
-    options: ReadOptions,
+    options: &ReadOptions,
 ) -> Result<Box<dyn Source>> {
     let mut notes = Vec::new();
     let predictions = array(predictions, &mut notes)?;
@@ -54,7 +54,7 @@ pub(super) fn array(path: &Path, notes: &mut Vec<String>) -> Result<Array> {
             purpose: "evaluated",
             help: "f16 holds every value of it: save a.astype('float16')".to_owned(),
         },
-        ErrorKind::InvalidData => malformed(path, format_args!("is no .npy file: {error}"), REWRITE),
+        ErrorKind::InvalidData => malformed(path, format_args!("is not a .npy file: {error}"), REWRITE),
         _ => unreadable(path, &error, REWRITE),
     };
     let mut file = BufReader::new(File::open(path).map_err(trouble)?);

@@ -22,7 +22,7 @@ use crate::{
 const PREFIX: usize = 8;
 
 /// Opens a file that holds the tensors.
-pub(super) fn open(path: &Path, selection: &Selection, options: ReadOptions) -> Result<Box<dyn Source>> {
+pub(super) fn open(path: &Path, selection: &Selection, options: &ReadOptions) -> Result<Box<dyn Source>> {
     let file = File::open(path).map_err(|error| unreadable(path, &error, "check its permissions"))?;
     let map = Arc::new(mapped::map(path, &file)?);
     let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|error| invalid_header(path, error))?;
@@ -97,8 +97,8 @@ fn invalid_header(path: &Path, error: SafeTensorError) -> Error {
             truncated("is cut short: its tensors do not end where the file does")
         }
         SafeTensorError::HeaderTooSmall | SafeTensorError::InvalidHeaderLength => {
-            truncated("is cut short, or no .safetensors file: it ends inside its header")
+            truncated("is cut short, or not a .safetensors file: it ends inside its header")
         }
-        error => malformed(path, format_args!("is no .safetensors file: {error}"), HELP),
+        error => malformed(path, format_args!("is not a .safetensors file: {error}"), HELP),
     }
 }

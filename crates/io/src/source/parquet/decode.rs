@@ -25,16 +25,19 @@ pub(super) fn read_predictions(
     field: &mut Field,
     into: &mut Predictions,
 ) -> Result<()> {
-    match reader {
-        ColumnReader::FloatColumnReader(reader) => read(reader, rows, first, field, into.f32()),
+    let start = into.len();
+    let missing = match reader {
+        ColumnReader::FloatColumnReader(reader) => read(reader, rows, first, field, f32::NAN, into.f32()),
         ColumnReader::DoubleColumnReader(reader) => {
-            each_slice(reader, rows, first, field, |values| into.extend(values.iter().copied()))
+            each_slice(reader, rows, first, field, f64::NAN, |values| into.extend(values.iter().copied()))
         }
         ColumnReader::FixedLenByteArrayColumnReader(reader) => {
-            each_slice(reader, rows, first, field, |values| into.f16().extend(values.iter().map(half)))
+            each_slice(reader, rows, first, field, half_nan(), |values| into.f16().extend(values.iter().map(half)))
         }
         _ => unexpected(field),
-    }
+    }?;
+    missing.into_iter().for_each(|row| into.note_missing(start + row));
+    Ok(())
 }
 
 pub(super) fn read_labels(
@@ -85,7 +88,7 @@ fn labels<T: DataType, L: Label>(
         for &level in &field.levels {
             match (level == field.defined).then(|| there.next()).flatten() {
                 Some(label) => into.push(label, None),
-                None => into.push_ignored(),
+                None => into.push_missing(None),
             }
         }
     }
@@ -99,59 +102,99 @@ pub(super) fn read_weights(
     field: &mut Field,
     into: &mut Weights,
 ) -> Result<()> {
-    match (reader, field.number) {
-        (ColumnReader::FloatColumnReader(reader), _) => read(reader, rows, first, field, into.f32()),
+    let start = into.len();
+    let missing = match (reader, field.number) {
+        (ColumnReader::FloatColumnReader(reader), _) => read(reader, rows, first, field, f32::NAN, into.f32()),
         (ColumnReader::FixedLenByteArrayColumnReader(reader), _) => {
-            each_slice(reader, rows, first, field, |values| into.f16().extend(values.iter().map(half)))
+            each_slice(reader, rows, first, field, half_nan(), |values| into.f16().extend(values.iter().map(half)))
         }
         (ColumnReader::DoubleColumnReader(reader), _) => {
-            each_slice(reader, rows, first, field, |values| into.narrow(values.iter().copied()))
+            each_slice(reader, rows, first, field, f64::NAN, |values| into.narrow(values.iter().copied()))
         }
-        (ColumnReader::BoolColumnReader(reader), _) => each_slice(reader, rows, first, field, |values| {
+        (ColumnReader::BoolColumnReader(reader), _) => each_slice(reader, rows, first, field, false, |values| {
             into.narrow(values.iter().map(|&value| f64::from(u8::from(value))));
         }),
-        (ColumnReader::Int32ColumnReader(reader), Number::U32) => each_slice(reader, rows, first, field, |values| {
+        (ColumnReader::Int32ColumnReader(reader), Number::U32) => each_slice(reader, rows, first, field, 0, |values| {
             into.narrow(values.iter().map(|value| value.cast_unsigned().into()));
         }),
         (ColumnReader::Int32ColumnReader(reader), _) => {
-            each_slice(reader, rows, first, field, |values| into.narrow(values.iter().copied().map(f64::from)))
+            each_slice(reader, rows, first, field, 0, |values| into.narrow(values.iter().copied().map(f64::from)))
         }
-        (ColumnReader::Int64ColumnReader(reader), Number::U64) => each_slice(reader, rows, first, field, |values| {
+        (ColumnReader::Int64ColumnReader(reader), Number::U64) => each_slice(reader, rows, first, field, 0, |values| {
             into.narrow(values.iter().map(|value| value.cast_unsigned() as f64));
         }),
         (ColumnReader::Int64ColumnReader(reader), _) => {
-            each_slice(reader, rows, first, field, |values| into.narrow(values.iter().map(|&value| value as f64)))
+            each_slice(reader, rows, first, field, 0, |values| into.narrow(values.iter().map(|&value| value as f64)))
         }
         _ => unexpected(field),
-    }
+    }?;
+    missing.into_iter().for_each(|row| into.note_missing(start + row));
+    Ok(())
 }
 
-/// Hands over the next `rows` values, the first of which is value `first` of the file.
+/// Hands over the next `rows` values, the first of which is value `first` of the file. `filler` stands for those that are
+/// missing, whose positions are returned.
 fn each_slice<T: DataType>(
     reader: &mut ColumnReaderImpl<T>,
     rows: usize,
     first: u64,
     field: &mut Field,
+    filler: T::T,
     mut take: impl FnMut(&[T::T]),
-) -> Result<()> {
+) -> Result<Vec<usize>> {
     let mut values = Vec::with_capacity(rows.min(SLICE));
+    let (mut missing, mut done) = (Vec::new(), 0);
     for (rows, first) in slices(rows, first) {
         values.clear();
         read_slice(reader, rows, first, field, &mut values)?;
+        missing.extend(spread(&mut values, 0, rows, field, &filler).into_iter().map(|row| done + row));
         take(&values);
+        done += rows;
     }
-    Ok(())
+    Ok(missing)
 }
 
-/// Appends the next `rows` values, the first of which is value `first` of the file.
+/// Appends the next `rows` values, the first of which is value `first` of the file. `filler` stands for those that are
+/// missing, whose positions are returned.
 fn read<T: DataType>(
     reader: &mut ColumnReaderImpl<T>,
     rows: usize,
     first: u64,
     field: &mut Field,
+    filler: T::T,
     into: &mut Vec<T::T>,
-) -> Result<()> {
-    slices(rows, first).try_for_each(|(rows, first)| read_slice(reader, rows, first, field, into))
+) -> Result<Vec<usize>> {
+    let (mut missing, mut done) = (Vec::new(), 0);
+    for (rows, first) in slices(rows, first) {
+        let start = into.len();
+        read_slice(reader, rows, first, field, into)?;
+        missing.extend(spread(into, start, rows, field, &filler).into_iter().map(|row| done + row));
+        done += rows;
+    }
+    Ok(missing)
+}
+
+/// Puts the values from `start` on, those of `rows` that are there, where they belong, and `filler` in the place of the
+/// others. The positions of these are returned.
+fn spread<V: Clone>(values: &mut Vec<V>, start: usize, rows: usize, field: &Field, filler: &V) -> Vec<usize> {
+    let mut there = values.len() - start;
+    if there == rows {
+        return Vec::new();
+    }
+    values.resize(start + rows, filler.clone());
+    let mut missing = Vec::with_capacity(rows - there);
+    // From the end: a value only moves to where none is that still has to move.
+    for (row, level) in field.levels.iter().enumerate().take(rows).rev() {
+        if *level == field.defined && there > 0 {
+            there -= 1;
+            values.swap(start + row, start + there);
+        } else {
+            values[start + row] = filler.clone();
+            missing.push(row);
+        }
+    }
+    missing.reverse();
+    missing
 }
 
 /// Of each slice of `rows` values, the first of which is value `first` of the file: how many, and its first.
@@ -191,6 +234,11 @@ pub(super) fn damaged(field: &Field, first: u64, error: ParquetError) -> Error {
         format_args!("cannot be read from index {first} on: {}", reason(error)),
         "the file is damaged, or compressed in a way unknown here: write or copy it again",
     )
+}
+
+/// The half that stands for one that is missing.
+fn half_nan() -> FixedLenByteArray {
+    f16::NAN.to_le_bytes().to_vec().into()
 }
 
 fn unexpected<T>(field: &Field) -> Result<T> {

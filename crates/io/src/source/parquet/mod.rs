@@ -21,7 +21,7 @@ use super::{
     part_len,
 };
 use crate::{
-    Column, Error, IgnoredLabel, Observer, Place, ReadOptions, Result, Selection, Shape,
+    Column, Error, Observer, Place, ReadOptions, Result, Selection, Shape,
     convert::{Labels, Predictions, Weights},
     error::{malformed, unreadable},
     number::Number,
@@ -46,11 +46,11 @@ struct Parquet {
 }
 
 /// Opens a file that holds the columns.
-pub(super) fn open(path: &Path, selection: &Selection, options: ReadOptions) -> Result<Box<dyn Source>> {
+pub(super) fn open(path: &Path, selection: &Selection, options: &ReadOptions) -> Result<Box<dyn Source>> {
     let file = File::open(path).map_err(|error| unreadable(path, &error, "check its permissions"))?;
     // Mapped, for threads read columns side by side: the handles of a file have one position together.
     let file = SerializedFileReader::new(Bytes::from_owner(mapped::map(path, &file)?)).map_err(|error| {
-        let reason = format!("is no Parquet file, or is cut short: {}", reason(error));
+        let reason = format!("is not a Parquet file, or is cut short: {}", reason(error));
         malformed(path, reason, "write or copy the file again")
     })?;
     let metadata = file.metadata().file_metadata();
@@ -71,11 +71,11 @@ pub(super) fn open(path: &Path, selection: &Selection, options: ReadOptions) -> 
             });
         };
         let defined = columns[at].max_def_level();
-        Ok(Field { column, number, at, defined, may_be_missing: false, levels: Vec::new() })
+        Ok(Field { column, number, at, defined, may_be_missing: options.may_skip, levels: Vec::new() })
     };
     let fields = |names: &[&str]| names.iter().map(field).collect::<Result<Vec<_>>>();
     let predictions = fields(&wanted.predictions)?;
-    let (mut targets, weights) = (fields(&wanted.targets)?, fields(&wanted.weights)?);
+    let (targets, weights) = (fields(&wanted.targets)?, fields(&wanted.weights)?);
     if let Some(field) = predictions.iter().find(|field| !field.number.is_float()) {
         return Err(Error::UnsupportedType {
             column: field.column.clone(),
@@ -84,17 +84,15 @@ pub(super) fn open(path: &Path, selection: &Selection, options: ReadOptions) -> 
             help: "predictions are floats (f16, f32, f64): are --pred and --target swapped?".to_owned(),
         });
     }
-    if options.ignored_label == Some(IgnoredLabel::Nan) {
-        if let Some(field) = targets.iter().find(|field| !field.number.is_float() && field.defined == 0) {
-            return never_nan(&field.column, field.number);
-        }
-        targets.iter_mut().for_each(|field| field.may_be_missing = true);
+    let never_is = |field: &&Field| !field.number.is_float() && field.defined == 0;
+    if let Some(field) = targets.iter().find(never_is).filter(|_| options.ignores_nan()) {
+        return never_nan(&field.column, field.number);
     }
     let rows = u64::try_from(metadata.num_rows()).map_err(|error| {
         malformed(path, format_args!("has a negative number of rows: {error}"), "write or copy the file again")
     })?;
     let weight_shape = wanted.weight_shape();
-    let columns = Columns { file: Arc::new(file), predictions, targets, weights, options };
+    let columns = Columns { file: Arc::new(file), predictions, targets, weights, options: options.clone() };
     Ok(Box::new(Parquet {
         rows,
         at: 0,

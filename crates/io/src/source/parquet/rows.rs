@@ -26,7 +26,7 @@ pub(super) struct Field {
     pub at: usize,
     /// The definition level of a value that is there.
     pub defined: i16,
-    /// Whether values may be missing: those of labels, if NaN is ignored.
+    /// Whether values may be missing, because elements may be ignored or masked.
     pub may_be_missing: bool,
     /// The definition levels of the values that were read last.
     pub levels: Vec<i16>,
@@ -66,7 +66,7 @@ impl Columns {
     /// No labels, of any of the columns.
     pub(super) fn empty_labels(&self) -> Labels {
         let floats = self.targets.iter().any(|target| target.number.is_float());
-        Labels::new(self.options, floats)
+        Labels::new(&self.options, floats)
     }
 }
 
