@@ -87,7 +87,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::NotOnGpu`] on a CPU or several devices, [`Error::Buffer`] if a buffer is too small, lacks a usage, is
-    /// misaligned, or is both read and written, [`Error::Limit`] if a new output would exceed the maximum size of a
+    /// misaligned, is both read and written, or was made by another device (of the same `wgpu::Instance`: buffers of another
+    /// instance are not recognised), [`Error::Limit`] if a new output would exceed the maximum size of a
     /// buffer of the device, [`Error::Device`] if the device failed.
     pub fn prepare(&self, batch: &DeviceBatch, objective: &Objective, outputs: DeviceOutputs) -> Result<Prepared> {
         block_on(self.prepare_async(batch, objective, outputs))
@@ -111,8 +112,8 @@ impl Engine {
     /// a multiple of 4 bytes.
     ///
     /// # Errors
-    /// [`Error::NotOnGpu`] on a CPU or several devices, [`Error::Buffer`] if the region is too short or lacks the usage
-    /// `COPY_SRC`, [`Error::Device`] if the device failed.
+    /// [`Error::NotOnGpu`] on a CPU or several devices, [`Error::Buffer`] if the region is too short, lacks the usage
+    /// `COPY_SRC`, or was made by another device, [`Error::Device`] if the device failed.
     pub fn download<'v>(&self, region: &BufferRegion, values: impl Into<FloatsMut<'v>>) -> Result<()> {
         block_on(self.download_async(region, values))
     }

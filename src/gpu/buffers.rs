@@ -46,6 +46,12 @@ impl BufferRegion {
         Err(Error::Buffer { name, problem })
     }
 
+    /// The error for a buffer that another device made.
+    pub(crate) async fn foreign(&self, name: &'static str, device: &wgpu::Device) -> Option<Error> {
+        let problem = "it was made by another device; each engine needs buffers of its own device (`Engine::wgpu`)";
+        is_foreign(device, &self.buffer).await.then(|| Error::Buffer { name, problem: problem.to_owned() })
+    }
+
     /// Binds `bytes` bytes, `skip` bytes into the region.
     pub(crate) fn binding(&self, skip: u64, bytes: u64) -> wgpu::BindingResource<'_> {
         binding(&self.buffer, self.offset + skip, bytes)
@@ -79,6 +85,49 @@ pub(crate) fn scoped<T>(device: &wgpu::Device, make: impl FnOnce() -> T) -> impl
             None => Ok(value),
         }
     }
+}
+
+/// Whether a buffer was made by another device. It is asked when something has failed, to say why: it tries to bind the
+/// buffer.
+pub(crate) async fn is_foreign(device: &wgpu::Device, buffer: &wgpu::Buffer) -> bool {
+    let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let ty = wgpu::BindingType::Buffer {
+        ty: wgpu::BufferBindingType::Storage { read_only: true },
+        has_dynamic_offset: false,
+        min_binding_size: None,
+    };
+    let entry = wgpu::BindGroupLayoutEntry { binding: 0, visibility: wgpu::ShaderStages::COMPUTE, ty, count: None };
+    let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &[entry] });
+    let _group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: None,
+        layout: &layout,
+        entries: &[wgpu::BindGroupEntry { binding: 0, resource: buffer.as_entire_binding() }],
+    });
+    scope.pop().await.is_some_and(|error| is_mismatch(&error))
+}
+
+/// Whether an error of binding a buffer is that its device is another one.
+#[cfg(not(target_family = "wasm"))]
+fn is_mismatch(error: &wgpu::Error) -> bool {
+    use wgpu::wgc::{binding_model::CreateBindGroupError, device::DeviceError};
+    let mismatch = |error: &(dyn std::error::Error + 'static)| {
+        let error = error.downcast_ref::<CreateBindGroupError>();
+        matches!(error, Some(CreateBindGroupError::Device(DeviceError::DeviceMismatch(_))))
+    };
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if mismatch(error) {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+/// A browser's error is text.
+#[cfg(target_family = "wasm")]
+fn is_mismatch(_: &wgpu::Error) -> bool {
+    false
 }
 
 /// A buffer of `size` bytes.

@@ -134,6 +134,23 @@ impl Arrays {
         Ok(())
     }
 
+    /// The error for the first buffer that another device made; none if there is none. It is asked when creating an
+    /// evaluation has failed.
+    pub(super) async fn foreign(&self, device: &wgpu::Device) -> Option<Error> {
+        let inputs = [("predictions", Some(&self.predictions)), ("targets", Some(&self.targets))];
+        let optional = [("weights", self.weights.as_ref().map(|(_, _, region)| region)), ("mask", self.mask.as_ref())];
+        let outputs = OUTPUT_NAMES.into_iter().zip(&self.outputs);
+        let outputs = outputs.map(|(name, output)| (name, output.as_ref().map(|(_, region)| region)));
+        for (name, region) in inputs.into_iter().chain(optional).chain(outputs) {
+            if let Some(region) = region
+                && let Some(error) = region.foreign(name, device).await
+            {
+                return Some(error);
+            }
+        }
+        None
+    }
+
     /// The number of weights of that shape.
     pub(super) fn weight_count(&self, shape: WeightShape) -> u64 {
         match shape {

@@ -389,7 +389,13 @@ impl Gpu {
                 (pass, readback, self.timestamp_period.map(|_| Timer::new(&self.device)))
             })
         });
-        let (pass, readback, timer) = self.pipelines.keep(made.await)??;
+        let made = self.pipelines.keep(made.await);
+        if made.is_err()
+            && let Some(error) = arrays.foreign(&self.device).await
+        {
+            return Err(error);
+        }
+        let (pass, readback, timer) = made??;
         let bytes = batch.bytes();
         Ok(Prepared {
             gpu: self,
@@ -421,7 +427,10 @@ impl Gpu {
             let copied = whole(bytes);
             let mut encoder = self.device.create_command_encoder(&Default::default());
             encoder.copy_buffer_to_buffer(&region.buffer, region.offset + part * step, &readback, 0, copied);
-            self.read(encoder, &readback, copied, |view| bytes.copy_from_slice(&view[..bytes.len()])).await?;
+            let read = self.read(encoder, &readback, copied, |view| bytes.copy_from_slice(&view[..bytes.len()])).await;
+            if let Err(error) = read {
+                return Err(region.foreign("region", &self.device).await.unwrap_or(error));
+            }
         }
         Ok(())
     }

@@ -316,17 +316,6 @@ fn buffers_that_cannot_be_used() {
     }
 }
 
-/// A buffer of another device cannot be checked beforehand, but is an error and not a panic.
-#[test]
-fn buffers_of_another_device() {
-    for &index in adapters() {
-        let [here, there] = [(); 2].map(|()| open(EngineOptions::new(Device::Index(index))));
-        let uploaded = there.upload(&batch(Form::Logits, &[0.0f32; 8], &[1u8; 8])).expect("it fits");
-        let result = here.prepare(&uploaded, &Objective::mean(), DeviceOutputs::none());
-        assert!(matches!(result, Err(Error::Device(_))), "{:?}", result.map(|_| ()));
-    }
-}
-
 #[test]
 fn larger_than_a_buffer() {
     for &index in adapters() {
@@ -408,5 +397,46 @@ fn too_many_classes() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn buffers_of_another_device() {
+    for (engine, index) in gpu_engines().iter().zip(adapters()) {
+        let other = open(EngineOptions::new(Device::Index(*index)));
+        let (device, _) = other.wgpu().expect("on a GPU");
+        let (own, _) = engine.wgpu().expect("on a GPU");
+        let make = |device: &wgpu::Device| {
+            let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC;
+            let descriptor = wgpu::BufferDescriptor { label: None, size: 400, usage, mapped_at_creation: false };
+            BufferRegion::from(device.create_buffer(&descriptor))
+        };
+        let prepare = |[predictions, targets, gradient]: [&wgpu::Device; 3]| {
+            let (predictions, targets) = (make(predictions), make(targets));
+            let there = DeviceBatch::from_buffers(
+                Form::Logits,
+                100,
+                (PredictionType::F32, predictions),
+                (TargetType::F32, targets),
+            );
+            let mut outputs = DeviceOutputs::none();
+            outputs.gradient = DeviceSink::Into(make(gradient));
+            engine.prepare(&there, &Objective::mean(), outputs).map(drop)
+        };
+        for (devices, expected) in
+            [([device, own, own], "predictions"), ([own, device, own], "targets"), ([own, own, device], "gradient")]
+        {
+            let error = prepare(devices).expect_err("another device");
+            assert!(matches!(&error, Error::Buffer { name, .. } if *name == expected), "{error}");
+            assert!(error.to_string().contains("another device"), "{error}");
+        }
+        let uploaded = other.upload(&batch(Form::Logits, &[0.0f32; 8], &[1u8; 8])).expect("it fits");
+        let result = engine.prepare(&uploaded, &Objective::mean(), DeviceOutputs::none()).map(drop);
+        assert!(matches!(result, Err(Error::Buffer { name: "predictions", .. })), "{result:?}");
+        let error = engine.download(&make(device), &mut [0.0f32; 100]).expect_err("another device");
+        assert!(matches!(&error, Error::Buffer { .. }), "{error}");
+        // The engine is none the worse for it.
+        prepare([own; 3]).expect("its own device");
+        engine.download(&make(own), &mut [0.0f32; 100]).expect("its own device");
     }
 }

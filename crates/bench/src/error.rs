@@ -7,7 +7,7 @@ use crate::{SCHEMA, Work, cell::Cell};
 /// What this crate's functions return.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why something could not be measured, read or compared. [`Error::help`] says how to mend it where that is known.
+/// Why something could not be measured, read or compared. [`Error::help`] says how to correct it where that is known.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -81,7 +81,7 @@ pub enum Error {
     #[error(transparent)]
     Threads(#[from] rayon::ThreadPoolBuildError),
     /// The system does not give the memory of an array.
-    #[error("no {bytes} bytes of memory could be had")]
+    #[error("{bytes} bytes of memory could not be allocated")]
     Memory {
         /// The size of the array in bytes.
         bytes: usize,
@@ -89,7 +89,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The system refuses to be asked for huge pages.
-    #[error("huge pages could not be asked for")]
+    #[error("huge pages could not be requested")]
     HugePages(#[source] std::io::Error),
     /// A device fails to allocate, to compute or to move data.
     #[error("the device failed")]
@@ -100,7 +100,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// How to mend it, in a sentence without a full stop.
+    /// How to correct it, in a sentence without a full stop.
     pub fn help(&self) -> Option<&'static str> {
         Some(match self {
             Self::NoSuchDevice { .. } => "`logloss devices` lists what there is; a software adapter is to be named",
@@ -164,7 +164,7 @@ mod tests {
             n: 8,
             source: Box::new(Error::Memory { bytes: 9, source: std::io::Error::other("full") }),
         };
-        assert_eq!(error.chain(), "cpu: mean of 8 values is wrong: no 9 bytes of memory could be had: full");
+        assert_eq!(error.chain(), "cpu: mean of 8 values is wrong: 9 bytes of memory could not be allocated: full");
         assert!(!error.is_wrong_answer() && Error::WrongAnswer("the mean".into()).is_wrong_answer());
     }
 }

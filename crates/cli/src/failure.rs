@@ -34,7 +34,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// An error that says what is wrong, where, and how to mend it.
+/// An error that says what is wrong, where, and how to correct it.
 pub(crate) fn fault(what: impl fmt::Display, help: impl fmt::Display) -> anyhow::Error {
     anyhow::anyhow!(with_help(what, help))
 }

@@ -253,7 +253,7 @@ fn classes_are_called_as_their_columns() {
 #[test]
 fn a_column_with_a_comma_in_its_name() {
     let folder = Folder::new();
-    folder.file("t.csv", "\"a,b\",y\n1,0\n-2,1\n");
+    folder.file("t.csv", "\"a,b\",y\n1.5,0\n-2,1\n");
     let mut command = folder.command("eval t.csv --target y --device cpu --json --pred");
     let output = command.arg("a,b").output().unwrap();
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();

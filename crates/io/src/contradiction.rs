@@ -149,7 +149,7 @@ pub enum Contradiction {
 }
 
 impl Contradiction {
-    /// How to mend it.
+    /// How to correct it.
     pub fn help(&self) -> Cow<'static, str> {
         match self {
             Self::NamedArray(_) => "leave out --pred and --target".into(),

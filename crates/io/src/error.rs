@@ -11,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why files could not be read, evaluated or written.
 ///
-/// Its text says what is wrong and where; [`Error::help`] says how to mend it. The fields are for programs.
+/// Its text says what is wrong and where; [`Error::help`] says how to correct it. The fields are for programs.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -24,7 +24,7 @@ pub enum Error {
         reason: String,
         /// The kind of failure.
         kind: io::ErrorKind,
-        /// How to mend it.
+        /// How to correct it.
         help: Option<&'static str>,
     },
     /// The bytes of a file are not what its format demands.
@@ -34,7 +34,7 @@ pub enum Error {
         column: Column,
         /// The fault that was found.
         reason: String,
-        /// How to mend it.
+        /// How to correct it.
         help: Option<&'static str>,
     },
     /// A file ends before its values do.
@@ -44,7 +44,7 @@ pub enum Error {
         column: Column,
         /// The part that is missing.
         reason: String,
-        /// How to mend it.
+        /// How to correct it.
         help: &'static str,
     },
     /// No reader knows the extension of a file's name.
@@ -64,7 +64,7 @@ pub enum Error {
         found: String,
         /// Their purpose: "evaluated", "predictions" or "a mask".
         purpose: &'static str,
-        /// How to mend it.
+        /// How to correct it.
         help: String,
     },
     /// The values of an array are laid out in another way than row by row in one or two dimensions.
@@ -84,7 +84,7 @@ pub enum Error {
         shape: Vec<u64>,
         /// The shape that it was compared with.
         other: ShapeOf,
-        /// How to mend it.
+        /// How to correct it.
         help: Cow<'static, str>,
     },
     /// The columns or tensors to read were not named.
@@ -148,7 +148,7 @@ pub enum Error {
         value: String,
         /// The values that are allowed.
         must: &'static str,
-        /// How to mend it.
+        /// How to correct it.
         help: Cow<'static, str>,
     },
     /// The system whose conventions were taken over does not support this data.
@@ -158,7 +158,7 @@ pub enum Error {
         reason: String,
         /// The engine's error.
         unsupported: Unsupported,
-        /// How to mend it.
+        /// How to correct it.
         help: &'static str,
     },
     /// Labels cannot be balanced, because one of the two is absent.
@@ -187,7 +187,7 @@ pub enum Error {
         path: PathBuf,
         /// The system's message.
         reason: String,
-        /// How to mend it.
+        /// How to correct it.
         help: Cow<'static, str>,
     },
     /// The thread that reads ahead could not be started.
@@ -226,7 +226,7 @@ impl Error {
         }
     }
 
-    /// How to mend it.
+    /// How to correct it.
     pub fn help(&self) -> Option<Cow<'_, str>> {
         let there_are = |found: &[String]| format!("there are: {}", found.join(", ")).into();
         Some(match self {

@@ -2,7 +2,7 @@
 //! [`logloss`], and the results written.
 //!
 //! [`RunSpec`] says what is read, computed and written, [`run`] does it, and [`Summary`] is the result. An [`Observer`]
-//! sees the progress and may interrupt. [`Error`] says what is wrong, where it is and how to mend it.
+//! sees the progress and may interrupt. [`Error`] says what is wrong, where it is and how to correct it.
 //!
 //! The files may be of any size. They are `.npy` files, one for the predictions and one for the labels; or a
 //! `.parquet`, `.csv` or `.safetensors` file that holds both in its columns or tensors, which a [`Selection`] names.

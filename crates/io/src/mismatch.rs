@@ -44,7 +44,8 @@ pub(crate) fn fitting_labels(form: Form, predictions: Shape, targets: Shape) -> 
              numpy.ascontiguousarray(p[:, 1])"
         } else {
             "every prediction needs one label: of the logits of two classes, save their difference: \
-             numpy.ascontiguousarray(z[:, 1] - z[:, 0])"
+             numpy.ascontiguousarray(z[:, 1] - z[:, 0]); of their probabilities, numpy.ascontiguousarray(p[:, 1]), with \
+             --from probabilities"
         }
         .into();
     }
@@ -119,7 +120,7 @@ mod tests {
             fitting_labels(form, shape(predictions), shape(targets)).into_owned()
         };
         assert!(help(Form::Probabilities, &[9, 2], &[9]).ends_with("numpy.ascontiguousarray(p[:, 1])"));
-        assert!(help(Form::Logits, &[9, 2], &[9, 1]).ends_with("numpy.ascontiguousarray(z[:, 1] - z[:, 0])"));
+        assert!(help(Form::Logits, &[9, 2], &[9, 1]).contains("numpy.ascontiguousarray(z[:, 1] - z[:, 0])"));
         assert!(help(Form::Logits, &[9, 5], &[9]).ends_with("y[:, None] == numpy.arange(5)"));
         assert!(help(Form::Logits, &[9, 5], &[5, 9]).ends_with("numpy.ascontiguousarray(y.T)"));
         for (predictions, targets) in [([9, 5].as_slice(), [45].as_slice()), (&[4], &[2, 2]), (&[9], &[8])] {

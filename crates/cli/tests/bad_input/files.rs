@@ -543,7 +543,7 @@ fn shapes_of_classes() {
     folder.npy("z.npy", "'<f4'", "(4, 2)", [0; 32]).npy("y4.npy", "'|u1'", "(4,)", [0; 4]);
     folder.refuses(1, "eval z.npy y4.npy", str![[r#"
 error: z.npy has shape [4, 2], y4.npy has [4]
-  help: every prediction needs one label: of the logits of two classes, save their difference: numpy.ascontiguousarray(z[:, 1] - z[:, 0])
+  help: every prediction needs one label: of the logits of two classes, save their difference: numpy.ascontiguousarray(z[:, 1] - z[:, 0]); of their probabilities, numpy.ascontiguousarray(p[:, 1]), with --from probabilities
 
 "#]]);
     folder.refuses(1, "eval z.npy y4.npy --from probabilities", str![[r#"

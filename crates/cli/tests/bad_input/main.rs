@@ -1,5 +1,5 @@
 //! What goes wrong, each by its own hazard: the exit status, and a message that names the file, the column or index,
-//! and how to mend it. No test here leaves a file behind: `refuses` looks.
+//! and how to correct it. No test here leaves a file behind: `refuses` looks.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod files;

@@ -36,7 +36,7 @@ error: nowhere/loss.npy: cannot be written: its folder does not exist
         &format!("{eval} --loss-out there.npy"),
         str![[r#"
 error: there.npy: cannot be written: it is not a regular file
-  help: give the name of a file; what is not asked for is not written
+  help: give the name of a file; leave out an output that is not needed
 
 "#]],
     );

@@ -50,7 +50,7 @@ impl NewFile {
                 return Err(Error::Output {
                     path: path.to_owned(),
                     reason: "it is not a regular file".to_owned(),
-                    help: "give the name of a file; what is not asked for is not written".into(),
+                    help: "give the name of a file; leave out an output that is not needed".into(),
                 });
             }
             _ => {}
