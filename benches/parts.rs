@@ -54,7 +54,7 @@ fn exact_sum(criterion: &mut Criterion) {
         .collect();
     let merge = || {
         let mut whole = Partials::default();
-        black_box(&parts).iter().for_each(|part| whole.merge(part));
+        black_box(&parts).iter().for_each(|part| whole.merge(part).expect("without a place"));
         whole
     };
     assert_eq!(merge().sum, ExactSum::of(values.iter().copied()));

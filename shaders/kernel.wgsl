@@ -31,6 +31,8 @@ override TARGET: u32 = TARGET_F32;
 override LOSS: u32 = OUTPUT_NONE;
 override GRADIENT: u32 = OUTPUT_NONE;
 override HESSIAN: u32 = OUTPUT_NONE;
+// Whether losses and gradients are not stored, but in their places what each element adds to the sums.
+override ADDENDS: bool = false;
 // Whether weights, a mask, ignored targets or parameters of the loss (weighted.wgsl) are in use.
 override WEIGHTED: bool = false;
 // How the weights are stored, WEIGHT_NONE, WEIGHT_F32 or WEIGHT_F16, and whether there is one for each sample.
@@ -167,6 +169,15 @@ fn scaled_bits(value: f32) -> u32 {
     return bitcast<u32>(select(value * coefficient, 0.0, WEIGHTED && value == 0.0));
 }
 
+// The loss and weight that element i adds to the sums, which are stored where they are asked for.
+fn stored_addends(i: u32, addends: vec2<f32>) -> vec2<f32> {
+    if ADDENDS {
+        write_losses(i, bitcast<u32>(addends.x));
+        write_gradients(i, bitcast<u32>(addends.y));
+    }
+    return addends;
+}
+
 // Evaluates element i, stores its requested outputs, and returns its loss and its weight; 0 past the end.
 fn evaluate(i: u32) -> vec2<f32> {
     if i >= len {
@@ -180,7 +191,7 @@ fn evaluate(i: u32) -> vec2<f32> {
     if WEIGHTED {
         if is_ignored(i, z) {
             store(i, Element(), true);
-            return vec2<f32>();
+            return stored_addends(i, vec2<f32>());
         }
         z = label(z, parameters);
     }
@@ -196,7 +207,8 @@ fn evaluate(i: u32) -> vec2<f32> {
     // An invalid prediction takes nothing from the weight, which does not depend on it.
     let weighs = in_unit_interval(bitcast<u32>(z)) && (WEIGHT == WEIGHT_NONE || is_weight(bitcast<u32>(v)));
     let adds = bad == VALID && !WEIGHTS_ALONE;
-    return vec2<f32>(select(0.0, weighted.element.loss, adds), select(0.0, weighted.weight, weighs));
+    let addends = vec2<f32>(select(0.0, weighted.element.loss, adds), select(0.0, weighted.weight, weighs));
+    return stored_addends(i, addends);
 }
 
 // The losses and weights of a lane's 8 elements of a block, added in pairs; each is `step` elements from the next.

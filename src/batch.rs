@@ -4,7 +4,7 @@ use std::{fmt, ops::Range};
 
 use half::{bf16, f16};
 
-use crate::{Error, LengthUnit, Result, prediction_kind::PredictionKind};
+use crate::{Error, LengthUnit, Result, plan, prediction_kind::PredictionKind};
 
 /// The form of the predictions: logits or probabilities.
 ///
@@ -174,6 +174,8 @@ pub struct Batch<'a> {
     mask: Option<&'a [u8]>,
     /// The class of the first value. It is not 0 if the batch is a part that starts inside a row.
     class_offset: usize,
+    /// The row of a larger batch that the batch begins with, if it is a part of one.
+    first_row: Option<u64>,
 }
 
 impl<'a> Batch<'a> {
@@ -204,7 +206,7 @@ impl<'a> Batch<'a> {
             Targets::Bits(bytes) => check_bits("targets", bytes, len)?,
             _ => check_len("targets", targets.stored(), len, LengthUnit::Values)?,
         }
-        Ok(Self { form, predictions, targets, classes: 1, weights: None, mask: None, class_offset: 0 })
+        Ok(Self { form, predictions, targets, classes: 1, weights: None, mask: None, class_offset: 0, first_row: None })
     }
 
     /// The same values as shape `[N, classes]`, row-major.
@@ -258,6 +260,31 @@ impl<'a> Batch<'a> {
         check_bits("mask", bits, self.len())?;
         self.mask = Some(bits);
         Ok(self)
+    }
+
+    /// Says that the batch is a part of a larger one, which begins with row `row` of it: with value `row`, for shape
+    /// `[N]`. Every index is then counted from the start of the larger batch, and the [`Partials`](crate::Partials)
+    /// merge with those of its other parts to the bits of the larger batch, wherever it is cut. Each part says this, also
+    /// the first.
+    ///
+    /// The values of a block that the part has not all of are evaluated a second time, and kept in the partials: fewer
+    /// than [`BLOCK`](crate::BLOCK) values at each end (rows, if sums are taken per class or row).
+    pub fn with_first_row(mut self, row: u64) -> Self {
+        self.first_row = Some(row);
+        self
+    }
+
+    /// The row of a larger batch that this one begins with, if it is a part of one.
+    pub fn first_row(&self) -> Option<u64> {
+        self.first_row
+    }
+
+    /// The index in the larger batch of the first value, if the batch is a part of one.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if there can be no such batch.
+    pub(crate) fn first_index(&self) -> Result<Option<u64>> {
+        plan::first_index(self.first_row, self.classes as u64, self.len() as u64)
     }
 
     /// The number of values, N·C.
@@ -334,7 +361,31 @@ impl<'a> Batch<'a> {
             weights,
             mask: self.mask.map(|bits| &bits[range.start / 8..range.end.div_ceil(8)]),
             class_offset: (self.class_offset + range.start) % self.classes,
+            first_row: None,
         }
+    }
+
+    /// Whether targets or a mask are stored as bits.
+    pub(crate) fn has_bits(&self) -> bool {
+        self.mask.is_some() || matches!(self.targets, Targets::Bits(_))
+    }
+
+    /// The values of `range`, which starts anywhere: bits are copied to `bits` if they do not start with a byte.
+    pub(crate) fn part_from<'b>(&'b self, range: Range<usize>, bits: &'b mut [Vec<u8>; 2]) -> Batch<'b> {
+        if range.start.is_multiple_of(8) || !self.has_bits() {
+            return self.part(range);
+        }
+        let [targets, mask] = bits;
+        let mut part: Batch<'b> = self.part(range.clone());
+        if let Targets::Bits(bytes) = self.targets {
+            *targets = shift(bytes, &range);
+            part.targets = Targets::Bits(targets);
+        }
+        if let Some(bytes) = self.mask {
+            *mask = shift(bytes, &range);
+            part.mask = Some(mask);
+        }
+        part
     }
 
     /// The class of value `index`.
@@ -371,6 +422,14 @@ fn check_len(name: &'static str, actual: usize, expected: usize, unit: LengthUni
 /// Checks that `bits` hold one bit for each of `len` values. The last byte may be partly used.
 fn check_bits(name: &'static str, bits: &[u8], len: usize) -> Result<()> {
     check_len(name, bits.len(), len.div_ceil(8), LengthUnit::PackedBytes)
+}
+
+/// The bits of `range`, the first of which becomes that of the lowest value of the first byte.
+fn shift(bytes: &[u8], range: &Range<usize>) -> Vec<u8> {
+    let (first, by) = (range.start / 8, range.start % 8);
+    let next = bytes[first + 1..].iter().chain(&[0]);
+    let pairs = bytes[first..].iter().zip(next).take(range.len().div_ceil(8));
+    pairs.map(|(low, high)| (u16::from_le_bytes([*low, *high]) >> by) as u8).collect()
 }
 
 /// The array and value that make a prediction or its target invalid; none if both are valid.

@@ -67,16 +67,6 @@ pub enum Error {
         /// The valid names.
         expected: &'static [&'static str],
     },
-    /// A part was pushed to an accumulator after a part that is not a whole number of blocks.
-    #[error(
-        "a part of {len} values was pushed after one that ended inside a block: every part but the last needs a multiple of {block} values"
-    )]
-    Unaligned {
-        /// The number of values of the part that was pushed.
-        len: u64,
-        /// The number of values that every part but the last must be a multiple of.
-        block: u64,
-    },
     /// Targets of this type cannot represent the value that marks ignored elements.
     #[error("{ignore:?} needs {}", match .ignore { Ignore::Label(_) => "targets that are integers (u8, i64) or floats (f32)", Ignore::Nan => "targets that are floats (f32)" })]
     IgnoreType {
@@ -109,6 +99,9 @@ pub enum Error {
         /// The number of values pushed.
         actual: u64,
     },
+    /// Two parts cannot be merged.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
     /// There is no adapter of the requested kind.
     #[error("no GPU: {reason}")]
     NoGpu {
@@ -197,6 +190,71 @@ pub enum Unsupported {
     /// scikit-learn: no weight is above 0.
     #[error("every weight is 0, and scikit-learn's log_loss needs one that is not")]
     ZeroWeights,
+}
+
+/// The reason why two parts of a batch do not fit together: see [`Partials::merge`](crate::Partials::merge).
+///
+/// ```
+/// use logloss::{Batch, Engine, Error, Misfit, Objective, Outputs};
+///
+/// let part = Batch::logits(&[0.5f32; 100], &[1u8; 100])?.with_first_row(3000);
+/// let partials = Engine::cpu().evaluate(&part, &Objective::sum(), Outputs::none())?.partials;
+/// let error = partials.clone().merge(&partials).unwrap_err();
+/// assert!(matches!(error, Error::Misfit(Misfit::Overlap { start: 3000, end: 3100 })));
+/// # Ok::<(), logloss::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Misfit {
+    /// Both have values of the same indices. A part says where it begins with
+    /// [`Batch::with_first_row`](crate::Batch::with_first_row); one that does not begins at 0.
+    #[error(
+        "both parts have the values {start}..{end}: each says where it begins (`Batch::with_first_row`), or is closed, \
+         to be added as a batch of its own"
+    )]
+    Overlap {
+        /// The index of the first value that both have.
+        start: u64,
+        /// The index after the last value that both have one after the other.
+        end: u64,
+    },
+    /// Their numbers of classes differ, or one has sums by class and the other has none.
+    #[error("parts of {} and {} sums by class", .classes[0], .classes[1])]
+    Classes {
+        /// The number of sums by class of each; 0 for none.
+        classes: [u64; 2],
+    },
+    /// One ends and the other begins inside a block, and different kinds of devices, or with different reductions,
+    /// evaluated them. Parts of different devices are to be cut at multiples of [`BLOCK`](crate::BLOCK) rows.
+    #[error(
+        "the parts meet inside a block, at value {index}, and were evaluated on different devices, or with different \
+         reductions"
+    )]
+    Devices {
+        /// The index of the value at which they meet.
+        index: u64,
+    },
+    /// They meet inside a block, and one of them has not kept its values of this block, because it did not say where it
+    /// begins: see [`Batch::with_first_row`](crate::Batch::with_first_row).
+    #[error(
+        "the parts meet inside a block, at value {index}, and one has not kept the values of it: every part says where it \
+         begins (`Batch::with_first_row`), also the first"
+    )]
+    NotKept {
+        /// The index of the value at which they meet.
+        index: u64,
+    },
+    /// A batch on a device begins inside a block: see [`DeviceBatch::with_first_row`](crate::Batch::with_first_row).
+    #[error("a batch on a device begins at value {index}, inside a block: it needs a multiple of {block}")]
+    Inside {
+        /// The index of its first value.
+        index: u64,
+        /// The number of values of which the index must be a multiple.
+        block: u64,
+    },
+    /// One of them was [closed](crate::Partials::close), and the other was not.
+    #[error("a part was merged with sums that were closed, which have no place in a batch")]
+    Closed,
 }
 
 /// What the lengths of an [`Error::Length`] count.

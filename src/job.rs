@@ -8,6 +8,7 @@ use crate::{
 
 /// The groups of elements that losses are summed over, in addition to the whole batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) enum Sums {
     /// No groups: only the sum of the whole batch.
     #[default]
@@ -41,6 +42,12 @@ pub(crate) struct Job {
     pub divide: Option<f32>,
     /// The threshold of [`ThresholdCounts`](crate::ThresholdCounts), if those are requested.
     pub threshold: Option<f32>,
+    /// Whether the values of the blocks that a part has not all of are kept in its partials.
+    pub keeps_ends: bool,
+    /// Whether kernels store, in place of the loss and the gradient, what a value adds to the sums: its loss, and its
+    /// weight.
+    #[cfg(feature = "gpu")]
+    pub stores_addends: bool,
     /// Whether the evaluation may stop at an invalid value because later results are not used.
     pub stop_at_invalid: bool,
 }
@@ -77,6 +84,9 @@ impl Job {
             #[cfg(feature = "gpu")]
             divide: None,
             threshold,
+            keeps_ends: false,
+            #[cfg(feature = "gpu")]
+            stores_addends: false,
             stop_at_invalid: objective.non_finite() == NonFinite::Error,
         }
     }

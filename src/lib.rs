@@ -75,7 +75,7 @@ pub use compat::Compat;
 pub use device::{Adapter, AutoChoice, DeviceInfo, DeviceKind, Devices};
 pub use dtype::{OutputType, PredictionType, TargetType, WeightType};
 pub use engine::{Accumulator, Cost, Costs, Device, Engine, EngineOptions, devices, devices_async};
-pub use error::{Error, LengthUnit, Result, Unsupported};
+pub use error::{Error, LengthUnit, Misfit, Result, Unsupported};
 pub use evaluation::{Evaluation, Phases, Run, Value};
 pub use exact_sum::ExactSum;
 #[cfg(feature = "gpu")]
@@ -88,7 +88,7 @@ pub use half;
 pub use metrics::{Metrics, ThresholdCounts};
 pub use objective::{ClassValues, Focal, Ignore, NonFinite, Objective, Reduction};
 pub use outputs::{FloatsMut, Outputs, Sink};
-pub use partials::{BLOCK, ClassPartials, Partials, Totals};
+pub use partials::{BLOCK, ClassPartials, Missing, Partials, Totals};
 #[cfg(feature = "gpu")]
 pub use wgpu;
 

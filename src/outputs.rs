@@ -197,6 +197,8 @@ pub(crate) struct Slices<'a> {
     pub hessian: Option<&'a mut [f32]>,
     /// The mean of each row, if the reduction is per row.
     pub rows: Option<&'a mut [f64]>,
+    /// The weight of each element, which only the CPU writes, and only where the job has parameters.
+    pub weights: Option<&'a mut [f32]>,
     /// The number of values per row.
     #[cfg_attr(not(any(feature = "gpu", feature = "threads")), expect(dead_code, reason = "outputs are not divided"))]
     pub classes: usize,
@@ -287,7 +289,7 @@ impl<'a> Views<'a> {
             };
         }
         let [loss, gradient, hessian] = slices;
-        Slices { loss, gradient, hessian, rows: None, classes: 1 }
+        Slices { loss, gradient, hessian, rows: None, weights: None, classes: 1 }
     }
 
     /// Converts the first `len` values of `scratch` to the narrower outputs, and splits off the first `len` values of
@@ -333,6 +335,7 @@ impl<'a> Slices<'a> {
             gradient: split_off(&mut self.gradient, len),
             hessian: split_off(&mut self.hessian, len),
             rows: split_off(&mut self.rows, len / self.classes.max(1)),
+            weights: split_off(&mut self.weights, len),
             classes: self.classes,
         }
     }

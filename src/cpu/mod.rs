@@ -15,12 +15,13 @@ use std::num::NonZeroUsize;
 use fearless_simd::{Level, dispatch};
 
 use crate::{
-    Batch, DeviceInfo, DeviceKind, Partials, Result, Targets,
+    Batch, DeviceInfo, DeviceKind, Partials, Result, Targets, Totals,
     exact_sum::ExactSum,
     job::{Job, Sums},
     loss_parameters::LossParameters,
     outputs::Slices,
-    partials::BLOCK,
+    partials::{BLOCK, Kept, Piece, Tree, TreeKind},
+    plan,
 };
 
 mod accumulators;
@@ -50,6 +51,9 @@ mod weighted_tests;
 use kernels::{plain, totals, weighted as weighted_kernel};
 use run::Run;
 use threads::Threads;
+
+/// The number of values whose weights are added up at a time where a part begins inside a block: bits are then copied.
+const TOTALS_STEP: usize = 1 << 24;
 
 /// A SIMD level and the threads to use it on.
 #[derive(Debug)]
@@ -132,16 +136,50 @@ impl Cpu {
     /// What a mean of `part` divides by, as [`Cpu::evaluate`] counts it: the number of values that are neither ignored
     /// nor masked, and their weight. Predictions are not read, and nothing is validated: a value with an invalid target
     /// or weight is counted, and weighs nothing.
-    pub(crate) fn totals(&self, part: &Batch<'_>, parameters: &LossParameters) -> (u64, ExactSum) {
+    pub(crate) fn totals(&self, part: &Batch<'_>, parameters: &LossParameters) -> Totals {
+        self.totals_with(part, parameters, Slices::default())
+    }
+
+    /// The same of a part whose first value has the index `first` in the whole batch: it has its place, and keeps the
+    /// weights of blocks that it has not all of.
+    pub(crate) fn totals_from(&self, part: &Batch<'_>, parameters: &LossParameters, first: u64) -> Totals {
+        let tree = Tree::new(TreeKind::Cpu, Sums::All, 1);
+        let len = part.len();
+        let [head, tail] = plan::ends(first, len as u64, tree.unit()).map(|end| end as usize);
+        let (mut totals, mut piece) = (Totals::default(), Piece::new(first..first + len as u64));
+        let mut bits = Default::default();
+        let middle = (head..len - tail).step_by(TOTALS_STEP);
+        let middle = middle.map(|start| (start..(start + TOTALS_STEP).min(len - tail), false));
+        for (range, is_end) in [(0..head, true)].into_iter().chain(middle).chain([(len - tail..len, true)]) {
+            let at = first + range.start as u64;
+            let part = part.part_from(range, &mut bits);
+            let mut weights = vec![0.0; if is_end { part.len() } else { 0 }];
+            let slices = Slices { weights: is_end.then_some(&mut weights[..]), ..Slices::default() };
+            let mut found = self.totals_with(&part, parameters, slices);
+            if is_end && !part.is_empty() {
+                let kept = Kept { tree, losses: weights, weights: None };
+                found.weight = ExactSum::of(tree.sums(at, &kept).losses);
+                piece.keep(at, kept);
+            }
+            totals.count += found.count;
+            totals.weight.merge(&found.weight);
+        }
+        totals.pieces = piece.into();
+        totals
+    }
+
+    fn totals_with(&self, part: &Batch<'_>, parameters: &LossParameters, outputs: Slices<'_>) -> Totals {
         let all_ones = all_ones(part, parameters);
-        let whole = Run { part: *part, first: 0, outputs: Slices::default() };
+        let whole = Run { part: *part, first: 0, outputs };
         let partials = self.threads.split(whole, BLOCK, &|run| match (all_ones, parameters.ignore) {
             // No value need be looked at.
-            (true, None) => Partials { count: unmasked(&run.part), ..Partials::default() },
+            (true, None) if run.outputs.weights.is_none() => {
+                Partials { count: unmasked(&run.part), ..Partials::default() }
+            }
             _ => dispatch!(self.level, simd => totals::evaluate(simd, run, parameters, all_ones)),
         });
         let partials = if all_ones { count_is_weight(partials) } else { partials };
-        (partials.count, partials.weight)
+        Totals { count: partials.count, weight: partials.weight, ..Totals::default() }
     }
 }
 

@@ -38,7 +38,7 @@ impl All {
     /// The bits of every number: NaN equals itself, and 0 differs from -0.
     pub(super) fn bits(&self) -> Vec<u64> {
         let values = self.loss.iter().chain(&self.gradient).chain(&self.hessian).map(|v| u64::from(v.to_bits()));
-        let Partials { sum, weight, count, classes, first_invalid, threshold } = &self.partials;
+        let Partials { sum, weight, count, classes, first_invalid, threshold, pieces: _ } = &self.partials;
         let sums = [sum, weight].into_iter().chain(classes.iter().map(|class| &class.sum));
         let terms = sums.flat_map(|sum| sum.terms().iter().map(|v| v.to_bits()));
         let counts = classes.iter().map(|class| class.count);
@@ -445,7 +445,7 @@ fn a_batch_larger_than_the_cache() {
     let mut expected = Partials::default();
     for start in (0..len).step_by(256 * BLOCK) {
         let range = start..len.min(start + 256 * BLOCK);
-        expected.merge(&evaluate(1, &batch.part(range.clone()), start, Some(&mut parts[range])));
+        expected.add(&evaluate(1, &batch.part(range.clone()), start, Some(&mut parts[range])));
     }
     for threads in [1, 3] {
         whole.fill(-7.0);
@@ -518,7 +518,7 @@ fn any_threads_any_cut_any_width() {
         for cut in [BLOCK, 7 * BLOCK, 40 * BLOCK] {
             let head = all(&cpu(level, 1), &batch.part(0..cut), 0.1, 0);
             let mut tail = all(&cpu(level, 1), &batch.part(cut..len), 0.1, cut as u64);
-            tail.partials.merge(&head.partials);
+            tail.partials.add(&head.partials);
             assert_eq!(tail.partials, expected.partials, "{cut}");
             assert_eq!([head.gradient, tail.gradient].concat(), expected.gradient, "{cut}");
         }

@@ -100,7 +100,7 @@ impl Threads {
             while let Some(run) = next() {
                 let partials = evaluate(run);
                 // In the order in which runs end, which is of no importance: sums are exact.
-                sums.lock().unwrap_or_else(PoisonError::into_inner).merge(&partials);
+                sums.lock().unwrap_or_else(PoisonError::into_inner).add(&partials);
             }
         };
         let helpers = (threads - 1).min(len.div_ceil(grain) - 1);

@@ -154,7 +154,7 @@ proptest! {
         prop_assert_eq!(evaluate(&cpu, &batch, &objective, 0).threshold, Some(expected));
         let cut = len.min(cut * BLOCK);
         let mut merged = evaluate(&cpu, &batch.part(cut..len), &objective, cut as u64);
-        merged.merge(&evaluate(&cpu, &batch.part(0..cut), &objective, 0));
+        merged.add(&evaluate(&cpu, &batch.part(0..cut), &objective, 0));
         prop_assert_eq!(merged.threshold, Some(expected));
     }
 }

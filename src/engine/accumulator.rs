@@ -14,11 +14,14 @@ use crate::{
     Batch, Compat, Error, Evaluation, Objective, Outputs, Reduction, Result, Run, Totals, Value,
     job::{Job, Sums},
     outputs::{Made, Views},
+    partials::Piece,
     plan,
 };
 
 /// The evaluation of a batch in parts, which are pushed in order. On one device, the results have the same bits as
-/// those of one call on the whole batch. With several devices, each device evaluates its share of every part. An engine
+/// those of one call on the whole batch, wherever the parts end; parts of whole [blocks](crate::BLOCK) are the fastest,
+/// because the values of a block that a part ends in are evaluated twice. With several devices, each device evaluates its
+/// share of every part. An engine
 /// that chooses the device for each batch does so when the accumulator is created: by the length given, or as for a
 /// large batch without one, and as if outputs were requested.
 ///
@@ -45,6 +48,8 @@ pub struct Accumulator<'e> {
     totals: Option<Totals>,
     /// Whether the totals were counted, instead of taken from the length.
     exact_totals: bool,
+    /// The index in the whole batch of the first value, if the batch is a part of one that says so.
+    first: Option<u64>,
     /// The number of values pushed.
     pushed: u64,
     /// The merged result of the parts pushed.
@@ -66,6 +71,7 @@ impl<'e> Accumulator<'e> {
             len,
             totals,
             exact_totals: false,
+            first: None,
             pushed: 0,
             result: PartResult::default(),
             rows: Vec::new(),
@@ -80,13 +86,13 @@ impl<'e> Accumulator<'e> {
         Self { exact_totals: true, ..Self::new(backend, objective, None, Some(totals)) }
     }
 
-    /// Evaluates the next part. Its number of values must be a multiple of [`BLOCK`](crate::BLOCK) unless it is the
-    /// last part; with sums per class or row, its number of rows must be one. `outputs` are those of this part, in the
-    /// caller's memory.
+    /// Evaluates the next part. `outputs` are those of this part, in the caller's memory. Where the first part begins
+    /// ([`Batch::with_first_row`]) the accumulated batch does; what later parts say is not read.
     ///
     /// # Errors
-    /// [`Error::NewInAccumulator`] for an output in a new vector ([`Sink::New`](crate::Sink::New)),
-    /// [`Error::Unaligned`] if an earlier part ended inside a block, [`Error::UnknownTotal`] if the gradient or hessian
+    /// [`Error::NewInAccumulator`] for an output in a new vector ([`Sink::New`](crate::Sink::New)), [`Error::Misfit`] if
+    /// the part begins inside a block that another device began, which may happen where an engine of several devices is
+    /// given parts that are not whole blocks, [`Error::UnknownTotal`] if the gradient or hessian
     /// of a mean is requested and its divisor is not known; otherwise as
     /// [`Engine::evaluate_async`](crate::Engine::evaluate_async), with the index of an invalid value counted from the
     /// start of the whole batch. After an error the accumulator cannot be used further.
@@ -112,7 +118,11 @@ impl<'e> Accumulator<'e> {
         if part.is_empty() {
             return Ok(());
         }
-        self.labels.add(part, objective, self.pushed);
+        if self.pushed == 0 {
+            self.first = part.first_index()?;
+        }
+        let first = self.first.unwrap_or_default() + self.pushed;
+        self.labels.add(part, objective, first);
         let mask = part.mask().is_some();
         let weights = part.weights().is_some();
         let known = self.exact_totals || !objective.needs_totals(mask) || self.len == Some(len);
@@ -128,10 +138,14 @@ impl<'e> Accumulator<'e> {
         };
         let job = Job::new(objective, part.kind(), weights, mask, coefficient);
         let unit = plan::unit(job.sums, part.classes());
-        let first = self.pushed;
-        if !first.is_multiple_of(unit) {
-            return Err(Error::Unaligned { len, block: unit });
+        if let Some(expected) = self.len.filter(|expected| *expected == self.pushed) {
+            return Err(Error::AccumulatedLength { expected, actual: self.pushed + len });
         }
+        // Nothing follows the last part, and what ends with a block need not be kept.
+        let is_last = self.len == Some(self.pushed + len);
+        let begins_inside = !first.is_multiple_of(unit);
+        let ends_inside = !is_last && !(first + len).is_multiple_of(unit);
+        let job = Job { keeps_ends: self.first.is_some() || begins_inside || ends_inside, ..job };
         self.bytes += part.bytes() + outputs.width() * len;
         let rows = (job.sums == Sums::PerRow).then(|| {
             let before = self.rows.len();
@@ -139,13 +153,16 @@ impl<'e> Accumulator<'e> {
             &mut self.rows[before..]
         });
         let any_number = objective.compat().is_some_and(Compat::binarizes);
-        let result = self.backend.evaluate(part, &job, first, outputs, rows).await?;
+        let mut result = self.backend.evaluate(part, &job, first, outputs, rows).await?;
         if let (true, Some(index)) = (job.stop_at_invalid, result.partials.first_invalid)
             && let Some((array, value)) = part.invalid_input((index - first) as usize, any_number)
         {
             return Err(Error::InvalidValue { array, index, value });
         }
-        self.result.merge(&result);
+        if result.partials.pieces.is_empty() {
+            result.partials.pieces = Piece::new(first..first + len).into();
+        }
+        self.result.merge(&result)?;
         self.pushed += len;
         Ok(())
     }
@@ -176,6 +193,10 @@ impl<'e> Accumulator<'e> {
             return Err(unsupported.into());
         }
         let PartResult { mut partials, mut phases, chunks } = self.result;
+        if self.first.is_none() {
+            // A batch of its own: nothing completes its last block.
+            partials.pieces = Piece::new(0..self.pushed).into();
+        }
         self.objective.metrics().add_empty(&mut partials);
         phases.elapsed = self.started.elapsed();
         Ok(Evaluation {

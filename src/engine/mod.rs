@@ -225,8 +225,10 @@ impl Engine {
             }
         };
         let parameters = LossParameters::of(batch.kind(), batch.weights().is_some(), batch.mask().is_some(), objective);
-        let (count, weight) = cpu.totals(batch, &parameters);
-        Ok(Totals { count, weight })
+        match batch.first_index()? {
+            None => Ok(cpu.totals(batch, &parameters)),
+            Some(first) => Ok(cpu.totals_from(batch, &parameters, first)),
+        }
     }
 
     /// Measures the time of evaluations of host memory on this engine: the mean, and the mean with the gradient, of 2¹⁴

@@ -70,15 +70,21 @@ impl<D: EvaluatePart> EvaluatePart for Multi<D> {
         // outputs are requested.
         let costs: Vec<_> = self.parts.iter().map(|(_, costs)| costs.gradient).collect();
         let unit = plan::unit(job.sums, part.classes()) as usize;
+        // A part that begins inside a block is cut where the whole has blocks: as if the block's other values came first.
+        let mut before = (first % unit as u64) as usize;
         let mut at = 0;
         let mut pieces = Vec::new();
-        for ((device, _), len) in self.parts.iter().zip(cut(&costs, part.len(), unit)) {
-            let (part, outputs) = (part.part(at..at + len), outputs.split_off(len));
+        let mut bits: Vec<_> = self.parts.iter().map(|_| Default::default()).collect();
+        let lens = cut(&costs, part.len() + before, unit);
+        for (((device, _), mut len), bits) in self.parts.iter().zip(lens).zip(&mut bits) {
+            if len == 0 {
+                continue;
+            }
+            len -= std::mem::take(&mut before);
+            let (part, outputs) = (part.part_from(at..at + len, bits), outputs.split_off(len));
             let (rows, first) = (split_off(&mut rows, len / part.classes()), first + at as u64);
             at += len;
-            if len > 0 {
-                pieces.push(Piece { device, part, first, outputs, rows });
-            }
+            pieces.push(Piece { device, part, first, outputs, rows });
         }
         evaluate_all(pieces, job).await
     }
@@ -143,10 +149,10 @@ async fn evaluate_all<D: EvaluatePart>(mut pieces: Vec<Piece<'_, D>>, job: &Job)
         let last = last.map(|piece| block_on(piece.evaluate(job)));
         for other in others {
             let other = other.map_err(|error| Error::Threads(error.to_string()))?;
-            result.merge(&other.join().unwrap_or_else(|payload| panic::resume_unwind(payload))?);
+            result.merge(&other.join().unwrap_or_else(|payload| panic::resume_unwind(payload))?)?;
         }
         if let Some(last) = last {
-            result.merge(&last?);
+            result.merge(&last?)?;
         }
         Ok(result)
     })
@@ -158,7 +164,7 @@ async fn evaluate_all<D: EvaluatePart>(mut pieces: Vec<Piece<'_, D>>, job: &Job)
 async fn evaluate_all<D: EvaluatePart>(pieces: Vec<Piece<'_, D>>, job: &Job) -> Result<PartResult> {
     let mut result = PartResult::default();
     for piece in pieces {
-        result.merge(&piece.evaluate(job).await?);
+        result.merge(&piece.evaluate(job).await?)?;
     }
     Ok(result)
 }

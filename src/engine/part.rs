@@ -10,7 +10,8 @@ pub(crate) trait EvaluatePart: MaybeSync {
     /// each row of the part, if these are requested.
     ///
     /// An invalid value may end the evaluation early. The partials then contain its index, and the sums are
-    /// unspecified.
+    /// unspecified. If the job keeps the ends of parts, the part begins anywhere, and its partials have its place;
+    /// otherwise it begins with a block, and they have none.
     fn evaluate(
         &self,
         part: &Batch<'_>,
@@ -46,11 +47,23 @@ pub(crate) struct PartResult {
 }
 
 impl PartResult {
-    /// Adds the result of another part.
-    pub(super) fn merge(&mut self, other: &Self) {
-        self.partials.merge(&other.partials);
+    /// Adds the result of another piece of the same part, which has no place.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.partials.add(&other.partials);
         self.phases.add(&other.phases);
         self.chunks += other.chunks;
+    }
+
+    /// Adds the result of another part.
+    ///
+    /// # Errors
+    /// [`Error::Misfit`](crate::Error::Misfit) if it does not follow, or was evaluated on another device than a block
+    /// that it completes.
+    pub(super) fn merge(&mut self, other: &Self) -> Result<()> {
+        self.partials.merge(&other.partials)?;
+        self.phases.add(&other.phases);
+        self.chunks += other.chunks;
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! A single device: the CPU or one GPU.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use web_time::Instant;
 
@@ -10,8 +10,9 @@ use crate::gpu::Gpu;
 use crate::{
     Batch, DeviceInfo, Result,
     cpu::Cpu,
-    job::Job,
+    job::{Job, Sums},
     outputs::{Slices, Views, split_off},
+    partials::{Kept, Piece, Tree, TreeKind},
     plan,
 };
 
@@ -42,6 +43,40 @@ impl EvaluatePart for Processor {
         part: &Batch<'_>,
         job: &Job,
         first: u64,
+        outputs: Views<'_>,
+        rows: Option<&mut [f64]>,
+    ) -> Result<PartResult> {
+        if job.keeps_ends {
+            self.with_ends(part, job, first, outputs, rows).await
+        } else {
+            self.blocks(part, job, first, outputs, rows).await
+        }
+    }
+
+    fn info(&self) -> &Arc<DeviceInfo> {
+        match self {
+            Processor::Cpu(_, info) => info,
+            #[cfg(feature = "gpu")]
+            Processor::Gpu(gpu) => &gpu.info,
+        }
+    }
+
+    fn cpu(&self) -> Option<&Cpu> {
+        match self {
+            Processor::Cpu(cpu, _) => Some(cpu),
+            #[cfg(feature = "gpu")]
+            Processor::Gpu(_) => None,
+        }
+    }
+}
+
+impl Processor {
+    /// Evaluates a part that begins with a block.
+    async fn blocks(
+        &self,
+        part: &Batch<'_>,
+        job: &Job,
+        first: u64,
         mut outputs: Views<'_>,
         mut rows: Option<&mut [f64]>,
     ) -> Result<PartResult> {
@@ -65,24 +100,75 @@ impl EvaluatePart for Processor {
         Ok(result)
     }
 
-    fn info(&self) -> &Arc<DeviceInfo> {
-        match self {
-            Processor::Cpu(_, info) => info,
+    /// Evaluates a part that begins and ends anywhere: its whole blocks, and the values before and after them, which are
+    /// also kept.
+    async fn with_ends(
+        &self,
+        part: &Batch<'_>,
+        job: &Job,
+        first: u64,
+        mut outputs: Views<'_>,
+        mut rows: Option<&mut [f64]>,
+    ) -> Result<PartResult> {
+        let kind = match self {
+            Processor::Cpu(..) => TreeKind::Cpu,
             #[cfg(feature = "gpu")]
-            Processor::Gpu(gpu) => &gpu.info,
+            Processor::Gpu(_) => TreeKind::Gpu,
+        };
+        let tree = Tree::new(kind, job.sums, part.classes());
+        let len = part.len() as u64;
+        let [head, tail] = plan::ends(first, len, tree.unit());
+        // Bits that do not start with a byte are copied, a step at a time.
+        let copies = part.has_bits() && !head.is_multiple_of(8);
+        let step = if copies { NARROW_STEP.next_multiple_of(tree.unit()) } else { len };
+        let blocks = plan::windows(len - head - tail, step.max(1)).map(|blocks| head + blocks.start..head + blocks.end);
+        let ranges = iter::once(0..head).chain(blocks).chain(iter::once(len - tail..len));
+        let (mut result, mut piece) = (PartResult::default(), Piece::new(first..first + len));
+        let mut bits = Default::default();
+        for range in ranges.filter(|range| !range.is_empty()) {
+            let is_end = range.start < head || range.end > len - tail;
+            let at = first + range.start;
+            let part = part.part_from(range.start as usize..range.end as usize, &mut bits);
+            let outputs = outputs.split_off(part.len());
+            let rows = split_off(&mut rows, part.len() / part.classes());
+            let mut found = self.blocks(&part, job, at, outputs, rows).await?;
+            if is_end {
+                let kept = self.keep(&part, job, tree, at, &mut found).await?;
+                piece.keep(at, kept);
+            }
+            result.add(&found);
+            if job.stop_at_invalid && result.partials.first_invalid.is_some() {
+                break;
+            }
         }
+        result.partials.pieces = piece.into();
+        Ok(result)
     }
 
-    fn cpu(&self) -> Option<&Cpu> {
+    /// What the values of a part, which lie in one block, add to the sums, and `result` becomes the sum of that.
+    async fn keep(&self, part: &Batch<'_>, job: &Job, tree: Tree, first: u64, result: &mut PartResult) -> Result<Kept> {
+        let (mut losses, mut weights) = (vec![0.0; part.len()], job.parameters.as_ref().map(|_| vec![0.0; part.len()]));
+        let slices = Slices { loss: Some(&mut losses), classes: part.classes(), ..Slices::default() };
         match self {
-            Processor::Cpu(cpu, _) => Some(cpu),
+            Processor::Cpu(cpu, _) => {
+                let job = Job { sums: Sums::All, threshold: None, ..job.clone() };
+                cpu.evaluate(part, &job, first, Slices { weights: weights.as_deref_mut(), ..slices });
+            }
             #[cfg(feature = "gpu")]
-            Processor::Gpu(_) => None,
+            Processor::Gpu(gpu) => {
+                let job = Job { sums: Sums::All, threshold: None, stores_addends: true, ..job.clone() };
+                let slices = Slices { gradient: weights.as_deref_mut(), ..slices };
+                gpu.evaluate(part, &job, first, slices, &mut result.phases).await?;
+            }
         }
+        if let Some(index) = result.partials.first_invalid {
+            losses[(index - first) as usize] = f32::NAN;
+        }
+        let kept = Kept { tree, losses, weights };
+        result.partials.set_sums(&tree.sums(first, &kept));
+        Ok(kept)
     }
-}
 
-impl Processor {
     /// Evaluates a part whose outputs are all f32, and adds to `result`.
     async fn step(
         &self,
@@ -102,7 +188,7 @@ impl Processor {
             #[cfg(feature = "gpu")]
             Processor::Gpu(gpu) => gpu.evaluate(part, job, first, outputs, &mut result.phases).await?,
         };
-        result.partials.merge(&partials);
+        result.partials.add(&partials);
         result.chunks += chunks;
         Ok(())
     }

@@ -273,7 +273,7 @@ impl Gpu {
                     *row = mean;
                 }
             }
-            partials.merge(&found);
+            partials.add(&found);
         }
         slot.readback.unmap();
         phases.readback += started.elapsed();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use web_time::Instant;
 
 use crate::{
-    Array, Batch, ClassPartials, Error, Evaluation, FloatsMut, Form, NonFinite, Objective, OutputType, Partials,
-    Phases, PredictionType, Result, Run, TargetType, Targets, Totals, Value, WeightShape, WeightType,
+    Array, Batch, ClassPartials, Error, Evaluation, FloatsMut, Form, Misfit, NonFinite, Objective, OutputType,
+    Partials, Phases, PredictionType, Result, Run, TargetType, Targets, Totals, Value, WeightShape, WeightType,
     gpu::{
         Gpu,
         buffers::{self, BufferRegion, Mapping},
@@ -17,6 +17,8 @@ use crate::{
         readback::{self, Head, Timer, view},
     },
     job::{Job, Sums},
+    partials::Piece,
+    plan,
     prediction_kind::{Encoding, Precision, PredictionKind},
 };
 
@@ -56,6 +58,7 @@ pub struct DeviceBatch {
     classes: u64,
     weights: Option<(WeightType, WeightShape, BufferRegion)>,
     mask: Option<BufferRegion>,
+    first_row: Option<u64>,
 }
 
 impl DeviceBatch {
@@ -76,7 +79,18 @@ impl DeviceBatch {
             Form::Probabilities => Encoding::Probabilities,
         };
         let kind = PredictionKind { encoding, precision };
-        Self { kind, len, prediction, target, predictions, targets, classes: 1, weights: None, mask: None }
+        Self {
+            kind,
+            len,
+            prediction,
+            target,
+            predictions,
+            targets,
+            classes: 1,
+            weights: None,
+            mask: None,
+            first_row: None,
+        }
     }
 
     /// The same values in the shape `[N, classes]`, row-major.
@@ -102,6 +116,18 @@ impl DeviceBatch {
     /// is ignored.
     pub fn with_mask(mut self, bits: impl Into<BufferRegion>) -> Self {
         self.mask = Some(bits.into());
+        self
+    }
+
+    /// Says that the batch is a part of a larger one, which begins with row `row` of it, as
+    /// [`Batch::with_first_row`](crate::Batch::with_first_row) does. An uploaded batch begins where that in host memory
+    /// does.
+    ///
+    /// A part on a device begins with a block: at a multiple of [`BLOCK`](crate::BLOCK) values, or rows if sums are taken
+    /// per class or row. It keeps no values at its end, so only the last part may end inside a block. Every index of an
+    /// [`Evaluation`] is then counted from the start of the larger batch; those of a result block are not.
+    pub fn with_first_row(mut self, row: u64) -> Self {
+        self.first_row = Some(row);
         self
     }
 
@@ -253,6 +279,8 @@ pub struct Prepared {
     arrays: Arrays,
     objective: Objective,
     sums: Sums,
+    /// The index of the first value in a larger batch.
+    first: u64,
     bytes: u64,
     pass: Pass,
     readback: wgpu::Buffer,
@@ -288,6 +316,7 @@ impl Gpu {
                     Some(self.upload_array("mask", HostArray::Bytes(bits), TargetType::Bits.bytes(len)).await?)
                 }
             },
+            first_row: batch.first_row(),
         })
     }
 
@@ -380,6 +409,11 @@ impl Gpu {
         let weights = batch.weights.is_some();
         let job = Job { divide, ..Job::new(objective, batch.kind, weights, mask, coefficient) };
         let sums = job.sums;
+        let first = plan::first_index(batch.first_row, batch.classes, batch.len)?.unwrap_or_default();
+        let block = plan::unit(sums, batch.classes as usize);
+        if !first.is_multiple_of(block) {
+            return Err(Misfit::Inside { index: first, block }.into());
+        }
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let made = buffers::scoped(&self.device, || {
             Pass::new(&self, &arrays, &job).map(|pass| {
@@ -402,6 +436,7 @@ impl Gpu {
             arrays,
             objective: objective.clone(),
             sums,
+            first,
             bytes,
             pass,
             readback,
@@ -519,6 +554,8 @@ impl Prepared {
             return Err(self.invalid_input(head.status, index).await?);
         }
         let arrays = &self.arrays;
+        partials.first_invalid = partials.first_invalid.map(|index| self.first + index);
+        partials.pieces = Piece::new(self.first..self.first + arrays.len).into();
         let written: u64 = arrays.outputs.iter().flatten().map(|(ty, _)| ty.bytes(arrays.len)).sum();
         Ok(Evaluation {
             value: Value::new(&self.objective, &partials, rows),
@@ -560,7 +597,7 @@ impl Prepared {
                 for window in bytes.chunks(self.pass.values_stride() as usize) {
                     let window = &window[..(self.arrays.classes * ClassSum::SIZE) as usize];
                     classes
-                        .merge(&Partials { classes: readback::class_partials(window, invalid), ..Partials::default() });
+                        .add(&Partials { classes: readback::class_partials(window, invalid), ..Partials::default() });
                 }
                 (classes.classes, Vec::new())
             }
@@ -616,7 +653,7 @@ impl Prepared {
                 (Array::Targets, &arrays.targets, index, ty)
             }
         };
-        let at = at * ty.bytes();
+        let (at, index) = (at * ty.bytes(), self.first + index);
         if !region.buffer.usage().contains(wgpu::BufferUsages::COPY_SRC) {
             return Ok(Error::InvalidValue { array, index, value: f64::NAN });
         }

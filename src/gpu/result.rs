@@ -65,7 +65,8 @@ impl ResultBlock {
     /// Bytes of a result block.
     pub const SIZE: u64 = size_of::<Self>() as u64;
 
-    /// The sums of the whole batch, which can be merged with those of other parts.
+    /// The sums of the whole batch. They have no place in a larger one, as if they had been
+    /// [closed](crate::Partials::close): they merge with those of other batches that have none.
     ///
     /// The block holds neither counts at a threshold nor the sums of classes: `threshold` is `None` and `classes` is
     /// empty, whatever the objective asks for. The counts are in the buffer that

@@ -24,6 +24,8 @@ pub(crate) struct Spec {
     pub outputs: [Option<OutputType>; 3],
     /// Whether the kernel only stores outputs, and adds to no sum.
     pub stores_alone: bool,
+    /// Whether losses and gradients are what elements add to the sums: their losses and weights.
+    pub stores_addends: bool,
     /// The number of blocks that a workgroup sums, an even number if an output is narrower than f32.
     pub blocks: u32,
     /// What the sums are taken over.
@@ -71,6 +73,7 @@ impl Spec {
             target,
             outputs,
             stores_alone: false,
+            stores_addends: job.stores_addends,
             sums: job.sums,
             accumulators: Accumulators::of(job),
             weighted: job
@@ -146,7 +149,9 @@ impl Spec {
     /// The names and values that kernel.wgsl is compiled with.
     pub(crate) fn constants(&self) -> Vec<(&'static str, f64)> {
         let flag = |on: bool| f64::from(u8::from(on));
-        let [loss, gradient, hessian] = self.outputs.map(|output| f64::from(codes::output(output)));
+        // Where addends are stored, they are the only outputs.
+        let outputs = self.outputs.map(|output| output.filter(|_| !self.stores_addends));
+        let [loss, gradient, hessian] = outputs.map(|output| f64::from(codes::output(output)));
         let mut constants = vec![
             ("FORM", f64::from(self.encoding as u8)),
             ("PREDICTION", f64::from(self.prediction as u8)),
@@ -155,6 +160,7 @@ impl Spec {
             ("GRADIENT", gradient),
             ("HESSIAN", hessian),
             ("BLOCKS", f64::from(self.blocks)),
+            ("ADDENDS", flag(self.stores_addends)),
         ];
         if let Some(parameters) = self.weighted {
             let weight = codes::weight(parameters.weight.map(|(ty, _)| ty));
@@ -202,6 +208,7 @@ pub(crate) mod tests {
                     target: TargetType::U8,
                     outputs,
                     stores_alone: false,
+                    stores_addends: false,
                     blocks: 2,
                     sums,
                     accumulators: Accumulators::all(bit(2)),

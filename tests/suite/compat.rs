@@ -542,7 +542,7 @@ fn totals_of_parts() {
         let whole = totals(0..len);
         let mut merged = Totals::default();
         for (from, to) in [(7, 31), (31, 41), (0, 1), (1, 7)] {
-            merged.merge(&totals(from * BLOCK..(to * BLOCK).min(len)));
+            merged.merge(&totals(from * BLOCK..(to * BLOCK).min(len))).expect("whole blocks");
         }
         assert_eq!(merged, whole);
         assert!(whole.weight.terms().len() > 1, "not just one f64");

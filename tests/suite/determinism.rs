@@ -86,26 +86,33 @@ fn shards_merge_in_any_order() {
     each(|engine| {
         let whole = all(engine, &batch(Form::Logits, &predictions, &targets), &Objective::sum());
         let part = |from: usize, to: usize| {
-            let batch = batch(Form::Logits, &predictions[from..to], &targets[from..to]);
+            let batch = batch(Form::Logits, &predictions[from..to], &targets[from..to]).with_first_row(from as u64);
             engine.evaluate(&batch, &Objective::sum(), Outputs::none()).expect("valid").partials
         };
         let parts = [part(0, 16 * BLOCK), part(16 * BLOCK, 50 * BLOCK), part(50 * BLOCK, LEN)];
+        let whole_alone = part(0, LEN);
         for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
             let mut merged = Partials::default();
-            order.iter().for_each(|&i| merged.merge(&parts[i]));
-            assert_eq!(merged, whole.partials);
+            order.iter().for_each(|&i| merged.merge(&parts[i]).expect("neighbours"));
+            assert_eq!(merged, whole_alone);
+            assert_eq!(merged.sum, whole.partials.sum);
             assert_eq!(merged.mean().to_bits(), whole.mean.to_bits());
         }
     });
 }
 
+/// Parts of an accumulator may end inside a block.
 #[test]
-fn unaligned_parts_are_errors() {
+fn parts_that_end_anywhere() {
+    let (predictions, targets) = values(Form::Logits, 11);
+    let objective = Objective::mean();
     each(|engine| {
-        let mut accumulator = engine.accumulator(&Objective::sum(), None);
-        accumulator.push(&batch(Form::Logits, &[0.5f32; 7], &[1u8; 7]), Outputs::none()).expect("may be the last");
-        let second = accumulator.push(&batch(Form::Logits, &[0.5f32; 9], &[1u8; 9]), Outputs::none());
-        assert!(matches!(second, Err(Error::Unaligned { len: 9, .. })), "{second:?}");
+        let whole = all(engine, &batch(Form::Logits, &predictions, &targets), &objective);
+        for cuts in [vec![1, 2, 3], vec![2047, 2048, 2049, 4097], vec![LEN / 7, LEN / 3, LEN - 1]] {
+            let parts = in_parts(engine, &objective, &predictions, &targets, &cuts);
+            assert_same(&parts, &whole, &format!("{cuts:?}"));
+            assert_eq!(parts.partials, whole.partials);
+        }
     });
 }
 

@@ -9,6 +9,7 @@
 mod common;
 mod scenes;
 
+mod any_cut;
 mod comparers;
 mod compat;
 mod contract;

@@ -3,8 +3,8 @@
 use std::{num::NonZeroUsize, ops::Range};
 
 use logloss::{
-    Array, BLOCK, Batch, Device, DeviceKind, Engine, EngineOptions, Error, Evaluation, Form, NonFinite, Objective,
-    Outputs, Partials, Reduction, Sink, Value, half::f16,
+    Array, BLOCK, Batch, Device, DeviceKind, Engine, EngineOptions, Error, Evaluation, Form, Missing, NonFinite,
+    Objective, Outputs, Partials, Reduction, Sink, Value, half::f16,
 };
 
 use crate::{
@@ -64,9 +64,10 @@ fn by_hand(scene: &Scene) -> Evaluation {
             .with_gradient(&mut gradient[piece.clone()])
             .with_hessian(&mut hessian[piece.clone()]);
         let mut accumulator = engine.accumulator_with_totals(objective, totals.clone());
-        accumulator.push(&scene.part(piece), sinks).expect("valid");
+        let first_row = (piece.start / scene.classes) as u64;
+        accumulator.push(&scene.part(piece).with_first_row(first_row), sinks).expect("valid");
         let done = accumulator.finish().expect("all of it");
-        partials.merge(&done.partials);
+        partials.merge(&done.partials).expect("neighbours");
         if objective.reduction() == Reduction::PerRow {
             rows.extend_from_slice(done.value.vector().expect("rows"));
         }
@@ -194,11 +195,14 @@ fn accumulators() {
             let part = scene.part(from..to);
             accumulator.push(&part, Outputs::none().with_loss(&mut losses[from..to])).expect("valid");
             let alone = all(&several, &part, &scene.objective);
-            partials.merge(&alone.partials);
+            let mut alone_partials = alone.partials.clone();
+            alone_partials.close();
+            partials.merge(&alone_partials).expect("batches of their own");
             rows.extend_from_slice(alone.value.vector().filter(|_| reduction == Reduction::PerRow).unwrap_or_default());
             assert_eq!(losses[from..to], *results(&alone)[0]);
         }
-        let in_parts = accumulator.finish().expect("all of it");
+        let mut in_parts = accumulator.finish().expect("all of it");
+        assert_eq!(in_parts.partials.close(), Missing::default());
         assert_eq!(in_parts.partials, partials);
         if reduction == Reduction::PerRow {
             assert_eq!(in_parts.value, Value::Vector(rows));

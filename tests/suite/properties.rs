@@ -1,6 +1,6 @@
 //! Properties of the results of every batch.
 
-use logloss::{BLOCK, Engine, ExactSum, Form, Objective, Outputs, Partials};
+use logloss::{BLOCK, ExactSum, Form, Objective, Outputs};
 use logloss_verify::contract;
 use proptest::prelude::*;
 
@@ -43,10 +43,6 @@ fn any_values(most: usize) -> impl Strategy<Value = (Form, (Vec<f32>, Vec<f32>))
         values(Form::Logits, most).prop_map(|values| (Form::Logits, values)),
         values(Form::Probabilities, most).prop_map(|values| (Form::Probabilities, values)),
     ]
-}
-
-fn partials(engine: &Engine, form: Form, predictions: &[f32], targets: &[f32]) -> Partials {
-    engine.evaluate(&batch(form, predictions, targets), &none(), Outputs::none()).expect("valid").partials
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
@@ -158,14 +154,22 @@ proptest! {
         }
     }
 
-    /// Parts that are split at any block merge exactly to the whole.
+    /// Parts that are split anywhere merge exactly to the whole.
     #[test]
     fn parts_add_up((form, (predictions, targets)) in any_values(4 * BLOCK), cut: prop::sample::Index) {
-        let at = BLOCK * cut.index(predictions.len() / BLOCK + 1);
+        let at = cut.index(predictions.len() + 1);
         for engine in engines() {
-            let whole = partials(engine, form, &predictions, &targets);
-            let mut parts = partials(engine, form, &predictions[at..], &targets[at..]);
-            parts.merge(&partials(engine, form, &predictions[..at], &targets[..at]));
+            let part = |range: std::ops::Range<usize>| {
+                let part = batch(form, &predictions[range.clone()], &targets[range.clone()]);
+                let part = part.with_first_row(range.start as u64);
+                engine.evaluate(&part, &none(), Outputs::none()).expect("valid").partials
+            };
+            let whole = engine.evaluate(&batch(form, &predictions, &targets), &none(), Outputs::none()).expect("valid");
+            let mut parts = part(at..predictions.len());
+            parts.merge(&part(0..at)).expect("neighbours");
+            parts.close();
+            let mut whole = whole.partials;
+            whole.close();
             prop_assert_eq!(parts, whole);
         }
     }

@@ -297,6 +297,42 @@ impl Scene {
     }
 }
 
+impl Scene {
+    /// The rows of `range`, with bits that start with a byte.
+    pub(crate) fn shard(&self, rows: std::ops::Range<usize>) -> Scene {
+        let range = rows.start * self.classes..rows.end * self.classes;
+        let bits = |bytes: &[u8]| {
+            let bits = range.clone().map(|i| bytes[i / 8] >> (i % 8) & 1);
+            pack(&bits.collect::<Vec<_>>())
+        };
+        let of_weights = match self.weighing {
+            Weighing::None => 0..0,
+            Weighing::Elements | Weighing::ElementsF16 => range.clone(),
+            Weighing::Samples | Weighing::SamplesF16 => rows,
+        };
+        Scene {
+            predictions: self.predictions[range.clone()].to_vec(),
+            halves: self.halves[range.clone()].to_vec(),
+            brains: self.brains[range.clone()].to_vec(),
+            doubles: self.doubles[range.clone()].to_vec(),
+            longs: self.longs[range.clone()].to_vec(),
+            soft: self.soft[range.clone()].to_vec(),
+            bytes: self.bytes[range.clone()].to_vec(),
+            bools: self.bools[range.clone()].to_vec(),
+            bits: bits(&self.bits),
+            weights: self.weights[of_weights.clone()].to_vec(),
+            weight_halves: self.weight_halves[of_weights].to_vec(),
+            mask: self.mask.as_deref().map(bits),
+            objective: self.objective.clone(),
+            form: self.form,
+            classes: self.classes,
+            stored: self.stored,
+            labels: self.labels,
+            weighing: self.weighing,
+        }
+    }
+}
+
 /// Element `i` for the oracle; none if it is ignored or masked.
 pub(crate) fn element(batch: &Batch<'_>, objective: &Objective, i: usize) -> Option<Element> {
     let target = batch.targets().get(i);

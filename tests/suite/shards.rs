@@ -128,7 +128,8 @@ fn shards(engine: &Engine, scene: &Scene, cuts: &[usize]) -> Vec<Partials> {
     starts
         .zip(ends)
         .map(|(start, end)| {
-            engine.evaluate(&scene.part(start..end), &scene.objective, Outputs::none()).expect("valid").partials
+            let part = scene.part(start..end).with_first_row((start / scene.classes) as u64);
+            engine.evaluate(&part, &scene.objective, Outputs::none()).expect("valid").partials
         })
         .collect()
 }
@@ -143,10 +144,13 @@ fn merged_in_any_order() {
             let whole = all(engine, &scene.batch(), &scene.objective);
             let unit = 3 * BLOCK;
             let parts = shards(engine, &scene, &[unit, 4 * unit, 9 * unit]);
+            let alone = &shards(engine, &scene, &[])[0];
             for order in ORDERS {
                 let mut merged = Partials::default();
-                order.iter().for_each(|&i| merged.merge(&parts[i]));
-                assert_eq!(merged, whole.partials, "{reduction:?}");
+                order.iter().for_each(|&i| merged.merge(&parts[i]).expect("neighbours"));
+                assert_eq!(merged, *alone, "{reduction:?}");
+                assert_eq!((&merged.sum, &merged.weight), (&whole.partials.sum, &whole.partials.weight));
+                assert_eq!(merged.classes, whole.partials.classes);
                 assert_eq!(merged.mean().to_bits(), (whole.sum / whole.count as f64).to_bits());
                 if let (Reduction::WeightedMean, Value::Scalar(value)) = (reduction, &whole.value) {
                     assert_eq!(merged.weighted_mean().to_bits(), value.to_bits());
@@ -163,7 +167,7 @@ fn merged_after_serialisation() {
     for (seed, reduction) in (161..).zip(REDUCTIONS) {
         let scene = scene(reduction, 10 * BLOCK + 5, 3, seed);
         each(|engine| {
-            let whole = all(engine, &scene.batch(), &scene.objective).partials;
+            let whole = shards(engine, &scene, &[]).remove(0);
             let unit = 3 * BLOCK;
             let sent: Vec<String> = shards(engine, &scene, &[unit, 4 * unit, 9 * unit])
                 .iter()
@@ -172,7 +176,7 @@ fn merged_after_serialisation() {
             for order in ORDERS {
                 let mut merged = Partials::default();
                 for i in order {
-                    merged.merge(&serde_json::from_str(&sent[i]).expect("the same"));
+                    merged.merge(&serde_json::from_str(&sent[i]).expect("the same")).expect("neighbours");
                 }
                 assert_eq!(merged, whole);
                 let terms = |partials: &Partials| -> Vec<u64> {

@@ -226,7 +226,8 @@ impl Dataset {
             if let Some(missing) = read.missing(ignore) {
                 return Err(self.missing_value(first, missing));
             }
-            totals.merge(&engine.totals(&read.batch()?, objective)?);
+            // Parts that do not say where they begin are added: they are whole blocks.
+            totals.merge(&engine.totals(&read.batch()?, objective)?)?;
             first += read.part.predictions.len() as u64;
             self.report(observer, first);
         }

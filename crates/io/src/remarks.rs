@@ -182,7 +182,8 @@ mod tests {
 
     #[test]
     fn labels_of_one_kind() {
-        let text = |count, sum, any| one_label(&LabelStats { count, weight: count as f64, sum }, any).map(|note| note.text);
+        let text =
+            |count, sum, any| one_label(&LabelStats { count, weight: count as f64, sum }, any).map(|note| note.text);
         assert_eq!(
             text(3, 0.0, false).expect("one label"),
             "every label is 0: the result says nothing about the other label"

@@ -29,12 +29,14 @@ mod loss_sum;
 mod row_means;
 mod threshold_counter;
 mod weight_sum;
+mod weight_values;
 
 pub(crate) use class_sums::ClassSums;
 pub(crate) use loss_sum::LossSum;
 pub(crate) use row_means::RowMeans;
 pub(crate) use threshold_counter::ThresholdCounter;
 pub(crate) use weight_sum::WeightSum;
+pub(crate) use weight_values::WeightValues;
 
 /// What is summed or counted over the tiles of a run.
 pub(crate) trait TileAccumulator {
@@ -104,4 +106,4 @@ macro_rules! tuples {
         }
     )*};
 }
-tuples!((A B) (A B C D E));
+tuples!((A B) (A B C D E F));

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Batch, Partials,
     cpu::{
-        accumulators::WeightSum,
+        accumulators::{WeightSum, WeightValues},
         lanes::{F32s, K},
         run::{self, Run},
         tile::{TILE, Values},
@@ -23,9 +23,10 @@ use crate::{
 /// The count and the weight of a run, whose values are not validated. `all_ones` says whether every element weighs 1:
 /// the sum of the weights is then not taken.
 #[inline(always)]
-pub(crate) fn evaluate<S: Simd>(simd: S, run: Run<'_>, parameters: &LossParameters, all_ones: bool) -> Partials {
+pub(crate) fn evaluate<S: Simd>(simd: S, mut run: Run<'_>, parameters: &LossParameters, all_ones: bool) -> Partials {
     let mut kernel = Totals { parameters, all_ones, staging: Staging::new(parameters), weights: [0.0; TILE] };
-    run::evaluate(simd, run, false, &mut kernel, WeightSum::default())
+    let accumulator = (WeightSum::default(), run.outputs.weights.take().map(WeightValues));
+    run::evaluate(simd, run, false, &mut kernel, accumulator)
 }
 
 /// The kernel, and memory for one tile.

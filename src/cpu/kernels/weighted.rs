@@ -12,7 +12,7 @@ use crate::{
     Batch, Partials,
     batch::{is_target, is_weight},
     cpu::{
-        accumulators::{self, ClassSums, LossSum, RowMeans, WeightSum},
+        accumulators::{self, ClassSums, LossSum, RowMeans, WeightSum, WeightValues},
         ignored::Ignored,
         lanes::{F32s, K},
         run::{self, Run},
@@ -54,6 +54,7 @@ pub(crate) fn evaluate<S: Simd>(simd: S, mut run: Run<'_>, settings: &Settings<'
         WeightSum::default(),
         (job.sums == Sums::PerClass).then(|| ClassSums::new(classes)),
         run.outputs.rows.take().map(|means| RowMeans::new(means, classes, job.empty_mean)),
+        run.outputs.weights.take().map(WeightValues),
         accumulators::metrics(job),
     );
     run::evaluate(simd, run, exceeds_cache, &mut kernel, accumulator)

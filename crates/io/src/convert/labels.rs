@@ -314,7 +314,10 @@ mod tests {
         labels.extend([0i64, 255, -100, 1, 7].into_iter());
         labels.push_missing(None);
         assert!(matches!(labels.view(), Targets::U8([0, IGNORED, IGNORED, 1, NO_LABEL, NO_LABEL])));
-        assert_eq!((labels.ignore(), labels.unrepresentable().missing()[0].index), (Some(Ignore::Label(IGNORED.into())), 5));
+        assert_eq!(
+            (labels.ignore(), labels.unrepresentable().missing()[0].index),
+            (Some(Ignore::Label(IGNORED.into())), 5)
+        );
         let mut labels = Labels::new(&options([IgnoredLabel::Nan, IgnoredLabel::Integer(-1)], false), true);
         labels.extend([0.0, -1.0, f64::NAN, 0.5, 2.0].into_iter());
         labels.push_missing(None);

@@ -13,7 +13,6 @@ pub(crate) use labels::{Label, Labels};
 pub(crate) use predictions::Predictions;
 pub(crate) use weights::Weights;
 
-
 /// An invalid value that has no counterpart in the type it is converted to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -37,7 +37,19 @@ impl Predictions {
         let (f32, f16, bf16, f64) = Default::default();
         let unrepresentable = UnrepresentableValues::new(may_skip);
         let narrowed = number == Number::F64 && form != Form::Probabilities;
-        Self { form, number, f32, f16, bf16, f64, unrepresentable, narrowed, rounded: false, overflowed: 0, saturated: 0 }
+        Self {
+            form,
+            number,
+            f32,
+            f16,
+            bf16,
+            f64,
+            unrepresentable,
+            narrowed,
+            rounded: false,
+            overflowed: 0,
+            saturated: 0,
+        }
     }
 
     /// For predictions of the given form, stored as text.
