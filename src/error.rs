@@ -244,7 +244,7 @@ pub enum Misfit {
         /// The index of the value at which they meet.
         index: u64,
     },
-    /// A batch on a device begins inside a block: see [`DeviceBatch::with_first_row`](crate::Batch::with_first_row).
+    /// A batch in the memory of a device begins inside a block of a larger batch: see `DeviceBatch::with_first_row`.
     #[error("a batch on a device begins at value {index}, inside a block: it needs a multiple of {block}")]
     Inside {
         /// The index of its first value.

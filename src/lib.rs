@@ -21,8 +21,8 @@
 //!   values, the conventions of another system ([`Compat`]), and statistics of the predictions ([`Metrics`]).
 //! - [`Outputs`] selects the per-element results and their destinations.
 //! - [`Engine`] evaluates on a device; [`Evaluation`] contains the results and the time of each phase.
-//! - [`Accumulator`] evaluates a batch in parts. [`Partials`] are the sums of a part, which merge exactly and in any
-//!   order, also across machines.
+//! - [`Accumulator`] evaluates a batch in parts. [`Partials`] are the sums of a part, which merge in any order to the bits
+//!   of the whole, also across machines, if each part says where it begins ([`Batch::with_first_row`]).
 #![cfg_attr(
     feature = "gpu",
     doc = "- [`DeviceBatch`] and [`Prepared`] are batches and evaluations on a GPU, optionally in the caller's buffers and command encoder."
@@ -32,7 +32,7 @@
 //!
 //! The error of results is bounded in ULP by a contract: the crate `logloss-verify` contains its table and measures a
 //! device against it. The relative error of sums is at most 1e-7 at any length. The same values on the same device give
-//! the same bits, for any number of threads and any split at multiples of [`BLOCK`].
+//! the same bits, for any number of threads and any cut into parts.
 //!
 //! # Features
 //!

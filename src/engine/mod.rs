@@ -131,6 +131,8 @@ impl Engine {
     ///
     /// # Determinism
     /// The bits are a function of the values, the devices and the shares: those of each piece on its device, merged.
+    /// Parts of a batch ([`Batch::with_first_row`]) merge if they are cut between blocks, because a block that is begun
+    /// on one device is not completed by another.
     ///
     /// # Errors
     /// [`Error::Parameter`] if a share is negative, NaN or infinite, or if no share is above 0.

@@ -25,6 +25,9 @@ use crate::{
 pub(crate) struct Arrays {
     pub encoding: Encoding,
     pub len: u64,
+    /// The index of the value that the evaluation begins with, and the outputs: that of a block, and of a row if sums are
+    /// taken per class or row.
+    pub start: u64,
     pub classes: u64,
     pub prediction: PredictionType,
     pub predictions: BufferRegion,
@@ -194,7 +197,7 @@ impl Arrays {
         let len = range.end - range.start;
         let output = |which: usize| {
             let (ty, region) = self.outputs[which].as_ref()?;
-            Some(region.binding(ty.bytes(range.start), ty.bytes(len)))
+            Some(region.binding(ty.bytes(range.start - self.start), ty.bytes(len)))
         };
         match binding {
             Binding::Predictions => {
@@ -219,6 +222,7 @@ impl Pass {
     pub(super) fn new(gpu: &Gpu, arrays: &Arrays, job: &Job) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
         let device = &gpu.device;
+        let len = arrays.len - arrays.start;
         let unit = if job.sums == Sums::All { 1 } else { plan::unit(job.sums, arrays.classes as usize) };
         let mut limits = limits::Limits::from(&gpu.limits);
         if job.sums == Sums::PerRow {
@@ -226,13 +230,13 @@ impl Pass {
             let values = u64::from(limits.workgroups) * u64::from(LANES) * arrays.classes;
             limits.workgroups = limits.workgroups.min((values / BLOCK as u64) as u32);
         }
-        let window = limits.window_of(4, unit, arrays.len).ok_or(Error::Limit {
+        let window = limits.window_of(4, unit, len).ok_or(Error::Limit {
             name: "a dispatch of 2048 rows",
             unit: "bytes",
             needed: unit * 4,
             limit: limits.binding,
         })?;
-        let blocks = limits::workgroups(arrays.len.min(window) / arrays.classes, 1);
+        let blocks = limits::workgroups(len.min(window) / arrays.classes, 1);
         let workgroups = u64::from(blocks) * arrays.classes;
         if job.sums == Sums::PerClass && workgroups > limits.workgroups.into() {
             return Err(Error::Limit {
@@ -242,7 +246,11 @@ impl Pass {
                 limit: limits.workgroups.into(),
             });
         }
-        let ranges = plan::windows(arrays.len, window);
+        let windows = || {
+            let from_start = |range: Range<u64>| arrays.start + range.start..arrays.start + range.end;
+            plan::windows(len, window).map(from_start)
+        };
+        let ranges = windows();
         let count = ranges.len().max(1) as u64;
         let entries = job.parameters.as_ref().map_or(1, |parameters| parameters.classes.len() as u64);
         let stride = Window::stride(entries);
@@ -254,7 +262,7 @@ impl Pass {
         let values_bytes = match job.sums {
             Sums::All => None,
             Sums::PerClass => Some(count * values_stride),
-            Sums::PerRow => Some((arrays.len / arrays.classes * 4).max(4)),
+            Sums::PerRow => Some((len / arrays.classes * 4).max(4)),
         };
         if let Some(needed) = values_bytes.filter(|bytes| *bytes > limits.buffer) {
             return Err(Error::Limit {
@@ -302,7 +310,7 @@ impl Pass {
                     .filter_map(|binding| arrays.bind(binding, &range).or_else(|| of_pass(binding)));
                 bind(device, &kernel.bindings, resources)
             };
-            let groups = (0..).zip(plan::windows(arrays.len, window)).map(bind_window).collect();
+            let groups = (0..).zip(windows()).map(bind_window).collect();
             Stage { pipeline: kernel.pipeline.clone(), groups, source }
         };
         let finish_group = bind(
@@ -337,7 +345,7 @@ impl Pass {
             values_stride,
             counts,
         };
-        pass.set_work(arrays.len, None, job, |buffer, offset, bytes| {
+        pass.set_work(len, None, job, |buffer, offset, bytes| {
             gpu.queue.write_buffer(buffer, offset, bytes);
             Ok(())
         })?;

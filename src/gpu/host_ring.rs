@@ -345,6 +345,7 @@ impl Slot {
         let arrays = Arrays {
             encoding: spec.encoding,
             len: capacity,
+            start: 0,
             classes,
             prediction: spec.prediction,
             predictions,

@@ -14,6 +14,7 @@ mod codes;
 mod dispatch;
 mod host_array;
 mod host_ring;
+mod kept_tail;
 mod layout;
 mod limits;
 mod pipelines;

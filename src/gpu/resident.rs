@@ -12,6 +12,7 @@ use crate::{
         buffers::{self, BufferRegion, Mapping},
         dispatch::{Arrays, OUTPUT_NAMES, Pass},
         host_array::HostArray,
+        kept_tail::KeptTail,
         layout::{ALIGNMENT, BAD_PREDICTION, BAD_WEIGHT, ClassSum},
         limits::{self, CLASSES_MAX},
         readback::{self, Head, Timer, view},
@@ -124,8 +125,8 @@ impl DeviceBatch {
     /// does.
     ///
     /// A part on a device begins with a block: at a multiple of [`BLOCK`](crate::BLOCK) values, or rows if sums are taken
-    /// per class or row. It keeps no values at its end, so only the last part may end inside a block. Every index of an
-    /// [`Evaluation`] is then counted from the start of the larger batch; those of a result block are not.
+    /// per class or row. It may end anywhere. Every index of an [`Evaluation`] is then counted from the start of the
+    /// larger batch; those of a result block are not.
     pub fn with_first_row(mut self, row: u64) -> Self {
         self.first_row = Some(row);
         self
@@ -285,6 +286,8 @@ pub struct Prepared {
     pass: Pass,
     readback: wgpu::Buffer,
     timer: Option<Timer>,
+    /// The values to keep of the last block.
+    kept: Option<KeptTail>,
     /// Locked from submission to readback, since all evaluations read back through one buffer.
     turn: futures_intrusive::sync::Mutex<()>,
 }
@@ -383,6 +386,7 @@ impl Gpu {
         let arrays = Arrays {
             encoding: batch.kind.encoding,
             len: batch.len,
+            start: 0,
             classes: batch.classes,
             prediction: batch.prediction,
             predictions: batch.predictions.clone(),
@@ -416,11 +420,13 @@ impl Gpu {
         }
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let made = buffers::scoped(&self.device, || {
-            Pass::new(&self, &arrays, &job).map(|pass| {
+            Pass::new(&self, &arrays, &job).and_then(|pass| {
                 let values = pass.values.as_ref().map_or(0, wgpu::Buffer::size);
                 let bytes = head_bytes(&pass) + values;
                 let readback = buffers::make(&self.device, "logloss readback", bytes, usage);
-                (pass, readback, self.timestamp_period.map(|_| Timer::new(&self.device)))
+                let timer = self.timestamp_period.map(|_| Timer::new(&self.device));
+                let kept = if batch.first_row.is_some() { KeptTail::new(&self, &arrays, &job, first)? } else { None };
+                Ok((pass, readback, timer, kept))
             })
         });
         let made = self.pipelines.keep(made.await);
@@ -429,7 +435,7 @@ impl Gpu {
         {
             return Err(error);
         }
-        let (pass, readback, timer) = made??;
+        let (pass, readback, timer, kept) = made??;
         let bytes = batch.bytes();
         Ok(Prepared {
             gpu: self,
@@ -441,6 +447,7 @@ impl Gpu {
             pass,
             readback,
             timer,
+            kept,
             turn: futures_intrusive::sync::Mutex::new((), true),
         })
     }
@@ -555,7 +562,19 @@ impl Prepared {
         }
         let arrays = &self.arrays;
         partials.first_invalid = partials.first_invalid.map(|index| self.first + index);
-        partials.pieces = Piece::new(self.first..self.first + arrays.len).into();
+        let mut piece = Piece::new(self.first..self.first + arrays.len);
+        if let Some(tail) = &self.kept {
+            let mut encoder = gpu.device.create_command_encoder(&Default::default());
+            tail.record(&mut encoder);
+            let (readback, bytes) = tail.readback();
+            let mut kept = gpu.read(encoder, readback, bytes, |bytes| tail.read(bytes)).await?;
+            let at = self.first + arrays.len - tail.len();
+            if let Some(index) = partials.first_invalid.filter(|index| *index >= at) {
+                kept.losses[(index - at) as usize] = f32::NAN;
+            }
+            piece.keep(at, kept);
+        }
+        partials.pieces = piece.into();
         let written: u64 = arrays.outputs.iter().flatten().map(|(ty, _)| ty.bytes(arrays.len)).sum();
         Ok(Evaluation {
             value: Value::new(&self.objective, &partials, rows),

@@ -477,6 +477,7 @@ fn resident() {
         for engine in gpu_engines() {
             let whole = engine.evaluate(&scene.batch(), &scene.objective, Outputs::none()).expect("valid").partials;
             let shards = parts(engine, &scene, &[3 * BLOCK, 4 * BLOCK]);
+            let inside = parts(engine, &scene, &[3 * BLOCK, 4 * BLOCK + 30]);
             let there = |range: std::ops::Range<usize>| {
                 let shard = scene.shard(range.clone());
                 let batch = shard.batch().with_first_row(range.start as u64);
@@ -489,6 +490,10 @@ fn resident() {
             let middle = there(3 * BLOCK..4 * BLOCK).expect("whole blocks");
             assert_eq!(figures(&merged([&last, &shards[0], &middle])), figures(&whole), "{recipe:?}");
             assert_eq!(figures(&merged([&shards[1], &last, &shards[0]])), figures(&whole), "{recipe:?}");
+            // One that ends inside a block is completed by one in host memory.
+            let cut = there(3 * BLOCK..4 * BLOCK + 30).expect("whole blocks");
+            assert_eq!(cut, inside[1], "{recipe:?}");
+            assert_eq!(figures(&merged([&inside[2], &cut, &shards[0]])), figures(&whole), "{recipe:?}");
             let inside = there(3 * BLOCK + 1..4 * BLOCK).map_err(misfit);
             assert!(matches!(inside, Err(Misfit::Inside { .. })), "{inside:?}");
         }
