@@ -11,7 +11,7 @@ use super::{
     wait::block_on,
 };
 use crate::{
-    Batch, Compat, Error, Evaluation, Objective, Outputs, Reduction, Result, Run, Totals, Value,
+    Batch, Compat, Error, Evaluation, Misfit, Objective, Outputs, Reduction, Result, Run, Totals, Value,
     job::{Job, Sums},
     outputs::{Made, Views},
     partials::Piece,
@@ -19,9 +19,7 @@ use crate::{
 };
 
 /// The evaluation of a batch in parts, which are pushed in order. On one device, the results have the same bits as
-/// those of one call on the whole batch, wherever the parts end; parts of whole [blocks](crate::BLOCK) are the fastest,
-/// because the values of a block that a part ends in are evaluated twice. With several devices, each device evaluates its
-/// share of every part. An engine
+/// those of one call on the whole batch. With several devices, each device evaluates its share of every part. An engine
 /// that chooses the device for each batch does so when the accumulator is created: by the length given, or as for a
 /// large batch without one, and as if outputs were requested.
 ///
@@ -86,16 +84,20 @@ impl<'e> Accumulator<'e> {
         Self { exact_totals: true, ..Self::new(backend, objective, None, Some(totals)) }
     }
 
-    /// Evaluates the next part. `outputs` are those of this part, in the caller's memory. Where the first part begins
-    /// ([`Batch::with_first_row`]) the accumulated batch does; what later parts say is not read.
+    /// Evaluates the next part. `outputs` are those of this part, in the caller's memory. Its number of values must be a
+    /// multiple of [`BLOCK`](crate::BLOCK) unless it is the last part; with sums per class or row, its number of rows must
+    /// be one.
+    ///
+    /// If the first part says where it begins ([`Batch::with_first_row`], which may be 0), the accumulated batch begins
+    /// there, and parts end anywhere: the values of a block that a part has not all of are evaluated twice. What later
+    /// parts say is not read.
     ///
     /// # Errors
     /// [`Error::NewInAccumulator`] for an output in a new vector ([`Sink::New`](crate::Sink::New)), [`Error::Misfit`] if
-    /// the part begins inside a block that another device began, which may happen where an engine of several devices is
-    /// given parts that are not whole blocks, [`Error::UnknownTotal`] if the gradient or hessian
-    /// of a mean is requested and its divisor is not known; otherwise as
-    /// [`Engine::evaluate_async`](crate::Engine::evaluate_async), with the index of an invalid value counted from the
-    /// start of the whole batch. After an error the accumulator cannot be used further.
+    /// an earlier part ended inside a block and did not say where it begins, or another device evaluated its end (one of
+    /// several), [`Error::UnknownTotal`] if the gradient or hessian of a mean is requested and its divisor is not known;
+    /// otherwise as [`Engine::evaluate_async`](crate::Engine::evaluate_async), with the index of an invalid value counted
+    /// from the start of the whole batch. After an error the accumulator cannot be used further.
     pub async fn push_async(&mut self, part: &Batch<'_>, outputs: Outputs<'_>) -> Result<()> {
         if outputs.want_new() {
             return Err(Error::NewInAccumulator);
@@ -138,14 +140,10 @@ impl<'e> Accumulator<'e> {
         };
         let job = Job::new(objective, part.kind(), weights, mask, coefficient);
         let unit = plan::unit(job.sums, part.classes());
-        if let Some(expected) = self.len.filter(|expected| *expected == self.pushed) {
-            return Err(Error::AccumulatedLength { expected, actual: self.pushed + len });
+        let job = Job { keeps_ends: self.first.is_some(), ..job };
+        if !job.keeps_ends && !first.is_multiple_of(unit) {
+            return Err(Misfit::NotKept { index: first }.into());
         }
-        // Nothing follows the last part, and what ends with a block need not be kept.
-        let is_last = self.len == Some(self.pushed + len);
-        let begins_inside = !first.is_multiple_of(unit);
-        let ends_inside = !is_last && !(first + len).is_multiple_of(unit);
-        let job = Job { keeps_ends: self.first.is_some() || begins_inside || ends_inside, ..job };
         self.bytes += part.bytes() + outputs.width() * len;
         let rows = (job.sums == Sums::PerRow).then(|| {
             let before = self.rows.len();
@@ -153,16 +151,17 @@ impl<'e> Accumulator<'e> {
             &mut self.rows[before..]
         });
         let any_number = objective.compat().is_some_and(Compat::binarizes);
-        let mut result = self.backend.evaluate(part, &job, first, outputs, rows).await?;
+        let result = self.backend.evaluate(part, &job, first, outputs, rows).await?;
         if let (true, Some(index)) = (job.stop_at_invalid, result.partials.first_invalid)
             && let Some((array, value)) = part.invalid_input((index - first) as usize, any_number)
         {
             return Err(Error::InvalidValue { array, index, value });
         }
-        if result.partials.pieces.is_empty() {
-            result.partials.pieces = Piece::new(first..first + len).into();
+        if job.keeps_ends {
+            self.result.merge(&result)?;
+        } else {
+            self.result.add(&result);
         }
-        self.result.merge(&result)?;
         self.pushed += len;
         Ok(())
     }
@@ -194,7 +193,6 @@ impl<'e> Accumulator<'e> {
         }
         let PartResult { mut partials, mut phases, chunks } = self.result;
         if self.first.is_none() {
-            // A batch of its own: nothing completes its last block.
             partials.pieces = Piece::new(0..self.pushed).into();
         }
         self.objective.metrics().add_empty(&mut partials);

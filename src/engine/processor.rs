@@ -47,7 +47,8 @@ impl EvaluatePart for Processor {
         rows: Option<&mut [f64]>,
     ) -> Result<PartResult> {
         if job.keeps_ends {
-            self.with_ends(part, job, first, outputs, rows).await
+            // Apart, so that the future of what is always done stays small.
+            Box::pin(self.with_ends(part, job, first, outputs, rows)).await
         } else {
             self.blocks(part, job, first, outputs, rows).await
         }

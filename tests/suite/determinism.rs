@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 
 use logloss::{
-    Accumulator, BLOCK, Device, Engine, EngineOptions, Error, Evaluation, Floats, Form, Objective, Outputs, Partials,
-    Reduction, Sink, Targets,
+    Accumulator, BLOCK, Device, Engine, EngineOptions, Error, Evaluation, Floats, Form, Misfit, Objective, Outputs,
+    Partials, Reduction, Sink, Targets,
     half::{bf16, f16},
     wgpu,
 };
@@ -101,18 +101,21 @@ fn shards_merge_in_any_order() {
     });
 }
 
-/// Parts of an accumulator may end inside a block.
 #[test]
-fn parts_that_end_anywhere() {
-    let (predictions, targets) = values(Form::Logits, 11);
-    let objective = Objective::mean();
+fn unaligned_parts_are_errors() {
     each(|engine| {
-        let whole = all(engine, &batch(Form::Logits, &predictions, &targets), &objective);
-        for cuts in [vec![1, 2, 3], vec![2047, 2048, 2049, 4097], vec![LEN / 7, LEN / 3, LEN - 1]] {
-            let parts = in_parts(engine, &objective, &predictions, &targets, &cuts);
-            assert_same(&parts, &whole, &format!("{cuts:?}"));
-            assert_eq!(parts.partials, whole.partials);
-        }
+        let (logits, targets) = ([0.5f32; 16], [1u8; 16]);
+        let part = |range: std::ops::Range<usize>| batch(Form::Logits, &logits[range.clone()], &targets[range]);
+        let mut accumulator = engine.accumulator(&Objective::sum(), None);
+        accumulator.push(&part(0..7), Outputs::none()).expect("may be the last");
+        let second = accumulator.push(&part(7..16), Outputs::none());
+        assert!(matches!(second, Err(Error::Misfit(Misfit::NotKept { index: 7 }))), "{second:?}");
+        // Unless the first says where it begins.
+        let mut accumulator = engine.accumulator(&Objective::sum(), None);
+        accumulator.push(&part(0..7).with_first_row(0), Outputs::none()).expect("valid");
+        accumulator.push(&part(7..16), Outputs::none()).expect("valid");
+        let whole = engine.evaluate(&part(0..16), &Objective::sum(), Outputs::none()).expect("valid");
+        assert_same(&accumulator.finish().expect("all of it"), &whole, "in parts");
     });
 }
 
