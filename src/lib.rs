@@ -97,6 +97,8 @@ pub use wgpu;
 mod documents {
     #[doc = include_str!("../README.md")]
     mod readme {}
+    #[doc = include_str!("../docs/library.md")]
+    mod library {}
     #[doc = include_str!("../docs/determinism.md")]
     mod determinism {}
     #[doc = include_str!("../docs/gpu.md")]
