@@ -64,6 +64,9 @@ const FORM_END_DISTANCES: u32 = 2u;
 
 const SIGN_BIT: u32 = 0x80000000u;
 const HALF_BITS: u32 = 0x3f000000u;
+// 87 and 745: -log(q) of a distance that is too small for f32 lies in between.
+const LOG_MIN_BITS: u32 = 0x42ae0000u;
+const LOG_MAX_BITS: u32 = 0x443a4000u;
 
 const TWO_POW_NEG_52: f32 = 2.220446049250313e-16;
 const TWO_POW_NEG_51: f32 = 4.440892098500626e-16;
@@ -218,6 +221,12 @@ fn end_distance_element(word: f32, a: f32, b: f32) -> Element {
     var element = element_of_log(q_bits, log_q, magnitude == 0u, select(a, b, from_one), select(b, a, from_one));
     element.gradient = select(element.gradient, -element.gradient, from_one);
     return element;
+}
+
+// Whether these are the bits of a word that a probability has: NaN stands for an invalid one, and no other is made.
+fn is_end_distance(bits: u32) -> bool {
+    let magnitude = bits & 0x7fffffffu;
+    return magnitude <= HALF_BITS || (bits >= LOG_MIN_BITS && bits <= LOG_MAX_BITS);
 }
 
 // The probability that `word` stands for, and 1 minus it.

@@ -122,8 +122,12 @@ fn is_weight(bits: u32) -> bool {
 // Which array makes an element invalid, or VALID.
 fn invalid_input(x: f32, z: f32, v: f32) -> u32 {
     let bits = bitcast<u32>(x);
-    // (An end distance of an invalid probability is NaN.)
-    let bad = select(is_nan(bits), !in_unit_interval(bits), FORM == FORM_PROBABILITIES);
+    var bad = is_nan(bits);
+    if FORM == FORM_PROBABILITIES {
+        bad = !in_unit_interval(bits);
+    } else if FORM == FORM_END_DISTANCES {
+        bad = !is_end_distance(bits);
+    }
     if bad && !WEIGHTS_ALONE {
         return BAD_PREDICTION;
     }

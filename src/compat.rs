@@ -1,6 +1,6 @@
 //! The conventions of other systems: what they clip, how they weigh labels, and their mean of an empty batch.
 
-use crate::prediction_kind::{Encoding, PredictionKind};
+use crate::prediction_kind::{Encoding, Precision, PredictionKind};
 
 /// A system whose conventions an [`Objective`](crate::Objective) adopts: which values it clips, which it bounds from
 /// below, what its mean divides by, and its mean of an empty batch. Its rounding is not adopted: where the system loses
@@ -21,8 +21,8 @@ pub enum Compat {
     /// PyTorch. For logits, `BCEWithLogitsLoss`, which is the plain definition. For probabilities, `BCELoss`: −log p
     /// and −log(1 − p) are at most 100, and p·(1 − p) in the gradient is at least 1e-12.
     Torch,
-    /// Keras. Probabilities are clipped to [1e-7, 1 − 1e-7], outside of which the gradient is 0; the mean of an empty
-    /// batch is 0.
+    /// Keras. Probabilities are clipped to [1e-7, 1 − 1e-7], outside of which the gradient is 0, in f64 if that is their
+    /// type, otherwise in f32, where the upper bound is 1 − 2⁻²³; the mean of an empty batch is 0.
     ///
     /// For shape `[N, C]`, Keras first takes the mean of each row: its losses are the N values of
     /// [`Reduction::PerRow`](crate::Reduction::PerRow), and its `sum` is 1/C times that of
@@ -49,8 +49,8 @@ pub enum Compat {
     /// (`scale_pos_weight`) multiplies the gradient and hessian of elements whose target is exactly 1. The loss is that
     /// of XGBoost's metric, which does not use `pos_weight`: it is clipped at 1e-16, and its mean is weighted; the mean
     /// of an empty batch is 0. If no reduction was set, gradient and hessian are those of the sum, as XGBoost's objective
-    /// has them ([`has_derivatives_of_sum`](crate::Objective::has_derivatives_of_sum)). f64 probabilities are rounded to f32 first, the only type that XGBoost has for
-    /// predictions: 1 − 1e-9 is 1 there.
+    /// has them ([`has_derivatives_of_sum`](crate::Objective::has_derivatives_of_sum)). f64 probabilities are rounded to
+    /// f32 first, the only type that XGBoost has for predictions: 1 − 1e-9 is 1 there.
     Xgboost,
     /// LightGBM. For `binary`, a target above 0 is positive and any other is negative, including −1 and −∞; only NaN is
     /// invalid. Label weights (`is_unbalance`, see
@@ -117,8 +117,11 @@ impl Conventions {
                 Some(Self { negative_term: [0.0, 100.0], positive_term: [0.0, 100.0], denominator: 1e-12, ..plain })
             }
             (Compat::Keras, Encoding::Probabilities | Encoding::EndDistances) => {
-                // Keras clips in f32, where 1 - 1e-7 is 1 - 2^-23.
-                let clipped = plain.clipped(f64::from(1e-7f32), f64::from(f32::EPSILON));
+                let clipped = match kind.precision {
+                    Precision::Double => plain.clipped(1e-7, 1e-7),
+                    // In f32, 1 - 1e-7 is 1 - 2^-23.
+                    Precision::Single | Precision::Half => plain.clipped(1e-7f32.into(), f32::EPSILON.into()),
+                };
                 Some(Self { clipped_is_flat: true, ..clipped })
             }
             (Compat::Sklearn, _) => {

@@ -219,7 +219,10 @@ pub enum Misfit {
         end: u64,
     },
     /// Their numbers of classes differ, or one has sums by class and the other has none.
-    #[error("parts of {} and {} sums by class", .classes[0], .classes[1])]
+    #[error(
+        "one part has {} sums by class and the other {}: evaluate both with the same reduction and number of classes",
+        .classes[0], .classes[1]
+    )]
     Classes {
         /// The number of sums by class of each; 0 for none.
         classes: [u64; 2],
@@ -252,9 +255,21 @@ pub enum Misfit {
         /// The number of values of which the index must be a multiple.
         block: u64,
     },
-    /// One of them was [closed](crate::Partials::close), and the other was not.
-    #[error("a part was merged with sums that were closed, which have no place in a batch")]
+    /// A part of an [`Accumulator`](crate::Accumulator) says that it begins elsewhere than behind the parts before.
+    #[error("a part that begins at value {index} was pushed where value {expected} is next: parts are pushed in order")]
+    Order {
+        /// The index of its first value.
+        index: u64,
+        /// The index after the last value pushed.
+        expected: u64,
+    },
+    /// One of them has a place in the whole and the other has none: it was [closed](crate::Partials::close), or, of
+    /// [`Totals`](crate::Totals), its part did not say where it begins.
+    #[error("one part says where it begins and the other has no place in the whole: neither or both need one")]
     Closed,
+    /// More than 2⁶⁴ − 1 values are counted, or values have no index.
+    #[error("the parts count more values than 64 bits can")]
+    Count,
 }
 
 /// What the lengths of an [`Error::Length`] count.

@@ -82,7 +82,7 @@ crate::names::names!("treatment of invalid values", NonFinite { Error = "error",
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ignore {
-    /// Targets equal to this value, from −2²⁴ to 2²⁴. The targets must be stored as integers (u8, i64) or floats (f32).
+    /// Targets equal to this value, between −2²⁴ and 2²⁴. The targets must be stored as integers (u8, i64) or floats (f32).
     Label(i64),
     /// Targets that are NaN. The targets must be stored as floats (f32).
     Nan,
@@ -271,9 +271,12 @@ impl Default for Objective {
 }
 
 impl Objective {
-    /// The mean of plain binary cross-entropy, with scale 1; invalid values are errors.
+    /// The mean of plain binary cross-entropy, with scale 1; invalid values are errors. It is the default.
+    ///
+    /// The conventions of a booster ([`with_compat`](Self::with_compat)) then have gradient and hessian of each element, not
+    /// divided: see [`has_derivatives_of_sum`](Self::has_derivatives_of_sum).
     pub fn mean() -> Self {
-        Self::default().with_reduction(Reduction::Mean)
+        Self::default()
     }
 
     /// The sum of plain binary cross-entropy, with scale 1; invalid values are errors.
@@ -377,6 +380,19 @@ impl Objective {
     }
 
     /// Adopts the conventions of another system.
+    ///
+    /// ```
+    /// use logloss::{Batch, Compat, Engine, Objective, Outputs};
+    ///
+    /// // What XGBoost takes from an objective: σ(x) − z and σ(x)·σ(−x) of each element.
+    /// let batch = Batch::logits(&[0.0f32, 2.0], &[1u8, 1])?;
+    /// let objective = Objective::mean().with_compat(Compat::Xgboost);
+    /// let (mut gradient, mut hessian) = ([0.0f32; 2], [0.0f32; 2]);
+    /// let outputs = Outputs::none().with_gradient(&mut gradient).with_hessian(&mut hessian);
+    /// Engine::cpu().evaluate(&batch, &objective, outputs)?;
+    /// assert_eq!((gradient[0], hessian[0]), (-0.5, 0.25));
+    /// # Ok::<(), logloss::Error>(())
+    /// ```
     pub fn with_compat(mut self, compat: Compat) -> Self {
         self.compat = Some(compat);
         self
@@ -399,7 +415,7 @@ impl Objective {
     }
 
     /// Whether gradient and hessian are those of the sum although the value is a mean: for [`Compat::Xgboost`] and
-    /// [`Compat::Lightgbm`] if no reduction was set, because a booster takes σ(x) − z and σ(x)·σ(−x) of each element.
+    /// [`Compat::Lightgbm`] unless [`with_reduction`](Self::with_reduction) set a reduction, because a booster takes σ(x) − z and σ(x)·σ(−x) of each element.
     pub fn has_derivatives_of_sum(&self) -> bool {
         self.reduction.is_none() && matches!(self.compat, Some(Compat::Xgboost | Compat::Lightgbm))
     }
@@ -475,12 +491,12 @@ impl Objective {
         check_len("class weights", self.class_weights(), false)?;
         check_len("pos_weight", self.pos_weight(), true)?;
         match (self.ignore, targets) {
-            // Targets are compared as f32, which has every integer up to 2^24.
-            (Some(Ignore::Label(label)), _) if label.unsigned_abs() > 1 << f32::MANTISSA_DIGITS => {
+            // Targets are compared as f32, which tells every integer below 2^24 from all others.
+            (Some(Ignore::Label(label)), _) if label.unsigned_abs() >= 1 << f32::MANTISSA_DIGITS => {
                 return Err(Error::Parameter {
                     name: "ignored label",
                     value: label as f64,
-                    must: "from -2^24 to 2^24",
+                    must: "between -2^24 and 2^24",
                 });
             }
             (Some(Ignore::Label(_)), Targets::U8(_) | Targets::I64(_) | Targets::F32(_)) => {}

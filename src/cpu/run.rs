@@ -14,7 +14,7 @@ use crate::{Batch, Partials, outputs::Slices, partials::BLOCK};
 pub(crate) struct Run<'a> {
     /// The elements.
     pub part: Batch<'a>,
-    /// The index of the first of them in the whole batch, a multiple of [`BLOCK`].
+    /// The index of the first of them in the whole batch. Where losses are summed by blocks it is a multiple of [`BLOCK`].
     pub first: u64,
     /// The memory of the requested outputs, each as long as the run.
     pub outputs: Slices<'a>,

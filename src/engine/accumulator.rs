@@ -89,8 +89,8 @@ impl<'e> Accumulator<'e> {
     /// be one.
     ///
     /// If the first part says where it begins ([`Batch::with_first_row`], which may be 0), the accumulated batch begins
-    /// there, and parts end anywhere: the values of a block that a part has not all of are evaluated twice. What later
-    /// parts say is not read.
+    /// there, and parts end anywhere: the values of a block that a part has not all of are evaluated twice. Later parts
+    /// follow it; where one says where it begins, it must be there.
     ///
     /// # Errors
     /// [`Error::NewInAccumulator`] for an output in a new vector ([`Sink::New`](crate::Sink::New)), [`Error::Misfit`] if
@@ -120,10 +120,17 @@ impl<'e> Accumulator<'e> {
         if part.is_empty() {
             return Ok(());
         }
+        let place = part.first_index()?;
         if self.pushed == 0 {
-            self.first = part.first_index()?;
+            self.first = place;
         }
         let first = self.first.unwrap_or_default() + self.pushed;
+        if first.checked_add(len).is_none() {
+            return Err(Misfit::Count.into());
+        }
+        if let Some(index) = place.filter(|&index| index != first || self.first.is_none()) {
+            return Err(Misfit::Order { index, expected: first }.into());
+        }
         self.labels.add(part, objective, first);
         let mask = part.mask().is_some();
         let weights = part.weights().is_some();

@@ -142,7 +142,9 @@ impl DeviceBatch {
         self.len == 0
     }
 
-    /// The part of a buffer that holds the predictions.
+    /// The part of a buffer that holds the predictions. Those uploaded in f64 are f32 on the device: logits are rounded, and
+    /// a probability above 1/2 is stored as p − 1, so that it keeps its digits (one below 2⁻¹²⁶ as −log p). A caller who
+    /// writes other predictions there uploads f32.
     pub fn predictions(&self) -> &BufferRegion {
         &self.predictions
     }

@@ -170,8 +170,9 @@ impl Totals {
         if self.count > 0 && other.count > 0 && self.pieces.is_empty() != other.pieces.is_empty() {
             return Err(Misfit::Closed.into());
         }
+        let count = self.count.checked_add(other.count).ok_or(Misfit::Count)?;
         self.pieces.check(&other.pieces)?;
-        self.count += other.count;
+        self.count = count;
         self.weight.merge(&other.weight);
         let Self { weight, pieces, .. } = self;
         pieces.merge(&other.pieces, |change| {
@@ -211,6 +212,9 @@ impl Partials {
         if classes != others && self.has_values() && other.has_values() {
             return Err(Misfit::Classes { classes: [classes, others] }.into());
         }
+        if !self.counts_fit(other) {
+            return Err(Misfit::Count.into());
+        }
         self.pieces.check(&other.pieces)?;
         self.add(other);
         let Self { sum, weight, classes, pieces, .. } = self;
@@ -230,6 +234,14 @@ impl Partials {
             }
         });
         Ok(())
+    }
+
+    /// Whether no count of both together exceeds 64 bits, as those of a text that was changed may.
+    fn counts_fit(&self, other: &Self) -> bool {
+        let sides = |partials: &Self| partials.threshold.map_or([0; 2], |counts| [counts.below, counts.at_or_above]);
+        let ([a, b], [c, d]) = (sides(self), sides(other));
+        let classes = self.classes.iter().zip(&other.classes).map(|(class, other)| (class.count, other.count));
+        [(self.count, other.count), (a, c), (b, d)].into_iter().chain(classes).all(|(a, b)| a.checked_add(b).is_some())
     }
 
     /// The indices in the whole batch of the values that were merged, in order; none if the partials were

@@ -450,7 +450,8 @@ def keras_file():
     case("probabilities_clipped_none", edge, edge_y, form="probabilities", dtype="float32", reduction="none", note="clip to [f32(1e-7), 1 - 2^-23]: 16.118 at p = 0, y = 1 but 15.942 at p = 1, y = 0; gradient 0 outside; at the bounds themselves TensorFlow passes it, the torch backend gives 0")
     case("probabilities_clipped_mean", edge, edge_y, form="probabilities", dtype="float32")
     case("probabilities_clipped_smoothed_none", edge, edge_y, form="probabilities", dtype="float32", reduction="none", smoothing=0.5, note="labels are smoothed, then p is clipped")
-    case("probabilities_clipped_float64", edge, edge_y, form="probabilities", dtype="float64", reduction="none", tails="in float64 the upper bound is 1 - 1e-7, so 16.118 at p = 1, y = 0 as well; a batch of f32 follows the float32 cases")
+    case("probabilities_clipped_float64", edge, edge_y, form="probabilities", dtype="float64", reduction="none", note="the upper bound is 1 - 1e-7, so 16.118 at p = 1, y = 0 as well")
+    case("probabilities_confident_float64", CONFIDENT * 2, [0] * 10 + [1] * 10, form="probabilities", dtype="float64", reduction="none")
     for g in (0.0, 0.5, 2.0, 5.0):
         case(f"focal_logits_gamma_{g:g}", x, HARD, gamma=g)
     case("focal_logits_alpha_none", x, SOFT, gamma=2.0, alpha=0.25, reduction="none", note="alpha weighs class 1, 1 - alpha class 0, as in Lin et al.; without apply_class_balancing alpha is not used")

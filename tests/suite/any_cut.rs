@@ -276,6 +276,30 @@ fn misfit(error: Error) -> Misfit {
 
 /// Parts that do not fit are errors, after which the sums are as before.
 #[test]
+fn parts_of_an_accumulator_are_in_order() {
+    let scene = Recipe::plain(Form::Logits).scene(&mut Random(511), 3 * BLOCK, 1);
+    let push = |starts: &[Option<u64>]| {
+        let mut accumulator = engines()[0].accumulator(&scene.objective, None);
+        starts.iter().try_for_each(|start| {
+            let part = scene.shard(0..BLOCK);
+            let batch = start.map_or(part.batch(), |start| part.batch().with_first_row(start));
+            accumulator.push(&batch, Outputs::none())
+        })
+    };
+    let block = BLOCK as u64;
+    push(&[Some(100), None, Some(100 + 2 * block)]).expect("in order");
+    push(&[None, None]).expect("in order");
+    for (starts, index, expected) in [
+        ([Some(0), Some(2 * block)], 2 * block, block),
+        ([Some(block), Some(0)], 0, 2 * block),
+        ([None, Some(block)], block, block),
+    ] {
+        assert_eq!(misfit(push(&starts).expect_err("out of order")), Misfit::Order { index, expected });
+    }
+    assert_eq!(misfit(push(&[Some(u64::MAX - block - 1), None]).expect_err("no index")), Misfit::Count);
+}
+
+#[test]
 fn misfits() {
     let mut random = Random(505);
     let plain = Recipe::plain(Form::Logits).scene(&mut random, 9000, 1);

@@ -595,7 +595,9 @@ fn boosters_have_the_derivatives_of_the_sum() {
     let batch = batch(Form::Logits, &x, &z).with_weights(&weights).expect("as many");
     for compat in [Compat::Xgboost, Compat::Lightgbm] {
         let unset = Objective::default().with_compat(compat);
-        let [mean, sum] = [Objective::mean(), Objective::sum()].map(|objective| objective.with_compat(compat));
+        let mean = Objective::mean().with_reduction(Reduction::Mean).with_compat(compat);
+        let sum = Objective::sum().with_compat(compat);
+        assert_eq!(Objective::mean().with_compat(compat), unset);
         assert!(unset.has_derivatives_of_sum() && !mean.has_derivatives_of_sum() && !sum.has_derivatives_of_sum());
         assert!(!unset.needs_totals(true) && mean.needs_totals(false));
         assert_eq!(unset.reduction(), Reduction::WeightedMean);

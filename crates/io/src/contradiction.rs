@@ -168,11 +168,12 @@ impl Contradiction {
             }
             Self::SeveralTensors { .. } => "name one: classes are the columns of a tensor of shape [N, C]".into(),
             Self::TargetColumns { predictions, targets } => match (predictions.as_slice(), targets.as_slice()) {
-                ([_, positive], [_]) => format!(
-                    "of the probabilities of two classes, name the positive class's column alone: --pred {positive}; of \
-                     two logits, store their difference as a column"
-                )
-                .into(),
+                // Which one that is, the order does not say.
+                ([_, _], [_]) => {
+                    "of the probabilities of two classes, name the column of the positive class alone; of two \
+                                  logits, store that of the positive class less the other as a column"
+                        .into()
+                }
                 _ => "name one column of labels for each of predictions, in the same order".into(),
             },
             Self::WeightColumns { .. } => {

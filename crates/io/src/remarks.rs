@@ -90,10 +90,10 @@ fn why_infinite(spec: &RunSpec, Certain { place, prediction, label }: &Certain) 
 fn one_label(labels: &LabelStats, any_number_is_label: bool) -> Option<Note> {
     let [negative, positive] = if any_number_is_label { ["negative", "positive"] } else { ["0", "1"] };
     let label = match labels {
-        LabelStats { count: 0, .. } | LabelStats { weight: 0.0, .. } => return None,
+        LabelStats { count: 0, .. } => return None,
         // Labels are not negative: only zeros sum to 0.
-        LabelStats { sum: 0.0, .. } => negative,
-        LabelStats { sum, weight, .. } if sum == weight => positive,
+        LabelStats { label_sum: 0.0, .. } => negative,
+        LabelStats { label_sum, count, .. } if *label_sum == *count as f64 => positive,
         _ => return None,
     };
     Some(Note::info(format!("every label is {label}: the result says nothing about the other label")))
@@ -182,8 +182,9 @@ mod tests {
 
     #[test]
     fn labels_of_one_kind() {
-        let text =
-            |count, sum, any| one_label(&LabelStats { count, weight: count as f64, sum }, any).map(|note| note.text);
+        let text = |count, sum, any| {
+            one_label(&LabelStats { count, label_sum: sum, weight: count as f64, sum }, any).map(|note| note.text)
+        };
         assert_eq!(
             text(3, 0.0, false).expect("one label"),
             "every label is 0: the result says nothing about the other label"

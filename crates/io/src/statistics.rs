@@ -18,6 +18,8 @@ const INLINE: usize = 16 * RUN;
 pub struct LabelStats {
     /// The number of labels that are neither ignored nor masked.
     pub count: u64,
+    /// The sum of the labels, whatever their weights; NaN if one of them is invalid.
+    pub label_sum: f64,
     /// The sum of the weights of their elements or samples; their number if there are no weights.
     pub weight: f64,
     /// The sum of the labels, each times its weight; NaN if one of them is invalid. Where any number is a label, a positive
@@ -37,8 +39,9 @@ impl LabelStats {
         if let Some(weights) = part.weights {
             let all_count = mask.is_none() && ignore.is_none() && !any_number_is_label;
             let counted = |index: usize| counted_label(part, mask, ignore, any_number_is_label, index);
-            for [count, weight, sum] in weighted_sums(part, weights, all_count, &counted) {
+            for [count, label_sum, weight, sum] in weighted_sums(part, weights, all_count, &counted) {
                 self.count += count as u64;
+                self.label_sum += label_sum;
                 self.weight += weight;
                 self.sum += sum;
             }
@@ -46,6 +49,7 @@ impl LabelStats {
             self.sum = target_sums(Level::new(), part.targets).into_iter().fold(self.sum, |sum, run| sum + run);
             self.count += part.predictions.len() as u64;
             self.weight += part.predictions.len() as f64;
+            self.label_sum = self.sum;
         } else {
             let (mut sum, mut count) = (0.0, 0);
             for_each_counted(part, mask, ignore, |_, z| {
@@ -55,6 +59,7 @@ impl LabelStats {
             self.sum += sum;
             self.count += count;
             self.weight += count as f64;
+            self.label_sum = self.sum;
         }
     }
 
@@ -151,14 +156,14 @@ fn counted_label(
     counts.then(|| label(target, any_number_is_label))
 }
 
-/// The number of counted labels, the sum of their weights, and that of their products, by runs. `counted` gives the label
+/// The number of counted labels, their sum, the sum of their weights, and that of the products, by runs. `counted` gives the label
 /// of an index if it counts; `all_count` says that every one does.
 fn weighted_sums(
     part: &Part<'_>,
     weights: Weights<'_>,
     all_count: bool,
     counted: &(dyn Fn(usize) -> Option<f64> + Sync),
-) -> Vec<[f64; 3]> {
+) -> Vec<[f64; 4]> {
     let len = part.predictions.len();
     // A weight for each element, or for each row of several.
     let classes = len / weights.len().max(1);
@@ -171,12 +176,12 @@ fn weighted_sums(
             (Targets::F32(z), Weights::F32(w)) if all_count && classes == 1 => {
                 pair_sums(&z[run.clone()], &w[run], |&z| if (0.0..=1.0).contains(&z) { z.into() } else { f64::NAN })
             }
-            _ => run.fold([0.0; 3], |[count, weight, sum], index| match counted(index) {
+            _ => run.fold([0.0; 4], |sums, index| match counted(index) {
                 Some(z) => {
-                    let w = weights.get(index / classes);
-                    [count + 1.0, weight + w, sum + w * z]
+                    let ([count, label_sum, weight, sum], w) = (sums, weights.get(index / classes));
+                    [count + 1.0, label_sum + z, weight + w, sum + w * z]
                 }
-                None => [count, weight, sum],
+                None => sums,
             }),
         }
     };
@@ -185,23 +190,26 @@ fn weighted_sums(
 }
 
 /// [`weighted_sums`] of one run of which every label counts.
-fn pair_sums<T>(targets: &[T], weights: &[f32], label: impl Fn(&T) -> f64) -> [f64; 3] {
+fn pair_sums<T>(targets: &[T], weights: &[f32], label: impl Fn(&T) -> f64) -> [f64; 4] {
     const LANES: usize = 8;
-    let (mut weight, mut sum) = ([0.0; LANES], [0.0; LANES]);
+    let [mut label_sum, mut weight, mut sum] = [[0.0; LANES]; 3];
     let (target_rows, rest) = targets.as_chunks::<LANES>();
     let (weight_rows, weights_left) = weights.as_chunks::<LANES>();
     for (targets, weights) in target_rows.iter().zip(weight_rows) {
         for lane in 0..LANES {
-            let w = f64::from(weights[lane]);
+            let (z, w) = (label(&targets[lane]), f64::from(weights[lane]));
+            label_sum[lane] += z;
             weight[lane] += w;
-            sum[lane] += w * label(&targets[lane]);
+            sum[lane] += w * z;
         }
     }
     for (lane, (target, &w)) in rest.iter().zip(weights_left).enumerate() {
-        weight[lane] += f64::from(w);
-        sum[lane] += f64::from(w) * label(target);
+        let (z, w) = (label(target), f64::from(w));
+        label_sum[lane] += z;
+        weight[lane] += w;
+        sum[lane] += w * z;
     }
-    [targets.len() as f64, weight.iter().sum(), sum.iter().sum()]
+    [targets.len() as f64, label_sum.iter().sum(), weight.iter().sum(), sum.iter().sum()]
 }
 
 /// Whether every prediction lies in [0, 1], as logits rarely do. It stops at the first that does not, nearly always one

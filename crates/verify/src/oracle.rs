@@ -165,7 +165,8 @@ impl Element {
     /// ε and δ, if the probability is clipped to [ε, 1 − δ].
     fn clip(&self) -> Option<[f64; 2]> {
         match (self.compat?, self.form) {
-            // Keras clips in f32, where 1 - 1e-7 is 1 - 2^-23.
+            (Compat::Keras, Form::Probabilities) if self.epsilon == f64::EPSILON => Some([1e-7; 2]),
+            // In f32, 1 - 1e-7 is 1 - 2^-23.
             (Compat::Keras, Form::Probabilities) => Some([f64::from(1e-7f32), f64::from(f32::EPSILON)]),
             (Compat::Sklearn, _) => Some([self.epsilon; 2]),
             (Compat::Xgboost, _) => Some([1e-16; 2]),

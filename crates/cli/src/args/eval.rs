@@ -211,13 +211,13 @@ With logit x and label z in [0, 1], the loss of an element is w·((1 − z)·sof
 --pos-weight, w the product of all other weights, and z is smoothed after w was determined. An ignored or masked element \
 contributes to no sum, and its loss, gradient and hessian are 0, whatever its prediction and weight.
 
-Predictions may be f16, bf16, f32 or f64 (converted to f32), labels of any integer, bool or float type: 0 and 1, or \
+Predictions may be f16, bf16, f32 or f64 (logits are converted to f32; probabilities keep their digits), labels of any integer, bool or float type: 0 and 1, or \
 probabilities in between. Weights may be of any of these types; types other than f16 and f32 are converted to f32. \
 Logits of plus and minus infinity are valid. Outputs are f32. An output file is complete, or it does not exist.
 
 The gradient of a mean that ignores elements or is weighted, and labels that are to be balanced, take one more pass \
 over the file. The time is that from the first value read to the last output in its place. GB/s are the bytes of \
-predictions, labels, weights, mask and outputs as they are evaluated (f64 and text as f32, integers as a byte, a mask as \
+predictions, labels, weights, mask and outputs as they are evaluated (f64 and text as f32, but probabilities as f64; integers as a byte, a mask as \
 bits), each counted once, divided by that time. Memory-mapped files (.npy, .safetensors) are read from disk while they \
 are evaluated.
 

@@ -354,7 +354,7 @@ error: --pred and --target name 1 and 2 columns
         "eval flights.parquet --pred logit,distance --target delayed",
         str![[r#"
 error: --pred and --target name 2 and 1 columns
-  help: of the probabilities of two classes, name the positive class's column alone: --pred distance; of two logits, store their difference as a column
+  help: of the probabilities of two classes, name the column of the positive class alone; of two logits, store that of the positive class less the other as a column
 
 "#]],
     );
@@ -410,7 +410,7 @@ fn columns_of_two_classes() {
     folder.file("p.csv", "p0,p1,y\n0.25,0.75,1\n0.5,0.5,0\n");
     folder.refuses(2, "eval p.csv --pred p0,p1 --target y --from probabilities", str![[r#"
 error: --pred and --target name 2 and 1 columns
-  help: of the probabilities of two classes, name the positive class's column alone: --pred p1; of two logits, store their difference as a column
+  help: of the probabilities of two classes, name the column of the positive class alone; of two logits, store that of the positive class less the other as a column
 
 "#]]);
     folder.refuses(

@@ -715,7 +715,7 @@ fn text_predictions_that_are_integers() {
         "eval a.csv --pred x --target y --device cpu --grad-out g.npy",
         str![[r#"
 error: a.csv: column 'x': integer values cannot be predictions
-  help: predictions are floats: are --pred and --target swapped? (Logits that happen to be whole are written as 2.0)
+  help: predictions are floats: are these classes that a model decided for, or are --pred and --target swapped? (Logits that happen to be whole are written as 2.0)
 
 "#]],
     );

@@ -169,14 +169,17 @@ impl Csv {
     /// Refuses predictions that are integers throughout the file, as those of any other format whose type says so: they
     /// are labels or class numbers. That is known at the end, because a column of floats may begin with round ones.
     fn check_floats(&self) -> Result<()> {
-        match self.prediction_fields.iter().find(|field| field.integers == Some(true)) {
+        if !self.prediction_fields.iter().all(|field| field.integers == Some(true)) {
+            return Ok(());
+        }
+        match self.prediction_fields.first() {
             None => Ok(()),
             Some(field) => Err(Error::UnsupportedType {
                 column: field.column.clone(),
                 found: "integer".to_owned(),
                 purpose: "predictions",
-                help: "predictions are floats: are --pred and --target swapped? (Logits that happen to be whole are \
-                       written as 2.0)"
+                help: "predictions are floats: are these classes that a model decided for, or are --pred and --target \
+                       swapped? (Logits that happen to be whole are written as 2.0)"
                     .to_owned(),
             }),
         }
