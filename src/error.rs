@@ -267,6 +267,9 @@ pub enum Misfit {
     /// [`Totals`](crate::Totals), its part did not say where it begins.
     #[error("one part says where it begins and the other has no place in the whole: neither or both need one")]
     Closed,
+    /// One of them has statistics of the predictions ([`Metrics`](crate::Metrics)) that the other has not.
+    #[error("one part has counts at a threshold and the other has none: evaluate both with the same metrics")]
+    Metrics,
     /// More than 2⁶⁴ − 1 values are counted, or values have no index.
     #[error("the parts count more values than 64 bits can")]
     Count,

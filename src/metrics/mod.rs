@@ -31,7 +31,9 @@ impl Metrics {
     }
 
     /// Counts the predictions below `threshold` and those at or above it: see [`ThresholdCounts`]. The threshold is a
-    /// logit if the predictions are logits, and a probability if they are probabilities; it may be infinite.
+    /// logit if the predictions are logits, and a probability if they are probabilities; it may be infinite. f64 logits are
+    /// compared as the f32 that they are rounded to, f64 probabilities by the f32 nearest to their distance from 0 or 1, so
+    /// that 0.3 in f64 is at a threshold of 0.3 in f32.
     ///
     /// # Errors
     /// [`Error::Parameter`] if the threshold is NaN.

@@ -8,7 +8,7 @@ use super::block_tree::{BlockSums, Tree};
 pub(crate) struct Kept {
     /// The tree that sums the block when it is complete.
     pub tree: Tree,
-    /// The loss of each value: 0 for an ignored one, NaN for an invalid one.
+    /// The loss of each value: 0 for an ignored one, NaN for an invalid one (on a GPU only for the first).
     #[cfg_attr(feature = "serde", serde(with = "bits"))]
     pub losses: Vec<f32>,
     /// The weight of each value, 0 for an ignored one; none if each weighs 1.

@@ -21,6 +21,8 @@ mod kept;
 mod pieces;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "serde")]
+mod unchecked;
 
 use std::ops::Range;
 
@@ -61,7 +63,11 @@ pub const BLOCK: usize = 2048;
 /// what has come. In blocks that are not complete yet they may differ from those of the whole by rounding.
 /// [`close`](Self::close) ends this, and says what is missing.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(try_from = "unchecked::UncheckedPartials")
+)]
 #[non_exhaustive]
 pub struct Partials {
     /// The sum of the losses, in nats. It is the exact sum of f32 sums of up to 64 losses, so it may be +inf also if a
@@ -76,10 +82,8 @@ pub struct Partials {
     /// The smallest index of an invalid value, counted from the start of the whole batch; none if all values are valid.
     pub first_invalid: Option<u64>,
     /// The number of predictions on each side of the threshold of [`Metrics`](crate::Metrics), if one is set.
-    #[cfg_attr(feature = "serde", serde(default))]
     pub threshold: Option<ThresholdCounts>,
     /// Which values of the whole were merged; none after [`close`](Self::close).
-    #[cfg_attr(feature = "serde", serde(default))]
     pub(crate) pieces: Pieces,
 }
 
@@ -142,7 +146,11 @@ pub struct ClassPartials {
 /// # Ok::<(), logloss::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(try_from = "unchecked::UncheckedTotals")
+)]
 #[non_exhaustive]
 pub struct Totals {
     /// The number of elements counted.
@@ -151,7 +159,6 @@ pub struct Totals {
     pub weight: ExactSum,
     /// Which values of the whole were merged, if parts say where they begin. What is kept of a block are its weights, in
     /// place of losses.
-    #[cfg_attr(feature = "serde", serde(default))]
     pub(crate) pieces: Pieces,
 }
 
@@ -211,6 +218,9 @@ impl Partials {
         let [classes, others] = [self, other].map(|partials| partials.classes.len() as u64);
         if classes != others && self.has_values() && other.has_values() {
             return Err(Misfit::Classes { classes: [classes, others] }.into());
+        }
+        if self.threshold.is_some() != other.threshold.is_some() && self.has_values() && other.has_values() {
+            return Err(Misfit::Metrics.into());
         }
         if !self.counts_fit(other) {
             return Err(Misfit::Count.into());

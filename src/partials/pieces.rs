@@ -89,10 +89,11 @@ impl Piece {
         Some(Change { removed, added })
     }
 
-    /// The number of blocks of which values are kept, but for one that the piece ends with if `is_last`.
-    fn cut(&self, is_last: bool) -> u64 {
-        let tail = self.tail.is_some() && !is_last;
-        u64::from(self.head.is_some()) + u64::from(tail)
+    /// The indices at which the blocks begin of which values are kept, but for one that the piece ends with if `is_last`.
+    fn cut(&self, is_last: bool) -> impl Iterator<Item = u64> {
+        let head = self.head.as_ref().map(|head| self.first - self.first % head.tree.unit());
+        let tail = self.tail.as_ref().filter(|_| !is_last).map(|tail| self.end - tail.len());
+        head.into_iter().chain(tail)
     }
 }
 
@@ -117,7 +118,10 @@ impl Pieces {
     /// The number of blocks of which values are missing, not counting what may follow the last value.
     pub(crate) fn cut_blocks(&self) -> u64 {
         let last = self.0.len().saturating_sub(1);
-        self.0.iter().enumerate().map(|(i, piece)| piece.cut(i == last)).sum()
+        let mut cut: Vec<u64> = self.0.iter().enumerate().flat_map(|(i, piece)| piece.cut(i == last)).collect();
+        // In order; two pieces may lie in one block.
+        cut.dedup();
+        cut.len() as u64
     }
 
     /// Checks that `other` can be merged.
@@ -167,6 +171,20 @@ impl Pieces {
                 self.0[at].append(next).map(&mut change);
             }
         }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl Pieces {
+    /// Whether so many values may have been counted: any number if no place is known.
+    pub(super) fn may_count(&self, count: u64) -> bool {
+        let len = self.ranges().try_fold(0u64, |len, range| len.checked_add(range.end - range.start));
+        self.is_empty() || len.is_some_and(|len| count <= len)
+    }
+
+    /// Whether a value with this index may be one of those merged.
+    pub(super) fn may_contain(&self, index: u64) -> bool {
+        self.is_empty() || self.ranges().any(|range| range.contains(&index))
     }
 }
 

@@ -106,6 +106,24 @@ fn inconsistent_texts() {
         *place = if place.is_array() { serde_json::json!([1]) } else { value.into() };
         assert!(read(bad).is_err(), "{path}: {value}");
     }
+    // What no device makes: more values than there are, an invalid one elsewhere, negative sums.
+    for (path, value) in [
+        ("/count", serde_json::json!(10)),
+        ("/count", serde_json::json!(u64::MAX)),
+        ("/classes/0/count", serde_json::json!(u64::MAX)),
+        ("/first_invalid", serde_json::json!(12)),
+        ("/threshold", serde_json::json!({ "below": 9, "at_or_above": 1 })),
+    ] {
+        let mut bad = good.clone();
+        *bad.pointer_mut(path).unwrap() = value.clone();
+        assert!(read(bad).is_err(), "{path}: {value}");
+    }
+    let negative = serde_json::to_value(ExactSum::of([-5.0])).unwrap();
+    for path in ["/sum", "/weight", "/classes/1/sum"] {
+        let mut bad = good.clone();
+        *bad.pointer_mut(path).unwrap() = negative.clone();
+        assert!(read(bad).is_err(), "{path}");
+    }
     let mut twice = good.clone();
     let piece = good.pointer("/pieces/0").unwrap().clone();
     twice.pointer_mut("/pieces").unwrap().as_array_mut().unwrap().push(piece);

@@ -251,6 +251,13 @@ fn gaps() {
         // Blocks 0, 1 and 2 are cut; what follows 9000 is not known.
         assert_eq!((missing.gaps, missing.cut_blocks), (vec![0..1000, 3000..4097], 3));
         assert_eq!((figures(&closed), closed.close()), (figures(&some), Missing::default()));
+        // Two gaps cut the same block.
+        let short = |start: usize| {
+            let shard = scene.shard(start..start + 100);
+            let part = shard.batch().with_first_row(start as u64);
+            engine.evaluate(&part, &scene.objective, Outputs::none()).expect("valid").partials
+        };
+        assert_eq!(merged([&short(0), &short(200), &short(400)]).close().cut_blocks, 1);
         assert_eq!(closed.merge(&parts[0]).map_err(misfit), Err(Misfit::Closed));
         assert_eq!(some.clone().merge(&closed).map_err(misfit), Err(Misfit::Closed));
         // Closed partials are added.
@@ -274,7 +281,7 @@ fn misfit(error: Error) -> Misfit {
     }
 }
 
-/// Parts that do not fit are errors, after which the sums are as before.
+/// Where a later part says that it begins elsewhere, it is refused, and so is one whose values would have no index.
 #[test]
 fn parts_of_an_accumulator_are_in_order() {
     let scene = Recipe::plain(Form::Logits).scene(&mut Random(511), 3 * BLOCK, 1);
@@ -299,6 +306,7 @@ fn parts_of_an_accumulator_are_in_order() {
     assert_eq!(misfit(push(&[Some(u64::MAX - block - 1), None]).expect_err("no index")), Misfit::Count);
 }
 
+/// Parts that do not fit are errors, after which the sums are as before.
 #[test]
 fn misfits() {
     let mut random = Random(505);
@@ -337,6 +345,11 @@ fn misfits() {
         });
         assert_eq!(refused(&two, &three), Misfit::Classes { classes: [2, 3] });
         assert_eq!(refused(&part(0, 1), &three), Misfit::Classes { classes: [0, 3] });
+        // Of predictions on each side of a threshold there are counts of all parts, or of none.
+        let metrics = Metrics::none().with_threshold(0.0).expect("a number");
+        let counted = plain.objective.clone().with_metrics(metrics);
+        let counted = evaluate(&plain.shard(7000..7100).batch().with_first_row(7000), &counted).partials;
+        assert_eq!(refused(&held, &counted), Misfit::Metrics);
     });
     // Two devices, inside a block and between blocks.
     let part = |engine: &Engine, start: usize, end: usize| {

@@ -101,6 +101,11 @@ fn text_beyond_f64() {
     folder.file("t.csv", "p,y\n0.99999999999999999999,1\n1e-400,0\n0.5,1\n");
     let json = folder.eval("t.csv --pred p --target y --from probabilities");
     assert!(json["notes"].to_string().contains("2 probabilities between 0 and 1 became 0 or 1 in f64"), "{json}");
+    // One that is outside of [0, 1] by less than f64 sees is invalid.
+    folder.file("v.csv", "p,y\n0.5,1\n1.00000000000000000001,0\n");
+    let output = folder.run("eval v.csv --pred p --target y --from probabilities --device cpu");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && stderr.contains("(line 3): the value is 1.00000000000000000001"), "{stderr}");
     // An invalid one is named as it is written.
     folder.file("u.csv", "p,y\n0.5,1\n1.0000000000000002,0\n");
     folder.refuses(
@@ -108,4 +113,25 @@ fn text_beyond_f64() {
         "eval u.csv --pred p --target y --from probabilities --device cpu",
         "error: u.csv: column 'p', index 1 (line 3): the value is 1.0000000000000002: probabilities must lie in [0, 1]\n  help: clip them: numpy.clip(p, 0, 1)\n",
     );
+}
+
+/// Weights that are all 0 are said; a small invalid value is written with an exponent.
+#[test]
+fn small_things() {
+    let folder = Folder::new();
+    folder.npy("p.npy", "'<f8'", "(2,)", le(&[0.5, 0.25], f64::to_le_bytes)).npy("y.npy", "'|u1'", "(2,)", [1, 0]);
+    folder.npy("w.npy", "'<f4'", "(2,)", le(&[0.0f32; 2], f32::to_le_bytes));
+    let notes = folder.eval("p.npy y.npy --from probabilities --weight w.npy")["notes"].to_string();
+    assert!(notes.contains("the weights sum to 0"), "{notes}");
+    let notes = folder.eval("p.npy y.npy --from probabilities --weight y.npy")["notes"].to_string();
+    assert!(notes.contains("the same file is the labels and the weights"), "{notes}");
+    folder.npy("n.npy", "'<f8'", "(2,)", le(&[0.5, -5e-324], f64::to_le_bytes));
+    let output = folder.run("eval n.npy y.npy --from probabilities --device cpu");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("the value is -5e-324"));
+    // No file is both of what is generated.
+    let output = folder.run("generate 10 --out g.npy --targets-out ./g.npy");
+    assert!(!output.status.success() && !folder.path("g.npy").exists());
+    // Classes of no rows are not allocated.
+    folder.npy("e.npy", "'<f4'", "(0, 4294967296)", []).npy("z.npy", "'|u1'", "(0, 4294967296)", []);
+    assert!(!folder.run("eval e.npy z.npy --reduction per-class --device cpu").status.success());
 }

@@ -410,7 +410,7 @@ fn what_looks_like_something_else() {
     assert!(only("logits.npy labels.npy --ignore-label 1").starts_with("every label is 0"));
     folder.file("t.csv", "p,q,y\n0.25,0.75,1\n0.5,0.5,0\n");
     let same = only("t.csv --pred p --target p --from probabilities");
-    assert_eq!(same, "the predictions and the labels are both 'p': --pred and --target name the same");
+    assert_eq!(same, "the predictions and the labels are both 'p'");
     let two = only("t.csv --pred p,q --target y,y --from probabilities");
     assert!(two.starts_with("several columns of predictions have the labels 'y'"), "{two}");
     folder.npy("p.npy", "'<f4'", "(2,)", le(&[0.25, 0.5], f32::to_le_bytes));

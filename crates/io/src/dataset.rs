@@ -253,7 +253,8 @@ fn unit(objective: &ObjectiveSpec, shape: Shape, weights: Option<WeightShape>) -
     let shared = 1 << classes.trailing_zeros().min(block.trailing_zeros());
     let unit = (block / if sums { 1 } else { shared }).checked_mul(classes);
     let most = shape.value_count().filter(|&len| len <= MOST_TOGETHER).map_or(MOST_TOGETHER, |_| u64::MAX);
-    match unit.filter(|&unit| unit <= most).and_then(|unit| usize::try_from(unit).ok()) {
+    // (Of no rows, too: a list by class is made all the same.)
+    match unit.filter(|&unit| unit <= most && classes <= MOST_TOGETHER).and_then(|unit| usize::try_from(unit).ok()) {
         Some(unit) => Ok((unit, Some(classes as usize))),
         None if !by_class => Ok((BLOCK, None)),
         None => Err(Contradiction::TooManyClasses(shape).into()),

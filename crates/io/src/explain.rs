@@ -50,7 +50,12 @@ pub(crate) fn explain(error: EngineError, source: &dyn Source, circumstances: Ci
 /// The digits of a value as they were written: those of f32 for the types that are exact in it.
 fn shortest(value: f64) -> String {
     let single = value as f32;
-    if f64::from(single) == value { single.to_string() } else { value.to_string() }
+    match value.abs() {
+        // In full, the smallest f64 has 320 zeros.
+        magnitude if magnitude > 0.0 && magnitude < 1e-5 => format!("{value:e}"),
+        _ if f64::from(single) == value => single.to_string(),
+        _ => value.to_string(),
+    }
 }
 
 /// What to do about a probability that is invalid. That it may be a logit is said only of values that may be: percentages
@@ -70,19 +75,23 @@ fn mend_label(value: &str, seen: Option<Seen>) -> Cow<'static, str> {
         Ok(label) if label.fract() == 0.0 && label.abs() < 1e6 => label,
         _ => return "drop that row or correct its label; or are predictions and labels swapped?".into(),
     };
+    // Only the part that holds the label was looked at: what is true of it may not be of the rest of the file.
     match (zeros, ones) {
         (true, _) if label == -1.0 => "-1 for 'unknown' is left out by --ignore-label=-1".into(),
-        (false, _) if label == -1.0 => "labels of -1 and 1 become 0 and 1 as (y + 1) / 2".into(),
+        (false, _) if label == -1.0 => {
+            "if all labels are -1 or 1, they become 0 and 1 as (y + 1) / 2; where there are 0, too, -1 for 'unknown' is \
+             left out by --ignore-label=-1"
+                .into()
+        }
         (true, true) => format!(
             "class numbers become 0 and 1 as y == CLASS; {label} for 'unknown' is left out by --ignore-label={label}"
         )
         .into(),
         (true, false) if label > 0.0 => {
-            format!("labels of 0 and {label} become 0 and 1 as y // {label}, or y > 0; class numbers as y == CLASS")
-                .into()
+            format!("if all labels are 0 or {label}, they become 0 and 1 as y == {label}; class numbers as y == CLASS").into()
         }
         (false, true) if label == 2.0 => {
-            "labels of 1 and 2 become 0 and 1 as y - 1; class numbers as y == CLASS".into()
+            "if all labels are 1 or 2, they become 0 and 1 as y == 2; class numbers as y == CLASS".into()
         }
         _ => "class numbers become 0 and 1 as y == CLASS; or is this not the array of the labels?".into(),
     }

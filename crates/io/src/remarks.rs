@@ -47,7 +47,7 @@ pub(crate) fn remarks(
     } else if !evaluation.sum.is_finite() {
         let why = certain.map(|certain| why_infinite(spec, &certain)).unwrap_or_default();
         notes.push(Note::info(format!("the sum and the mean are {}{why}", evaluation.sum)));
-    } else if !evaluation.mean.is_finite() {
+    } else if !evaluation.mean.is_finite() || evaluation.partials.weight.value() == 0.0 {
         notes.push(Note::info(format!("the weights sum to 0: the mean is {mean}")));
     }
     notes.extend(one_label(labels, spec.objective.any_number_is_label()));
@@ -99,21 +99,29 @@ fn one_label(labels: &LabelStats, any_number_is_label: bool) -> Option<Note> {
     Some(Note::info(format!("every label is {label}: the result says nothing about the other label")))
 }
 
-/// That predictions are also taken for their own labels, or that several columns of predictions have the same labels.
+/// That one array is given for two purposes, or that several columns of predictions have the same labels.
 fn same_array(inputs: &Inputs, selection: &Selection) -> Option<String> {
-    if let Some(targets) = &inputs.targets
-        && canonical_path(targets) == canonical_path(&inputs.predictions)
-    {
-        return Some(format!("{}: the same file is the predictions and the labels", targets.display()));
+    let files = [
+        ("predictions", Some(&inputs.predictions)),
+        ("labels", inputs.targets.as_ref()),
+        ("weights", inputs.weights.as_ref()),
+        ("mask", inputs.mask.as_ref()),
+    ];
+    let files = files.into_iter().filter_map(|(role, path)| Some((role, vec![canonical_path(path?)])));
+    if let Some((first, second, path)) = twice(&files.collect::<Vec<_>>()) {
+        return Some(format!("{}: the same file is the {first} and the {second}", path.display()));
+    }
+    let names = [
+        ("predictions", selection.predictions.as_deref()),
+        ("labels", selection.targets.as_deref()),
+        ("weights", selection.weights.as_deref()),
+    ];
+    let columns = names.into_iter().filter_map(|(role, names)| Some((role, names?.split(',').collect::<Vec<_>>())));
+    if let Some((first, second, name)) = twice(&columns.collect::<Vec<_>>()) {
+        return Some(format!("the {first} and the {second} are both '{name}'"));
     }
     let (predictions, targets) = (selection.predictions.as_deref()?, selection.targets.as_deref()?);
-    if predictions == targets {
-        return Some(format!("the predictions and the labels are both '{targets}': --pred and --target name the same"));
-    }
     let columns: Vec<_> = predictions.split(',').zip(targets.split(',')).collect();
-    if let Some((_, name)) = columns.iter().find(|(prediction, target)| prediction == target) {
-        return Some(format!("the predictions and the labels are both '{name}': --pred and --target name the same"));
-    }
     let shared = |(at, (prediction, target)): (usize, &(&str, &str))| {
         columns[..at]
             .iter()
@@ -127,12 +135,24 @@ fn same_array(inputs: &Inputs, selection: &Selection) -> Option<String> {
     ))
 }
 
+/// The first array that has two roles, and these.
+fn twice<'a, T: PartialEq>(arrays: &'a [(&'static str, Vec<T>)]) -> Option<(&'static str, &'static str, &'a T)> {
+    arrays.iter().enumerate().find_map(|(at, (second, names))| {
+        arrays[..at].iter().find_map(|(first, others)| {
+            let name = names.iter().find(|name| others.contains(name))?;
+            Some((*first, *second, name))
+        })
+    })
+}
+
 /// What predictions look like, which may not be what they are said to be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Looks {
     form: Form,
     /// Whether each is 0 or 1.
     classes: bool,
+    /// Whether one is 0, and whether one is 1.
+    both: [bool; 2],
     /// Whether each lies in [0, 1].
     probabilities: bool,
 }
@@ -140,18 +160,23 @@ pub(crate) struct Looks {
 impl Looks {
     /// No predictions yet, said to have this form.
     pub(crate) fn new(form: Form) -> Self {
-        Self { form, classes: true, probabilities: form == Form::Logits }
+        Self { form, classes: true, both: [false; 2], probabilities: form == Form::Logits }
     }
 
     /// Adds predictions. It stops at the first that does not look so, nearly always one of the first few.
     pub(crate) fn add(&mut self, predictions: Floats<'_>) {
         self.probabilities = self.probabilities && all_in_unit_interval(predictions);
         self.classes = self.classes && all_zero_or_one(predictions);
+        if self.classes {
+            let any = |class: f64| (0..predictions.len()).any(|index| predictions.get(index) == class);
+            self.both = [self.both[0] || any(0.0), self.both[1] || any(1.0)];
+        }
     }
 
     /// A warning, if they look like something else.
     pub(crate) fn warning(&self) -> Option<Note> {
-        if self.classes {
+        // All of them the same are those of a model that has learnt nothing, or of a single row.
+        if self.classes && self.both == [true; 2] {
             let what = if self.form == Form::Probabilities { "probabilities" } else { "logits" };
             return Some(Note::warning(format!(
                 "every prediction is 0 or 1: these look like classes, not {what}; pass what the model computed before it \
@@ -174,6 +199,12 @@ mod tests {
         };
         assert!(of("p", "y").is_none() && of("a,b", "x,y").is_none() && of("p,p", "y,y").is_none());
         assert!(of("p", "p").is_some_and(|text| text.contains("both 'p'")));
+        assert!(of("p,q", "y,p").is_some_and(|text| text.contains("both 'p'")));
+        let weighted = |weights: &str| {
+            let selection = Selection::default().with_predictions("p").with_targets("y").with_weights(weights);
+            same_array(&Inputs::new("d.csv"), &selection)
+        };
+        assert!(weighted("w").is_none() && weighted("y").is_some_and(|text| text.contains("labels and the weights")));
         assert!(of("a,b", "x,b").is_some_and(|text| text.contains("both 'b'")));
         assert!(of("p0,p1", "y,y").is_some_and(|text| text.contains("positive class")));
         let files = |targets: &str| same_array(&Inputs::new("a.npy").with_targets(targets), &Selection::default());

@@ -58,7 +58,7 @@
 //! of that class). Beyond the largest f32 the result is ±inf. If the exact value is infinite, the result is equal to
 //! it; if it is 0, the result is 0 of either sign. A value may be flushed before it is multiplied by weights, or by the
 //! loss in the derivatives of a focal factor: the error then is up to 2⁻¹²⁶ times these factors. A value that exceeds
-//! the largest f32 before it is multiplied by weights or a focal factor may remain ±inf. Products of weights are
+//! the largest f32 before it is multiplied by weights, a focal factor or the coefficient may remain ±inf. Products of weights are
 //! assumed to be in the normal range. An adapter may read a target below 2⁻¹²⁶ as 0, and for gradient and hessian also
 //! a probability. For gradient and hessian an f64 probability below 2⁻¹²⁶ may be read as 0 on every device.
 //!

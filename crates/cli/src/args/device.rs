@@ -95,5 +95,6 @@ fn device(word: &str) -> Result<Device, String> {
 }
 
 pub(crate) fn threads(word: &str) -> Result<NonZeroUsize, String> {
-    number(word, |_| true, "a whole number that is at least 1")
+    // More than any machine has: each is started, and takes memory.
+    number(word, |threads: NonZeroUsize| threads.get() <= 1024, "a whole number from 1 to 1024")
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::Result;
 use logloss::half::f16;
-use logloss_io::{NewFile, NpyFile, Shape, extension};
+use logloss_io::{NewFile, NpyFile, Shape, canonical_path, extension};
 
 use super::{encode, parquet::Parquet, safetensors, values::Chunk};
 use crate::{
@@ -69,6 +69,14 @@ impl Files {
             return Err(usage(
                 format_args!("{shown}: a file whose name ends in '.{extension}' cannot be written"),
                 "name it .npy, .parquet, .csv or .safetensors",
+            ));
+        }
+        if let Some(targets) = &args.targets_out
+            && canonical_path(targets) == canonical_path(&args.out)
+        {
+            return Err(usage(
+                format_args!("{shown}: predictions and labels would be the same file"),
+                "give --targets-out another name",
             ));
         }
         if !args.force

@@ -100,7 +100,7 @@ error: labels.npy, index 2: the value is 2: labels must be 0 or 1, or probabilit
         "eval a.csv --pred x --target y --device cpu",
         str![[r#"
 error: a.csv: column 'y', index 1 (line 3): the value is 2: labels must be 0 or 1, or probabilities in between
-  help: labels of 0 and 2 become 0 and 1 as y // 2, or y > 0; class numbers as y == CLASS
+  help: if all labels are 0 or 2, they become 0 and 1 as y == 2; class numbers as y == CLASS
 
 "#]],
     );
@@ -113,7 +113,7 @@ fn label_of_minus_one() {
         EVAL,
         str![[r#"
 error: labels.npy, index 2: the value is -1: labels must be 0 or 1, or probabilities in between
-  help: labels of -1 and 1 become 0 and 1 as (y + 1) / 2
+  help: if all labels are -1 or 1, they become 0 and 1 as (y + 1) / 2; where there are 0, too, -1 for 'unknown' is left out by --ignore-label=-1
 
 "#]],
     );
@@ -122,7 +122,7 @@ error: labels.npy, index 2: the value is -1: labels must be 0 or 1, or probabili
         EVAL,
         str![[r#"
 error: labels.npy, index 1: the value is -1: labels must be 0 or 1, or probabilities in between
-  help: labels of -1 and 1 become 0 and 1 as (y + 1) / 2
+  help: if all labels are -1 or 1, they become 0 and 1 as (y + 1) / 2; where there are 0, too, -1 for 'unknown' is left out by --ignore-label=-1
 
 "#]],
     );
@@ -208,7 +208,7 @@ fn an_offender_far_into_a_file() {
         EVAL,
         str![[r#"
 error: labels.npy, index 2400000: the value is 3: labels must be 0 or 1, or probabilities in between
-  help: labels of 0 and 3 become 0 and 1 as y // 3, or y > 0; class numbers as y == CLASS
+  help: if all labels are 0 or 3, they become 0 and 1 as y == 3; class numbers as y == CLASS
 
 "#]],
     );
@@ -484,7 +484,7 @@ error: labels.npy, index 2: the value is NaN: labels must be 0 or 1, or probabil
         &format!("{EVAL} --ignore-label -1"),
         str![[r#"
 error: labels.npy, index 1: the value is 255: labels must be 0 or 1, or probabilities in between
-  help: labels of 0 and 255 become 0 and 1 as y // 255, or y > 0; class numbers as y == CLASS
+  help: if all labels are 0 or 255, they become 0 and 1 as y == 255; class numbers as y == CLASS
 
 "#]],
     );
@@ -585,7 +585,7 @@ fn labels_that_need_a_conversion() {
         EVAL,
         str![[r#"
 error: labels.npy, index 1: the value is 255: labels must be 0 or 1, or probabilities in between
-  help: labels of 0 and 255 become 0 and 1 as y // 255, or y > 0; class numbers as y == CLASS
+  help: if all labels are 0 or 255, they become 0 and 1 as y == 255; class numbers as y == CLASS
 
 "#]],
     );
@@ -594,7 +594,7 @@ error: labels.npy, index 1: the value is 255: labels must be 0 or 1, or probabil
         EVAL,
         str![[r#"
 error: labels.npy, index 1: the value is 255: labels must be 0 or 1, or probabilities in between
-  help: labels of 0 and 255 become 0 and 1 as y // 255, or y > 0; class numbers as y == CLASS
+  help: if all labels are 0 or 255, they become 0 and 1 as y == 255; class numbers as y == CLASS
 
 "#]],
     );
@@ -613,7 +613,7 @@ error: labels.npy, index 1: the value is 255: labels must be 0 or 1, or probabil
         EVAL,
         str![[r#"
 error: labels.npy, index 1: the value is 2: labels must be 0 or 1, or probabilities in between
-  help: labels of 1 and 2 become 0 and 1 as y - 1; class numbers as y == CLASS
+  help: if all labels are 1 or 2, they become 0 and 1 as y == 2; class numbers as y == CLASS
 
 "#]],
     );
@@ -622,7 +622,7 @@ error: labels.npy, index 1: the value is 2: labels must be 0 or 1, or probabilit
         EVAL,
         str![[r#"
 error: labels.npy, index 1: the value is 2: labels must be 0 or 1, or probabilities in between
-  help: labels of 1 and 2 become 0 and 1 as y - 1; class numbers as y == CLASS
+  help: if all labels are 1 or 2, they become 0 and 1 as y == 2; class numbers as y == CLASS
 
 "#]],
     );
@@ -631,7 +631,7 @@ error: labels.npy, index 1: the value is 2: labels must be 0 or 1, or probabilit
         &format!("{EVAL} --label-weight balanced"),
         str![[r#"
 error: labels.npy, index 1: the value is -1: labels must be 0 or 1, or probabilities in between
-  help: labels of -1 and 1 become 0 and 1 as (y + 1) / 2
+  help: if all labels are -1 or 1, they become 0 and 1 as (y + 1) / 2; where there are 0, too, -1 for 'unknown' is left out by --ignore-label=-1
 
 "#]],
     );

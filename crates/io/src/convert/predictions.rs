@@ -166,9 +166,12 @@ impl Predictions {
     pub(crate) fn push_text(&mut self, text: &str, line: u64) -> Result<(), ParseFloatError> {
         if self.keeps_f64() {
             let value: f64 = text.parse()?;
-            if !(0.0..=1.0).contains(&value) {
+            if !(0.0..=1.0).contains(&value) || leaves_unit_interval(text, value) {
                 self.unrepresentable.add(self.f64.len(), || text.to_owned(), Some(line));
-            } else if value == 0.0 || value == 1.0 {
+                self.f64.push(if (0.0..=1.0).contains(&value) { f64::NAN } else { value });
+                return Ok(());
+            }
+            if value == 0.0 || value == 1.0 {
                 self.saturated += u64::from(!is_written_as(text, value));
             }
             self.f64.push(value);
@@ -214,6 +217,14 @@ impl Predictions {
     }
 }
 
+/// Whether the text of a number that is 0 or 1 in f64 stands for one that is below 0 or above 1.
+fn leaves_unit_interval(text: &str, value: f64) -> bool {
+    let is_certain = value == 0.0 || value == 1.0;
+    // Digits of a number next to 1 begin with 1 above it, and with 9 below it.
+    let begins = text.chars().find(|digit| ('1'..='9').contains(digit));
+    is_certain && !is_written_as(text, value) && if value == 1.0 { begins == Some('1') } else { text.starts_with('-') }
+}
+
 /// Whether the text of a number that is 0 or 1 in f64 stands for just that number.
 fn is_written_as(text: &str, value: f64) -> bool {
     let digits = text.split(['e', 'E']).next().unwrap_or_default();
@@ -239,11 +250,20 @@ mod tests {
             probabilities.push_text(text, 2)?;
         }
         assert_eq!(probabilities.saturated, 0);
-        for text in ["1e-400", "0.99999999999999999999", "1.00000000000000000001"] {
+        for text in ["1e-400", "0.99999999999999999999", "99999999999999999999e-20"] {
             probabilities.push_text(text, 2)?;
         }
         assert_eq!(probabilities.saturated, 3);
         assert!(matches!(probabilities.view(), Floats::F64([.., 0.0, 1.0, 1.0])));
+        for text in ["1.00000000000000000001", "10000000000000000000001e-22", "-1e-400"] {
+            let index = probabilities.len();
+            probabilities.push_text(text, 7)?;
+            assert!(probabilities.view().get(index).is_nan(), "{text}");
+        }
+        assert_eq!(
+            probabilities.unrepresentable().find(12).map(|value| value.text.as_str()),
+            Some("1.00000000000000000001")
+        );
         Ok(())
     }
 }
