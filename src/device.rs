@@ -24,6 +24,13 @@ pub struct DeviceInfo {
 }
 
 /// The kind of a device.
+///
+/// ```
+/// use logloss::{DeviceKind, Engine};
+///
+/// assert_eq!(Engine::cpu().device().kind, DeviceKind::Cpu);
+/// assert_eq!(DeviceKind::DiscreteGpu.to_string(), "discrete GPU");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeviceKind {
@@ -76,6 +83,13 @@ pub struct Devices {
 }
 
 /// An adapter, with the limits and features that evaluations depend on.
+///
+/// ```
+/// for adapter in logloss::devices().adapters {
+///     // This index names the adapter in `Device::Index`, and at the command line in `--device`.
+///     println!("{}: {}, at most {} bytes a buffer", adapter.index, adapter.info.name, adapter.max_buffer_bytes);
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -102,6 +116,11 @@ pub struct Adapter {
 }
 
 /// The device that [`Device::Auto`](crate::Device::Auto) chooses, and the reason.
+///
+/// ```
+/// let auto = logloss::devices().auto;
+/// println!("auto takes {}: {}", auto.info.name, auto.why);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

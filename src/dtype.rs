@@ -3,6 +3,14 @@
 use crate::{Floats, Targets, Weights};
 
 /// The storage type of predictions on a device.
+///
+/// ```
+/// use logloss::{Floats, PredictionType, half::f16};
+///
+/// let halves = [f16::ONE; 3];
+/// let ty = PredictionType::from(&Floats::from(&halves));
+/// assert_eq!((ty, ty.bytes(3)), (PredictionType::F16, 8)); // whole words of 4 bytes
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PredictionType {
@@ -42,6 +50,15 @@ pub enum OutputType {
 crate::names::names!("type of outputs", OutputType { F32 = "f32", F16 = "f16", Bf16 = "bf16" });
 
 /// The storage type of targets on a device.
+///
+/// ```
+/// use logloss::TargetType;
+///
+/// let bytes = [TargetType::F32, TargetType::U8, TargetType::Bits].map(|ty| ty.bytes(33));
+/// assert_eq!(bytes, [132, 36, 8]);
+/// assert_eq!("u8".parse::<TargetType>()?, TargetType::U8);
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TargetType {
@@ -110,6 +127,13 @@ impl TargetType {
 }
 
 /// The storage type of weights on a device.
+///
+/// ```
+/// use logloss::{WeightType, Weights};
+///
+/// let weights = Weights::F32(&[1.0, 0.5]);
+/// assert_eq!(WeightType::from(&weights).bytes(2), 8);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WeightType {

@@ -276,6 +276,15 @@ pub enum Misfit {
 }
 
 /// What the lengths of an [`Error::Length`] count.
+///
+/// ```
+/// use logloss::{Batch, Error, LengthUnit};
+///
+/// let error = Batch::logits(&[0.5f32; 3], &[1u8; 3])?.with_mask(&[1, 1, 1]).unwrap_err();
+/// assert!(matches!(error, Error::Length { unit: LengthUnit::PackedBytes, expected: 1, .. }));
+/// assert_eq!(error.to_string(), "mask is packed, one bit a value: 1 byte expected, 3 given");
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LengthUnit {

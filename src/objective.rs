@@ -197,6 +197,15 @@ pub struct Objective {
 }
 
 /// One value for all classes, or a value for each class, `[C]`: a number, or a slice, vector or array of numbers.
+///
+/// ```
+/// use logloss::Objective;
+///
+/// let one = Objective::mean().with_pos_weight(3.0)?;
+/// let each = Objective::mean().with_pos_weight([3.0, 1.5])?.with_class_weights(&vec![1.0, 0.5])?;
+/// assert_eq!((one.pos_weight(), each.pos_weight()), (Some(&[3.0][..]), Some(&[3.0, 1.5][..])));
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassValues(Arc<[f32]>);
 

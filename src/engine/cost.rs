@@ -6,6 +6,14 @@ use super::part::EvaluatePart;
 use crate::{Batch, FloatsMut, Objective, Result, Totals, job::Job, outputs::Views};
 
 /// The time of an evaluation of host memory as a linear function of the number of values, in seconds.
+///
+/// ```
+/// use logloss::Engine;
+///
+/// let cost = Engine::cpu().measure()?.mean;
+/// assert!(cost.of(2_000_000) > cost.of(1_000_000)); // seconds
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

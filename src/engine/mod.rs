@@ -42,6 +42,18 @@ use crate::{
 /// [`Device::Auto`] are those of the device that it chooses, if there is a GPU. The choice depends on the number of
 /// values, on whether there are per-element outputs, and on the costs measured when the engine was created, so it may
 /// differ between engines: name a device to always get the same bits.
+///
+/// ```
+/// use logloss::{Batch, Engine, Objective, Outputs};
+///
+/// let engine = Engine::auto(); // once
+/// for logits in [[2.0f32, -1.0], [3.0, -2.0]] {
+///     let batch = Batch::logits(&logits, &[1u8, 0])?;
+///     let evaluation = engine.evaluate(&batch, &Objective::mean(), Outputs::none())?;
+///     assert!(evaluation.mean < 0.5);
+/// }
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Engine {
     backend: Backend,
