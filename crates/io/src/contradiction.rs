@@ -9,6 +9,15 @@ use crate::{Column, Number, Shape};
 /// What does not go together in a specification, or with the files that it names.
 ///
 /// It is displayed in terms of the options of the command line, which are named as the fields of the specification are.
+///
+/// ```
+/// use logloss::Engine;
+/// use logloss_io::{Contradiction, Error, Inputs, RunSpec, run};
+///
+/// let spec = RunSpec::new(Inputs::new("logits.npy")); // without labels
+/// let error = run(&spec, &Engine::cpu(), &mut ()).unwrap_err();
+/// println!("{error}: {:?}", error.help());
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Contradiction {

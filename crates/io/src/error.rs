@@ -12,6 +12,20 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why files could not be read, evaluated or written.
 ///
 /// Its text says what is wrong and where; [`Error::help`] says how to correct it. The fields are for programs.
+///
+/// ```
+/// use logloss::Engine;
+/// use logloss_io::{Error, Inputs, RunSpec, Selection, run};
+///
+/// let path = std::env::temp_dir().join(format!("error-{}.csv", std::process::id()));
+/// std::fs::write(&path, "p,y\n0.5,1\n0.25,7\n").unwrap();
+/// let selection = Selection::default().with_predictions("p").with_targets("y");
+/// let spec = RunSpec::new(Inputs::new(&path)).with_selection(selection);
+/// let error = run(&spec, &Engine::cpu(), &mut ()).unwrap_err();
+/// # std::fs::remove_file(&path).unwrap();
+/// assert!(matches!(&error, Error::InvalidValue { value, .. } if value == "7"));
+/// assert!(error.help().is_some_and(|help| help.contains("y == CLASS")));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -202,6 +216,19 @@ pub enum Error {
 }
 
 /// The party that can do something about an error.
+///
+/// ```
+/// use logloss::Engine;
+/// use logloss_io::{ErrorClass, Inputs, RunSpec, Selection, run};
+///
+/// let path = std::env::temp_dir().join(format!("class-{}.csv", std::process::id()));
+/// std::fs::write(&path, "p,y\n0.5,1\n0.25,7\n").unwrap();
+/// let selection = Selection::default().with_predictions("p").with_targets("y");
+/// let spec = RunSpec::new(Inputs::new(&path)).with_selection(selection);
+/// let error = run(&spec, &Engine::cpu(), &mut ()).unwrap_err();
+/// # std::fs::remove_file(&path).unwrap();
+/// assert_eq!(error.class(), ErrorClass::Failure);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorClass {

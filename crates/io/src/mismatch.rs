@@ -7,6 +7,22 @@ use logloss::Form;
 use crate::{Column, Shape};
 
 /// What the shape of an array was compared with, and found to differ from.
+///
+/// ```
+/// use logloss::Engine;
+/// use logloss_io::{Error, Inputs, NpyFile, Number, RunSpec, Shape, ShapeOf, run};
+///
+/// # let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
+/// let path = std::env::temp_dir().join(format!("labels-{}.npy", std::process::id()));
+/// let mut labels = NpyFile::create(&path, Number::U8, Shape::flat(2))?;
+/// labels.write(&[0, 1])?;
+/// labels.finish(2)?;
+/// let inputs = Inputs::new(data.join("flights_logits.npy")).with_targets(&path);
+/// let error = run(&RunSpec::new(inputs), &Engine::cpu(), &mut ()).unwrap_err();
+/// # std::fs::remove_file(&path).unwrap();
+/// assert!(matches!(error, Error::ShapeMismatch { other: ShapeOf::Array { shape, .. }, .. } if shape == [2]));
+/// # Ok::<(), logloss_io::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ShapeOf {
@@ -63,6 +79,15 @@ pub(crate) fn fitting_labels(form: Form, predictions: Shape, targets: Shape) -> 
 }
 
 /// A layout other than row by row in one or two dimensions.
+///
+/// ```
+/// use logloss_io::{Error, Layout};
+///
+/// fn is_fortran(error: &Error) -> bool {
+///     matches!(error, Error::UnsupportedLayout { layout: Layout::Fortran(_), .. })
+/// }
+/// assert!(!is_fortran(&Error::Interrupted));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Layout {

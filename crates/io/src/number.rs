@@ -5,6 +5,13 @@ use std::fmt;
 use logloss::half::{bf16, f16};
 
 /// The type of a number in a file.
+///
+/// ```
+/// use logloss_io::Number;
+///
+/// assert_eq!((Number::Bf16.size(), Number::Bf16.is_float()), (2, true));
+/// assert_eq!(Number::I64.to_string(), "i64");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Number {

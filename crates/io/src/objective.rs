@@ -5,6 +5,14 @@ use logloss::{Compat, Error as EngineError, Focal, Ignore, Metrics, NonFinite, O
 use crate::{Result, contradiction::Contradiction, statistics::LabelCounts};
 
 /// The weights of negative and positive labels.
+///
+/// ```
+/// use logloss_io::{LabelWeights, ObjectiveSpec};
+///
+/// let balanced = ObjectiveSpec::default().with_label_weights(LabelWeights::Balanced);
+/// let given = ObjectiveSpec::default().with_label_weights(LabelWeights::Given([1.0, 3.5]));
+/// assert_ne!(balanced, given);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum LabelWeights {

@@ -6,6 +6,26 @@ use crate::{Error, Result};
 /// single value.
 ///
 /// `()` shows nothing and never interrupts.
+///
+/// ```
+/// use logloss::Engine;
+/// use logloss_io::{Error, Inputs, Observer, RunSpec, Selection, run};
+///
+/// /// Stops at once.
+/// struct Impatient;
+///
+/// impl Observer for Impatient {
+///     fn interrupted(&self) -> bool {
+///         true
+///     }
+/// }
+///
+/// # let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
+/// let inputs = Inputs::new(data.join("flights_head.csv"));
+/// let selection = Selection::default().with_predictions("logit").with_targets("delayed");
+/// let spec = RunSpec::new(inputs).with_selection(selection);
+/// assert!(matches!(run(&spec, &Engine::cpu(), &mut Impatient), Err(Error::Interrupted)));
+/// ```
 pub trait Observer {
     /// Called after every part: `done` of `total` was read, in a unit of the source's own (values, rows or bytes), and
     /// `values` is the number of values in that. A second pass over the same data begins at 0 again.

@@ -3,6 +3,16 @@
 use logloss::Form;
 
 /// A label whose elements are ignored.
+///
+/// ```
+/// use logloss::Form;
+/// use logloss_io::{IgnoredLabel, ReadOptions};
+///
+/// let options = ReadOptions::new(Form::Logits)
+///     .with_ignored_label(IgnoredLabel::Integer(-100))
+///     .with_ignored_label(IgnoredLabel::Integer(255));
+/// assert_eq!(options.ignored_labels.len(), 2);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IgnoredLabel {
@@ -13,6 +23,18 @@ pub enum IgnoredLabel {
 }
 
 /// How the values of a file are to be converted.
+///
+/// ```
+/// use logloss::Form;
+/// use logloss_io::{Inputs, ReadOptions, Selection, open_source};
+///
+/// # let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
+/// let inputs = Inputs::new(data.join("flights_head.csv"));
+/// let selection = Selection::default().with_predictions("logit").with_targets("delayed");
+/// let source = open_source(&inputs, &selection, &ReadOptions::new(Form::Logits))?;
+/// assert_eq!(source.target_names(), format!("{}: column 'delayed'", inputs.predictions.display()));
+/// # Ok::<(), logloss_io::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReadOptions {

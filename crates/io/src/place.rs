@@ -9,6 +9,13 @@ use std::{
 use crate::{Error, Result};
 
 /// An array in a file: the only one, a column or a tensor. It is displayed with its file.
+///
+/// ```
+/// use logloss_io::Column;
+///
+/// let column = Column::named("d.parquet".as_ref(), "column", "logit");
+/// assert_eq!(column.to_string(), "d.parquet: column 'logit'");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column(Arc<Names>);
 
@@ -64,6 +71,20 @@ impl fmt::Display for Column {
 }
 
 /// The place of one value.
+///
+/// ```
+/// use logloss::Engine;
+/// use logloss_io::{Inputs, RunSpec, Selection, run};
+///
+/// let path = std::env::temp_dir().join(format!("place-{}.csv", std::process::id()));
+/// std::fs::write(&path, "p,y\n0.5,1\n0.25,7\n").unwrap();
+/// let selection = Selection::default().with_predictions("p").with_targets("y");
+/// let spec = RunSpec::new(Inputs::new(&path)).with_selection(selection);
+/// let error = run(&spec, &Engine::cpu(), &mut ()).unwrap_err();
+/// # std::fs::remove_file(&path).unwrap();
+/// let place = error.place().expect("a label that is neither 0 nor 1");
+/// assert_eq!((place.row, place.line, place.column.name()), (1, Some(3), Some("y")));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Place {

@@ -8,6 +8,19 @@ use crate::{Error, Result, Shape};
 const MOST_ROWS: u64 = 1 << 24;
 
 /// The result of a reduction.
+///
+/// ```
+/// use logloss::Engine;
+/// use logloss_io::{Inputs, ReducedValues, RunSpec, Selection, run};
+///
+/// # let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
+/// let inputs = Inputs::new(data.join("flights_head.csv"));
+/// let selection = Selection::default().with_predictions("logit").with_targets("delayed");
+/// let spec = RunSpec::new(inputs).with_selection(selection);
+/// let summary = run(&spec, &Engine::cpu(), &mut ())?;
+/// assert!(matches!(summary.values, ReducedValues::Scalar(mean) if mean == summary.evaluation.mean));
+/// # Ok::<(), logloss_io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ReducedValues {
@@ -27,6 +40,21 @@ pub enum ReducedValues {
 }
 
 /// The means of rows.
+///
+/// ```
+/// use logloss::{Engine, Reduction};
+/// use logloss_io::{Inputs, ObjectiveSpec, ReducedValues, RunSpec, Selection, run};
+///
+/// # let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
+/// let inputs = Inputs::new(data.join("flights_head.csv"));
+/// let selection = Selection::default().with_predictions("logit,logit").with_targets("delayed,delayed");
+/// let objective = ObjectiveSpec::default().with_reduction(Reduction::PerRow);
+/// let spec = RunSpec::new(inputs).with_selection(selection).with_objective(objective);
+/// let ReducedValues::Rows(rows) = run(&spec, &Engine::cpu(), &mut ())?.values else { panic!("per row") };
+/// assert_eq!(rows.all().map(<[f64]>::len), Some(20_000));
+/// assert!(rows.median() < rows.range().map(|(_, highest)| highest));
+/// # Ok::<(), logloss_io::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct RowValues {
     /// All of them, while they are not too many.

@@ -152,6 +152,21 @@ pub fn run(spec: &RunSpec, engine: &Engine, observer: &mut dyn Observer) -> Resu
 
 /// A run whose inputs are open and whose outputs are begun: faults of a specification are found before an engine is opened
 /// for it.
+///
+/// ```
+/// use logloss::Engine;
+/// use logloss_io::{Inputs, PreparedRun, RunSpec, Selection};
+///
+/// # let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
+/// let inputs = Inputs::new(data.join("flights_head.csv"));
+/// let selection = Selection::default().with_predictions("logit").with_targets("delayed");
+/// let spec = RunSpec::new(inputs).with_selection(selection);
+/// let prepared = PreparedRun::new(&spec)?; // what is wrong with the files is known here
+/// assert!(prepared.is_small());
+/// let summary = prepared.run(&Engine::cpu(), &mut ())?;
+/// assert_eq!(summary.len, 20_000);
+/// # Ok::<(), logloss_io::Error>(())
+/// ```
 pub struct PreparedRun<'a> {
     spec: &'a RunSpec,
     dataset: Dataset,

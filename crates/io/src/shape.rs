@@ -3,6 +3,14 @@
 use logloss::WeightShape;
 
 /// The shape of an array: `[N]`, or `[N, C]`. N may be unknown until a file was read.
+///
+/// ```
+/// use logloss_io::Shape;
+///
+/// let shape = Shape::new(&[100, 3]).expect("one or two dimensions");
+/// assert_eq!((shape.rows(), shape.classes(), shape.value_count()), (Some(100), 3, Some(300)));
+/// assert_eq!(Shape::flat(5).dimensions(), [5]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     rows: Option<u64>,

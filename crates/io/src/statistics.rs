@@ -13,6 +13,20 @@ const RUN: usize = 1 << 16;
 const INLINE: usize = 16 * RUN;
 
 /// The number, the weight and the weighted sum of the labels that are counted.
+///
+/// ```
+/// use logloss::Engine;
+/// use logloss_io::{Inputs, RunSpec, Selection, run};
+///
+/// # let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
+/// let inputs = Inputs::new(data.join("flights_head.csv"));
+/// let selection = Selection::default().with_predictions("logit").with_targets("delayed");
+/// let spec = RunSpec::new(inputs).with_selection(selection);
+/// let summary = run(&spec, &Engine::cpu(), &mut ())?;
+/// assert_eq!(summary.labels.count, 20_000);
+/// assert!(summary.labels.base_rate().is_some_and(|rate| (0.2..0.21).contains(&rate)));
+/// # Ok::<(), logloss_io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct LabelStats {

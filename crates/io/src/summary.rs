@@ -7,6 +7,20 @@ use logloss::{Evaluation, Reduction};
 use crate::{LabelStats, ReducedValues, Shape, WrittenOutput};
 
 /// Everything that is known after a run.
+///
+/// ```
+/// use logloss::Engine;
+/// use logloss_io::{Inputs, RunSpec, Selection, run};
+///
+/// # let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
+/// let inputs = Inputs::new(data.join("flights_head.csv"));
+/// let selection = Selection::default().with_predictions("logit").with_targets("delayed");
+/// let spec = RunSpec::new(inputs).with_selection(selection);
+/// let summary = run(&spec, &Engine::cpu(), &mut ())?;
+/// assert_eq!((summary.len, summary.evaluation.count), (20_000, 20_000));
+/// assert!(summary.base_rate_loss() > Some(summary.evaluation.mean));
+/// # Ok::<(), logloss_io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Summary {
@@ -52,6 +66,19 @@ impl Summary {
 }
 
 /// Wall-clock times that the engine does not know of.
+///
+/// ```
+/// use logloss::Engine;
+/// use logloss_io::{Inputs, RunSpec, Selection, run};
+///
+/// # let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
+/// let inputs = Inputs::new(data.join("flights_head.csv"));
+/// let selection = Selection::default().with_predictions("logit").with_targets("delayed");
+/// let spec = RunSpec::new(inputs).with_selection(selection);
+/// let summary = run(&spec, &Engine::cpu(), &mut ())?;
+/// assert!(summary.times.read <= summary.times.elapsed && summary.times.write.is_zero());
+/// # Ok::<(), logloss_io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Times {
@@ -65,6 +92,21 @@ pub struct Times {
 }
 
 /// A remark for the reader of a result.
+///
+/// ```
+/// use logloss::Engine;
+/// use logloss_io::{Inputs, RunSpec, Selection, run};
+///
+/// # let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
+/// let inputs = Inputs::new(data.join("flights_head.csv"));
+/// let selection = Selection::default().with_predictions("logit").with_targets("delayed");
+/// let spec = RunSpec::new(inputs).with_selection(selection);
+/// let summary = run(&spec, &Engine::cpu(), &mut ())?;
+/// for note in &summary.notes {
+///     eprintln!("{:?}: {note}", note.severity);
+/// }
+/// # Ok::<(), logloss_io::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Note {
@@ -75,6 +117,12 @@ pub struct Note {
 }
 
 /// The severity of a note.
+///
+/// ```
+/// use logloss_io::Severity;
+///
+/// assert!(Severity::Warning > Severity::Info);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Severity {

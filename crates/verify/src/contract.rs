@@ -72,6 +72,14 @@ use logloss::{Batch, Compat, Floats, Form};
 use crate::oracle::{Element, Truth};
 
 /// The result that a ceiling applies to.
+///
+/// ```
+/// use logloss::Form;
+/// use logloss_verify::contract::{DeviceClass, Kind, Output, find};
+///
+/// let row = find(DeviceClass::Cpu, Form::Logits, Kind::Hard, Output::Gradient).expect("a row");
+/// assert_eq!(row.ceiling, 2.0);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Output {
@@ -86,6 +94,12 @@ pub enum Output {
 }
 
 /// The kind of an element, by its target and the parameters in use.
+///
+/// ```
+/// use logloss_verify::contract::Kind;
+///
+/// assert_eq!((Kind::of(1.0), Kind::of(0.25)), (Kind::Hard, Kind::Soft));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
@@ -100,6 +114,15 @@ pub enum Kind {
 }
 
 /// The predictions that a ceiling applies to.
+///
+/// ```
+/// use logloss::Batch;
+/// use logloss_verify::contract::Input;
+///
+/// let batch = Batch::probabilities(&[0.999_999_999f64], &[0u8])?;
+/// assert_eq!(Input::of(&batch), Input::F64Probabilities);
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Input {
@@ -112,6 +135,13 @@ pub enum Input {
 }
 
 /// The class of devices that a ceiling applies to.
+///
+/// ```
+/// use logloss::Engine;
+/// use logloss_verify::contract::DeviceClass;
+///
+/// assert_eq!(DeviceClass::of(&Engine::cpu().device()), DeviceClass::Cpu);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeviceClass {
     /// The SIMD backend.
@@ -121,6 +151,12 @@ pub enum DeviceClass {
 }
 
 /// The unit of a ceiling.
+///
+/// ```
+/// use logloss_verify::contract::Unit;
+///
+/// assert_eq!(Unit::Ulp.name(), "ULP");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unit {
     /// Units in the last place of the exact value.
@@ -132,6 +168,15 @@ pub enum Unit {
 }
 
 /// One ceiling of the contract.
+///
+/// ```
+/// use logloss::Form;
+/// use logloss_verify::{contract::{DeviceClass, Kind, Output, find}, oracle::Element};
+///
+/// let row = find(DeviceClass::Cpu, Form::Logits, Kind::Hard, Output::Loss).expect("a row");
+/// let truth = Element::new(Form::Logits, 0.0, 1.0).truth();
+/// assert!(row.allows(row.error(2f32.ln(), &truth)) && !row.allows(row.error(0.693, &truth)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Row {

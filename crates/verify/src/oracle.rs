@@ -10,6 +10,15 @@
 use logloss::{Batch, Compat, Floats, Focal, Form};
 
 /// One element: all arguments of the loss function, which is defined at [`Objective`](logloss::Objective).
+///
+/// ```
+/// use logloss::Form;
+/// use logloss_verify::oracle::Element;
+///
+/// let mut element = Element::new(Form::Logits, 0.0, 1.0);
+/// element.weight = 2.0;
+/// assert!((element.truth().loss() - 2.0 * 2f64.ln()).abs() < 1e-15);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Element {
@@ -44,6 +53,14 @@ pub struct Element {
 /// The comparison of results needs the terms: where they cancel, f32 arithmetic cannot be accurate relative to the
 /// result, and a term too small for a normal f32 may be flushed to 0. (With a focal factor each term is itself a sum,
 /// and the terms of the hessian may cancel: see [`Element::sizes`].)
+///
+/// ```
+/// use logloss::Form;
+/// use logloss_verify::oracle::Element;
+///
+/// let truth = Element::new(Form::Logits, 0.0, 0.25).truth();
+/// assert_eq!((truth.gradient(), truth.hessian()), (0.25, 0.25));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Truth {
     /// (1 − z)·softplus(x) and z·softplus(−x); both ≥ 0.

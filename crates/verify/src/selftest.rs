@@ -17,6 +17,12 @@ use crate::{
 };
 
 /// The result of a self-test.
+///
+/// ```
+/// let found = logloss_verify::selftest(&logloss::Engine::cpu())?;
+/// assert!(found.passed() && found.rows.iter().all(|row| row.worst <= row.ceiling));
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -29,6 +35,13 @@ pub struct SelfTest {
 }
 
 /// One row of the contract or one exact check, and the largest error found.
+///
+/// ```
+/// for row in logloss_verify::selftest(&logloss::Engine::cpu())?.rows {
+///     println!("{}: {} of {} {}", row.name, row.worst, row.ceiling, row.unit);
+/// }
+/// # Ok::<(), logloss::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

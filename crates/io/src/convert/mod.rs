@@ -14,6 +14,20 @@ pub(crate) use predictions::Predictions;
 pub(crate) use weights::Weights;
 
 /// An invalid value that has no counterpart in the type it is converted to.
+///
+/// ```
+/// use logloss::Engine;
+/// use logloss_io::{Error, Inputs, RunSpec, Selection, run};
+///
+/// let path = std::env::temp_dir().join(format!("text-{}.csv", std::process::id()));
+/// std::fs::write(&path, "p,y\n0.5,1\n0.25,7\n").unwrap();
+/// let selection = Selection::default().with_predictions("p").with_targets("y");
+/// let spec = RunSpec::new(Inputs::new(&path)).with_selection(selection);
+/// let error = run(&spec, &Engine::cpu(), &mut ()).unwrap_err();
+/// # std::fs::remove_file(&path).unwrap();
+/// // 7 is kept as its text: the engine takes labels as bytes or f32.
+/// assert!(matches!(error, Error::InvalidValue { value, .. } if value == "7"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unrepresentable {
@@ -26,6 +40,12 @@ pub struct Unrepresentable {
 }
 
 /// A value that is not there: a null, or an empty field.
+///
+/// ```
+/// use logloss_io::UnrepresentableValues;
+///
+/// assert!(UnrepresentableValues::new(true).missing().is_empty());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Missing {
@@ -36,6 +56,13 @@ pub struct Missing {
 }
 
 /// The unrepresentable values of one array in one part, and those that are missing.
+///
+/// ```
+/// use logloss_io::UnrepresentableValues;
+///
+/// let values = UnrepresentableValues::new(false);
+/// assert!(values.find(0).is_none());
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct UnrepresentableValues {
     list: Vec<Unrepresentable>,

@@ -9,6 +9,13 @@ use crate::{Inputs, Number, Result, Shape, contradiction::Contradiction, inputs:
 
 /// The `.npy` files that the outputs of an evaluation are written to, of the shape of the predictions if not said
 /// otherwise. An output without a path is not computed.
+///
+/// ```
+/// use logloss_io::OutputPaths;
+///
+/// let outputs = OutputPaths::default().with_gradient("gradient.npy").with_hessian("hessian.npy");
+/// assert!(outputs.loss.is_none() && outputs.value.is_none());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OutputPaths {
@@ -23,6 +30,23 @@ pub struct OutputPaths {
 }
 
 /// An output that was written.
+///
+/// ```
+/// use logloss::Engine;
+/// use logloss_io::{Inputs, OutputPaths, RunSpec, Selection, run};
+///
+/// # let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
+/// let inputs = Inputs::new(data.join("flights_head.csv"));
+/// let selection = Selection::default().with_predictions("logit").with_targets("delayed");
+/// let spec = RunSpec::new(inputs).with_selection(selection);
+/// let path = std::env::temp_dir().join(format!("loss-{}.npy", std::process::id()));
+/// let spec = spec.with_outputs(OutputPaths::default().with_loss(&path));
+/// let summary = run(&spec, &Engine::cpu(), &mut ())?;
+/// let [written] = &summary.outputs[..] else { panic!("one output") };
+/// assert!(written.path.exists());
+/// # std::fs::remove_file(&path).unwrap();
+/// # Ok::<(), logloss_io::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WrittenOutput {

@@ -26,6 +26,19 @@ pub fn remove_unfinished() {
 }
 
 /// A file that is being written. Dropped before [`NewFile::finish`], it leaves nothing behind.
+///
+/// ```
+/// use logloss_io::NewFile;
+///
+/// let path = std::env::temp_dir().join(format!("new-{}.txt", std::process::id()));
+/// let mut file = NewFile::create(&path)?;
+/// file.write(b"all of it")?;
+/// assert!(!path.exists()); // until it is finished
+/// file.finish()?;
+/// assert_eq!(std::fs::read(&path).unwrap(), b"all of it");
+/// # std::fs::remove_file(&path).unwrap();
+/// # Ok::<(), logloss_io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct NewFile {
     /// Its path, as it was given.

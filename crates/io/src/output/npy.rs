@@ -8,6 +8,18 @@ use super::NewFile;
 use crate::{Number, Result, Shape, contradiction::Contradiction};
 
 /// A `.npy` file that is being written. Dropped before [`NpyFile::finish`], it leaves nothing behind.
+///
+/// ```
+/// use logloss_io::{NpyFile, Number, Shape};
+///
+/// let path = std::env::temp_dir().join(format!("array-{}.npy", std::process::id()));
+/// let mut file = NpyFile::create(&path, Number::F32, Shape::flat(2))?;
+/// file.write(&[0.5f32, 2.0].map(f32::to_le_bytes).concat())?;
+/// file.finish(2)?;
+/// assert_eq!(std::fs::metadata(&path).unwrap().len(), 128 + 8);
+/// # std::fs::remove_file(&path).unwrap();
+/// # Ok::<(), logloss_io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct NpyFile {
     file: NewFile,

@@ -34,6 +34,22 @@ const COPIED_PART: usize = 512 * BLOCK;
 /// Predictions and their targets, in parts.
 ///
 /// The parts of a pass come in the order of the file. After [`rewind`](Source::rewind) they are the same again.
+///
+/// ```
+/// use logloss::Form;
+/// use logloss_io::{Inputs, ReadOptions, Selection, open_source};
+///
+/// # let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
+/// let inputs = Inputs::new(data.join("flights_head.csv"));
+/// let selection = Selection::default().with_predictions("logit").with_targets("delayed");
+/// let mut source = open_source(&inputs, &selection, &ReadOptions::new(Form::Logits))?;
+/// let mut len = 0;
+/// while let Some(part) = source.next_part(&mut ())? {
+///     len += part.predictions.len();
+/// }
+/// assert_eq!(len, 20_000);
+/// # Ok::<(), logloss_io::Error>(())
+/// ```
 pub trait Source: Send {
     /// The shape of the predictions, as far as it is known without reading them.
     fn shape(&self) -> Shape;
@@ -90,6 +106,14 @@ pub trait Source: Send {
 }
 
 /// A run of values.
+///
+/// ```
+/// use logloss::{Floats, Targets};
+/// use logloss_io::Part;
+///
+/// let part = Part::new(Floats::F32(&[0.5, -1.0]), Targets::U8(&[1, 0]));
+/// assert!(part.weights.is_none());
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Part<'a> {
@@ -104,6 +128,15 @@ pub struct Part<'a> {
 }
 
 /// The values of a part that could not be converted as they are, by array.
+///
+/// ```
+/// use logloss::{Array, Floats, Targets};
+/// use logloss_io::Part;
+///
+/// // What a source of one's own hands out: every value is as it was stored.
+/// let part = Part::new(Floats::F32(&[0.5, -1.0]), Targets::U8(&[1, 0]));
+/// assert!(part.unrepresentable.find(Array::Targets, 0).is_none());
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct PartUnrepresentable<'a> {
