@@ -17,6 +17,7 @@ mod counts;
 mod default_limits;
 mod determinism;
 mod devices;
+mod examples;
 mod f64_probabilities;
 mod ignored;
 mod invalid;

@@ -8,6 +8,13 @@ use crate::ParseError;
 
 /// What an evaluation computes: always the mean, and any of loss, gradient and hessian of every element. Its name is
 /// `mean`, `mean+grad`, `mean+loss+grad+hess`, …
+///
+/// ```
+/// use logloss_bench::Work;
+///
+/// assert_eq!("mean+grad".parse(), Ok(Work::GRADIENT));
+/// assert_eq!(Work::HESSIAN.to_string(), "mean+grad+hess");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Work {
@@ -66,6 +73,13 @@ impl FromStr for Work {
 }
 
 /// The types that predictions and targets are stored in. Its name is `f32/u8`, `f16/bits`, …
+///
+/// ```
+/// use logloss_bench::Inputs;
+///
+/// assert_eq!("f32/u8".parse(), Ok(Inputs::F32_U8));
+/// assert_eq!(Inputs::F32_BITS.bytes(), 4.125); // of a value
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Inputs {

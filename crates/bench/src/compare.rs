@@ -11,6 +11,12 @@ use crate::{
 };
 
 /// The slowdown in percent above which a row counts as a regression. It is written `10%` or `10`.
+///
+/// ```
+/// use logloss_bench::Threshold;
+///
+/// assert_eq!("10%".parse(), Ok(Threshold(10.0)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Threshold(pub f64);
 
@@ -27,6 +33,16 @@ impl FromStr for Threshold {
 }
 
 /// A row that both runs have, and how its time changed.
+///
+/// ```no_run
+/// use logloss_bench::{Report, Threshold, compare};
+///
+/// let text = std::fs::read_to_string("report.json").expect("what logloss bench --json printed");
+/// let report = Report::from_json(&text)?;
+/// let comparison = compare(&report, &report, Threshold(10.0))?;
+/// assert!(comparison.moved.iter().all(|change| !change.regression));
+/// # Ok::<(), logloss_bench::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Change {
@@ -53,6 +69,16 @@ pub struct Change {
 }
 
 /// A comparison of this run with an earlier one. Its `Display` is the text that people read, a line for each change.
+///
+/// ```no_run
+/// use logloss_bench::{Report, Threshold, compare};
+///
+/// let text = std::fs::read_to_string("report.json").expect("what logloss bench --json printed");
+/// let report = Report::from_json(&text)?;
+/// let comparison = compare(&report, &report, Threshold(10.0))?;
+/// assert_eq!(comparison.regressions, 0);
+/// # Ok::<(), logloss_bench::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Comparison {

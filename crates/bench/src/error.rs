@@ -8,6 +8,13 @@ use crate::{SCHEMA, Work, cell::Cell};
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why something could not be measured, read or compared. [`Error::help`] says how to correct it where that is known.
+///
+/// ```
+/// use logloss_bench::Report;
+///
+/// let error = Report::from_json("{}").unwrap_err();
+/// println!("{error}: {:?}", error.help());
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -142,6 +149,13 @@ fn listed(adapters: &[String]) -> String {
 }
 
 /// A word that names no device, work, pair of types or threshold.
+///
+/// ```
+/// use logloss_bench::Threshold;
+///
+/// let error = "much".parse::<Threshold>().unwrap_err();
+/// assert_eq!(error.to_string(), "pass a percentage, such as 10%");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ParseError(String);

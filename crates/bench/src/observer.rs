@@ -3,6 +3,22 @@
 /// Follows a measurement. Every method has a default that does nothing, so that an observer implements what it needs.
 ///
 /// `()` shows nothing and never interrupts.
+///
+/// ```
+/// use logloss_bench::Observer;
+///
+/// /// Counts the rows that are done.
+/// #[derive(Default)]
+/// struct Rows(usize);
+///
+/// impl Observer for Rows {
+///     fn row_done(&mut self) {
+///         self.0 += 1;
+///     }
+/// }
+///
+/// assert!(!Rows::default().interrupted());
+/// ```
 pub trait Observer {
     /// Called once, before the first row, with the number of rows that are planned.
     fn begin(&mut self, rows: usize) {

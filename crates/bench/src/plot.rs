@@ -18,6 +18,14 @@ const TOP: f64 = 12.0;
 const BOTTOM: f64 = 40.0;
 
 /// A line through points.
+///
+/// ```
+/// use logloss_bench::plot::{Line, Point, lines};
+///
+/// let points = vec![Point { x: 1.0, y: 2.0, low: 1.5, high: 2.5, tooltip: "2 ns".into() }];
+/// let line = Line { name: "cpu".into(), colour: 0, limit: false, points };
+/// assert!(lines("Time", ["values", "ns"], &[line]).contains("<svg"));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
     /// The name of the line in a legend.
@@ -31,6 +39,13 @@ pub struct Line {
 }
 
 /// A point of a line.
+///
+/// ```
+/// use logloss_bench::plot::Point;
+///
+/// let point = Point { x: 1.0, y: 2.0, low: 1.5, high: 2.5, tooltip: "2 ns".into() };
+/// assert!(point.low <= point.y && point.y <= point.high);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
     /// The binary logarithm of what the horizontal axis shows.
@@ -112,6 +127,13 @@ pub fn lines(title: &str, [x_label, y_label]: [&str; 2], lines: &[Line]) -> Stri
 }
 
 /// A bar of several parts, and a mark.
+///
+/// ```
+/// use logloss_bench::plot::{Bar, bars};
+///
+/// let bar = Bar { name: "cpu".into(), parts: vec![1.0, 0.5], mark: 2.0, tooltip: "1.5 ns".into() };
+/// assert!(bars("Where the time goes", "ns", &[bar]).contains("<svg"));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bar {
     /// The name at the left of the bar.

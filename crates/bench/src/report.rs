@@ -12,6 +12,15 @@ use crate::{
 pub const SCHEMA: &str = "logloss-bench/1";
 
 /// Everything that was found in a run.
+///
+/// ```no_run
+/// use logloss_bench::Report;
+///
+/// let text = std::fs::read_to_string("report.json").expect("what logloss bench --json printed");
+/// let report = Report::from_json(&text)?;
+/// assert!(report.failures.is_empty(), "{:?}", report.failures);
+/// # Ok::<(), logloss_bench::Error>(())
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Report {
@@ -62,6 +71,15 @@ impl Report {
 }
 
 /// The program that was measured.
+///
+/// ```no_run
+/// use logloss_bench::Report;
+///
+/// let text = std::fs::read_to_string("report.json").expect("what logloss bench --json printed");
+/// let report = Report::from_json(&text)?;
+/// println!("{} {}", report.program.version, report.program.commit.unwrap_or_default());
+/// # Ok::<(), logloss_bench::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Program {
@@ -76,6 +94,15 @@ pub struct Program {
 }
 
 /// The machine that a run ran on.
+///
+/// ```no_run
+/// use logloss_bench::Report;
+///
+/// let text = std::fs::read_to_string("report.json").expect("what logloss bench --json printed");
+/// let report = Report::from_json(&text)?;
+/// println!("{}, {} cores, {}", report.machine.cpu, report.machine.cores, report.machine.simd);
+/// # Ok::<(), logloss_bench::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Machine {
@@ -100,6 +127,17 @@ pub struct Machine {
 }
 
 /// An adapter, or the CPU with some number of threads.
+///
+/// ```no_run
+/// use logloss_bench::Report;
+///
+/// let text = std::fs::read_to_string("report.json").expect("what logloss bench --json printed");
+/// let report = Report::from_json(&text)?;
+/// for device in &report.devices {
+///     println!("{} ({})", device.device, device.kind);
+/// }
+/// # Ok::<(), logloss_bench::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MeasuredDevice {
@@ -124,6 +162,17 @@ pub struct MeasuredDevice {
 }
 
 /// The cost of the first call, in seconds.
+///
+/// ```no_run
+/// use logloss_bench::Report;
+///
+/// let text = std::fs::read_to_string("report.json").expect("what logloss bench --json printed");
+/// let report = Report::from_json(&text)?;
+/// for call in report.devices.iter().filter_map(|device| device.first_call.as_ref()) {
+///     println!("{} s, {} s when warm", call.first_s, call.warm_s);
+/// }
+/// # Ok::<(), logloss_bench::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FirstCall {
@@ -137,6 +186,17 @@ pub struct FirstCall {
 }
 
 /// A bandwidth.
+///
+/// ```no_run
+/// use logloss_bench::Report;
+///
+/// let text = std::fs::read_to_string("report.json").expect("what logloss bench --json printed");
+/// let report = Report::from_json(&text)?;
+/// for limit in report.devices.iter().flat_map(|device| &device.limits) {
+///     println!("{}: {} GB/s", limit.what, limit.gb_per_s);
+/// }
+/// # Ok::<(), logloss_bench::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Limit {
@@ -147,6 +207,17 @@ pub struct Limit {
 }
 
 /// One row: an evaluation on a device, how long it takes, and how long the device takes to move as many bytes.
+///
+/// ```no_run
+/// use logloss_bench::Report;
+///
+/// let text = std::fs::read_to_string("report.json").expect("what logloss bench --json printed");
+/// let report = Report::from_json(&text)?;
+/// for row in &report.results {
+///     println!("{} {}: {} ns, {} % of the limit", row.work, row.n, row.ns_per_elem, row.percent_of_limit);
+/// }
+/// # Ok::<(), logloss_bench::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Row {

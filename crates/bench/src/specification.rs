@@ -12,6 +12,16 @@ const MAX_SIZE: u32 = 34;
 
 /// What is to be measured: on which devices, at which sizes, and for how long. The default is a full sweep over all
 /// devices.
+///
+/// ```
+/// use logloss_bench::{DeviceSelection, Error, Specification, Work, measure};
+///
+/// let mut specification = Specification::default();
+/// specification.devices = vec![DeviceSelection::Cpu];
+/// (specification.work, specification.sizes, specification.quick) = (vec![Work::MEAN], vec![16, 24], true);
+/// specification.seconds = Some(0.0); // less than is allowed
+/// assert!(matches!(measure(&specification, &mut ()), Err(Error::OutOfRange(_))));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Specification {
@@ -65,6 +75,13 @@ impl Specification {
 }
 
 /// One or several devices, as a user names them.
+///
+/// ```
+/// use logloss_bench::DeviceSelection;
+///
+/// assert_eq!("gpu".parse(), Ok(DeviceSelection::Gpus));
+/// assert_eq!("Radeon".parse(), Ok(DeviceSelection::Name("radeon".into())));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeviceSelection {
@@ -99,6 +116,14 @@ impl FromStr for DeviceSelection {
 }
 
 /// An answer that is made wrong on purpose.
+///
+/// ```
+/// use logloss_bench::{Specification, Spoil};
+///
+/// // A run with this must end with failures in its report: the check of answers can fail.
+/// let mut specification = Specification::default();
+/// specification.spoil = Some(Spoil::Sum);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Spoil {
