@@ -1,6 +1,6 @@
 //! The element that made a loss infinite, for the reader of a result that says no more than that.
 
-use logloss::{Compat, Form};
+use logloss::{Compat, Floats, Form};
 
 use crate::{
     LabelWeights, ObjectiveSpec, Observer, Place, Result,
@@ -15,6 +15,8 @@ pub(crate) struct Certain {
     pub prediction: f64,
     /// The label, as the objective takes it.
     pub label: f64,
+    /// Whether the prediction is of a type that is coarser next to 1 than f64.
+    pub is_coarse: bool,
 }
 
 /// Finds the first element whose loss is infinite, in a pass of its own up to there; none if it is not a prediction that
@@ -45,11 +47,12 @@ pub(crate) fn first(
             let weighs = || weight(objective, &read, index, label) > 0.0;
             (is_wrong && read.counts(index, ignore) && weighs()).then_some((index, prediction, label))
         };
+        let is_coarse = !matches!(predictions, Floats::F64(_));
         let (found, len) = ((0..predictions.len()).find_map(element), predictions.len());
         if let Some((index, prediction, label)) = found {
             let array = logloss::Array::Predictions;
             let place = dataset.source.place(array, before + index as u64);
-            return Ok(place.map(|place| Certain { place, prediction, label }));
+            return Ok(place.map(|place| Certain { place, prediction, label, is_coarse }));
         }
         before += len as u64;
     }

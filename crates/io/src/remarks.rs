@@ -76,11 +76,16 @@ pub(crate) fn remarks(
 }
 
 /// Which element made a loss infinite, and how to avoid that.
-fn why_infinite(spec: &RunSpec, Certain { place, prediction, label }: &Certain) -> String {
+fn why_infinite(spec: &RunSpec, Certain { place, prediction, label, is_coarse }: &Certain) -> String {
     match spec.form {
         Form::Probabilities => {
             let clip = if spec.objective.compat.is_none() { ", or clip them with --compat torch or keras" } else { "" };
-            format!(": {place}: the probability is {prediction} and the label {label}; pass logits instead{clip}")
+            // f32 has no value between 1 and 1 - 6e-8.
+            let rounded = if *is_coarse && *prediction == 1.0 { " (its type may have rounded it to that)" } else { "" };
+            let instead = if rounded.is_empty() { "pass logits" } else { "pass probabilities in f64, or logits," };
+            format!(
+                ": {place}: the probability is {prediction}{rounded} and the label {label}; {instead} instead{clip}"
+            )
         }
         _ => format!(": {place}: the logit is {prediction} and the label {label}; finite logits have finite losses"),
     }
@@ -107,9 +112,10 @@ fn same_array(inputs: &Inputs, selection: &Selection) -> Option<String> {
         ("weights", inputs.weights.as_ref()),
         ("mask", inputs.mask.as_ref()),
     ];
-    let files = files.into_iter().filter_map(|(role, path)| Some((role, vec![canonical_path(path?)])));
-    if let Some((first, second, path)) = twice(&files.collect::<Vec<_>>()) {
-        return Some(format!("{}: the same file is the {first} and the {second}", path.display()));
+    let canonical = files.iter().filter_map(|(role, path)| Some((*role, vec![canonical_path((*path)?)])));
+    if let Some((first, second, _)) = twice(&canonical.collect::<Vec<_>>()) {
+        let given = files.iter().find_map(|(role, path)| path.filter(|_| *role == second))?;
+        return Some(format!("{}: the same file is the {first} and the {second}", given.display()));
     }
     let names = [
         ("predictions", selection.predictions.as_deref()),
