@@ -37,10 +37,11 @@ pub(crate) trait Formula {
 
     /// Computes the plain loss of a tile, and prefetches the tiles ahead if the part exceeds the cache. Returns whether
     /// any of its elements may be invalid or need a recheck; the results of those are unspecified until then.
-    /// `scratch` holds intermediate values.
+    /// `scratch` holds intermediate values, of formulas that take two passes; this one takes one.
     ///
     /// Read as an integer, every f32 outside [0, 1] is above 1, NaN and the negative ones included; so is -0, which
     /// the recheck finds valid.
+    #[inline(always)]
     fn compute<S: Simd, const EXCEEDS_CACHE: bool, const GRADIENT: bool, const HESSIAN: bool>(
         simd: S,
         predictions: &[f32; TILE],
@@ -48,7 +49,31 @@ pub(crate) trait Formula {
         scratch: &mut [f32; TILE],
         results: &mut Results<'_>,
         coefficient: f32,
-    ) -> bool;
+    ) -> bool {
+        let _ = scratch;
+        let width = K * S::f32s::LEN;
+        let mut x_max = S::u32s::splat(simd, 0);
+        let mut z_max = S::u32s::splat(simd, 0);
+        for i in (0..TILE).step_by(width) {
+            let x = F32s::load(simd, &predictions[i..i + width]);
+            let z = F32s::load(simd, &targets[i..i + width]);
+            if EXCEEDS_CACHE {
+                prefetch(&predictions[i..i + width]);
+                prefetch(&targets[i..i + width]);
+            }
+            x_max = Self::magnitude(x).max_into(x_max);
+            z_max = z.bitcast_u32().max_into(z_max);
+            let element = Self::element(simd, x, -z + 1.0, z);
+            element.loss.store(&mut results.loss[i..i + width]);
+            if GRADIENT {
+                (element.gradient * coefficient).store(&mut results.gradient[i..i + width]);
+            }
+            if HESSIAN {
+                (element.hessian * coefficient).store(&mut results.hessian[i..i + width]);
+            }
+        }
+        x_max.reduce_max() > Self::MAX_BITS || z_max.reduce_max() > ONE_BITS
+    }
 }
 
 /// The formula of logits.
@@ -146,18 +171,6 @@ impl Formula for Probabilities {
     fn chances<S: Simd>(_: S, x: F32s<S>) -> (F32s<S>, F32s<S>) {
         (x.abs(), -x.abs() + 1.0)
     }
-
-    #[inline(always)]
-    fn compute<S: Simd, const EXCEEDS_CACHE: bool, const GRADIENT: bool, const HESSIAN: bool>(
-        simd: S,
-        predictions: &[f32; TILE],
-        targets: &[f32; TILE],
-        _: &mut [f32; TILE],
-        results: &mut Results<'_>,
-        coefficient: f32,
-    ) -> bool {
-        of_probabilities::<S, Self, EXCEEDS_CACHE, GRADIENT, HESSIAN>(simd, predictions, targets, results, coefficient)
-    }
 }
 
 impl Formula for EndDistances {
@@ -183,51 +196,6 @@ impl Formula for EndDistances {
     fn chances<S: Simd>(simd: S, x: F32s<S>) -> (F32s<S>, F32s<S>) {
         end_distance_chances(simd, x)
     }
-
-    #[inline(always)]
-    fn compute<S: Simd, const EXCEEDS_CACHE: bool, const GRADIENT: bool, const HESSIAN: bool>(
-        simd: S,
-        predictions: &[f32; TILE],
-        targets: &[f32; TILE],
-        _: &mut [f32; TILE],
-        results: &mut Results<'_>,
-        coefficient: f32,
-    ) -> bool {
-        of_probabilities::<S, Self, EXCEEDS_CACHE, GRADIENT, HESSIAN>(simd, predictions, targets, results, coefficient)
-    }
-}
-
-/// [`Formula::compute`] of both encodings of probabilities.
-#[inline(always)]
-fn of_probabilities<S: Simd, F: Formula, const EXCEEDS_CACHE: bool, const GRADIENT: bool, const HESSIAN: bool>(
-    simd: S,
-    predictions: &[f32; TILE],
-    targets: &[f32; TILE],
-    results: &mut Results<'_>,
-    coefficient: f32,
-) -> bool {
-    let width = K * S::f32s::LEN;
-    let mut x_max = S::u32s::splat(simd, 0);
-    let mut z_max = S::u32s::splat(simd, 0);
-    for i in (0..TILE).step_by(width) {
-        let x = F32s::load(simd, &predictions[i..i + width]);
-        let z = F32s::load(simd, &targets[i..i + width]);
-        if EXCEEDS_CACHE {
-            prefetch(&predictions[i..i + width]);
-            prefetch(&targets[i..i + width]);
-        }
-        x_max = F::magnitude(x).max_into(x_max);
-        z_max = z.bitcast_u32().max_into(z_max);
-        let element = F::element(simd, x, -z + 1.0, z);
-        element.loss.store(&mut results.loss[i..i + width]);
-        if GRADIENT {
-            (element.gradient * coefficient).store(&mut results.gradient[i..i + width]);
-        }
-        if HESSIAN {
-            (element.hessian * coefficient).store(&mut results.hessian[i..i + width]);
-        }
-    }
-    x_max.reduce_max() > F::MAX_BITS || z_max.reduce_max() > ONE_BITS
 }
 
 /// The bits of 1.
