@@ -13,7 +13,7 @@ use crate::{
     observer,
     seen::Seen,
     source::{self, Mask},
-    statistics::{LabelCounts, NoLabel},
+    statistics::{LabelCounts, NoLabel, is_counted},
 };
 
 /// The most values that a part can be made to hold by whole rows of many classes.
@@ -66,8 +66,7 @@ impl<'a> MaskedPart<'a> {
 
     /// Whether an element is neither ignored nor masked.
     pub(crate) fn counts(&self, index: usize, ignore: Option<Ignore>) -> bool {
-        self.mask.is_none_or(|bits| bits[index / 8] >> (index % 8) & 1 == 1)
-            && !ignore.is_some_and(|ignore| ignore.ignores(self.part.targets.get(index)))
+        is_counted(&self.part, self.mask, ignore, index)
     }
 
     /// The first value that is missing and belongs to an element that is neither ignored nor masked: its array, the index

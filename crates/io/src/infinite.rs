@@ -5,6 +5,7 @@ use logloss::{Compat, Floats, Form};
 use crate::{
     LabelWeights, ObjectiveSpec, Observer, Place, Result,
     dataset::{Dataset, MaskedPart},
+    statistics::label,
 };
 
 /// A prediction that is certain and wrong.
@@ -40,8 +41,7 @@ pub(crate) fn first(
     while let Some(read) = dataset.next(observer)? {
         let (predictions, targets) = (read.part.predictions, read.part.targets);
         let element = |index: usize| {
-            let (prediction, label) = (predictions.get(index), targets.get(index));
-            let label = if any_number_is_label { f64::from(u8::from(label > 0.0)) } else { label };
+            let (prediction, label) = (predictions.get(index), label(targets.get(index), any_number_is_label));
             let is_wrong = (prediction == impossible && (is_smoothed || label > 0.0))
                 || (prediction == certain && (is_smoothed || label < 1.0));
             let weighs = || weight(objective, &read, index, label) > 0.0;

@@ -124,7 +124,7 @@ impl LabelCounts {
 
 /// Visits the targets that are neither ignored nor masked, and their indices.
 fn for_each_counted(part: &Part<'_>, mask: Option<&[u8]>, ignore: Option<Ignore>, mut visit: impl FnMut(usize, f64)) {
-    let counts = |index: usize| mask.is_none_or(|bits| bits[index / 8] >> (index % 8) & 1 == 1);
+    let counts = |index: usize| is_unmasked(mask, index);
     match part.targets {
         Targets::U8(values) => {
             let ignored = match ignore {
@@ -148,7 +148,7 @@ fn for_each_counted(part: &Part<'_>, mask: Option<&[u8]>, ignore: Option<Ignore>
 }
 
 /// A target as a label; NaN if it is invalid.
-fn label(target: f64, any_number_is_label: bool) -> f64 {
+pub(crate) fn label(target: f64, any_number_is_label: bool) -> f64 {
     match target {
         z if any_number_is_label && !z.is_nan() => f64::from(u8::from(z > 0.0)),
         0.0..=1.0 => target,
@@ -164,10 +164,16 @@ fn counted_label(
     any_number_is_label: bool,
     index: usize,
 ) -> Option<f64> {
-    let target = part.targets.get(index);
-    let counts = mask.is_none_or(|bits| bits[index / 8] >> (index % 8) & 1 == 1)
-        && !ignore.is_some_and(|ignore| ignore.ignores(target));
-    counts.then(|| label(target, any_number_is_label))
+    is_counted(part, mask, ignore, index).then(|| label(part.targets.get(index), any_number_is_label))
+}
+
+/// Whether a value of a part is neither ignored nor masked.
+pub(crate) fn is_counted(part: &Part<'_>, mask: Option<&[u8]>, ignore: Option<Ignore>, index: usize) -> bool {
+    is_unmasked(mask, index) && !ignore.is_some_and(|ignore| ignore.ignores(part.targets.get(index)))
+}
+
+fn is_unmasked(mask: Option<&[u8]>, index: usize) -> bool {
+    mask.is_none_or(|bits| bits[index / 8] >> (index % 8) & 1 == 1)
 }
 
 /// The number of counted labels, their sum, the sum of their weights, and that of the products, by runs. `counted` gives the label
