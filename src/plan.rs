@@ -13,6 +13,12 @@ pub(crate) fn unit(sums: Sums, classes: usize) -> u64 {
     }
 }
 
+/// The number of values of the fewest whole blocks that are whole rows of `classes` values: the least common multiple.
+pub(crate) fn whole_rows(classes: u64) -> u64 {
+    let block = BLOCK as u64;
+    classes.saturating_mul(block >> classes.trailing_zeros().min(block.trailing_zeros()))
+}
+
 /// Divides `len` values into consecutive windows of `window` values; the last one may be shorter.
 pub(crate) fn windows(len: u64, window: u64) -> impl ExactSizeIterator<Item = Range<u64>> {
     // A range of u32 is an `ExactSizeIterator`; 2^32 windows of at least 2^15 values exceed any memory.

@@ -48,6 +48,7 @@ mod weighted;
 #[cfg(test)]
 mod weighted_tests;
 
+pub(crate) use accumulators::lane_sums::{LANES, ROWS};
 use kernels::{plain, totals, weighted as weighted_kernel};
 use run::Run;
 use threads::Threads;
@@ -125,8 +126,7 @@ impl Cpu {
             Sums::All => BLOCK,
             // Runs that are worth the memory for their classes.
             Sums::PerClass => classes.saturating_mul(16).checked_next_multiple_of(BLOCK).unwrap_or(usize::MAX),
-            // The least common multiple: whole blocks and whole rows.
-            Sums::PerRow => classes.saturating_mul(BLOCK >> classes.trailing_zeros().min(BLOCK.trailing_zeros())),
+            Sums::PerRow => usize::try_from(plan::whole_rows(classes as u64)).unwrap_or(usize::MAX),
         };
         let evaluate = |run: Run<'_>| dispatch!(self.level, simd => weighted_kernel::evaluate(simd, run, settings));
         let partials = self.threads.split(whole, unit, &evaluate);

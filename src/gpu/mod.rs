@@ -32,6 +32,7 @@ use crate::{
     DeviceInfo, DeviceKind, Error, Result,
     job::{Job, Sums},
 };
+pub(crate) use layout::LANES;
 use pipelines::Pipelines;
 
 /// A device that is ready to evaluate.

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::{BLOCK, kept::Kept};
-use crate::job::Sums;
+use crate::{job::Sums, plan};
 
 /// The kind of device that a tree is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +53,7 @@ impl Tree {
         match (self.sums, self.kind) {
             (Sums::All, _) | (Sums::PerClass, TreeKind::Cpu) => block,
             (Sums::PerClass, TreeKind::Gpu) => block.saturating_mul(classes),
-            // The least common multiple of a block and a row.
-            (Sums::PerRow, TreeKind::Cpu) => {
-                classes.saturating_mul(block >> classes.trailing_zeros().min(block.trailing_zeros()))
-            }
+            (Sums::PerRow, TreeKind::Cpu) => plan::whole_rows(classes),
             (Sums::PerRow, TreeKind::Gpu) => classes.saturating_mul(gpu::LANES as u64),
         }
     }
@@ -133,9 +130,7 @@ fn pieces(len: usize, start: usize, block: usize) -> impl Iterator<Item = (Range
 /// The tree of the CPU: sixteen lanes, in each of which eight rows are added in f32, and then in f64.
 mod cpu {
     use super::super::BLOCK;
-
-    const LANES: usize = 16;
-    const ROWS: usize = 8;
+    use crate::cpu::{LANES, ROWS};
 
     /// The sum of values that begin at place `start` of a block.
     pub(super) fn sum(values: &[f32], start: usize) -> f64 {
@@ -175,6 +170,9 @@ mod cpu {
 mod gpu {
     pub(super) const LANES: usize = 256;
     const GROUPS: usize = LANES / 8;
+    // (Partials of a GPU are also merged where the feature `gpu` is off.)
+    #[cfg(feature = "gpu")]
+    const _: () = assert!(LANES == crate::gpu::LANES as usize);
 
     /// The sum of the values 0, `step`, 2 `step`, … of a block, the first of which is at place `start` of it.
     pub(super) fn sum(values: &[f32], start: usize, step: usize) -> f64 {

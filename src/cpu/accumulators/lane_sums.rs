@@ -9,8 +9,8 @@ use crate::{
 
 /// The lanes, and the rows that are added in f32, of the tree that sums are taken over. There are more lanes than most
 /// vectors have, so that the sum does not depend on their width.
-const LANES: usize = 16;
-const ROWS: usize = 8;
+pub(crate) const LANES: usize = 16;
+pub(crate) const ROWS: usize = 8;
 const _: () = assert!(TILE.is_multiple_of(LANES * ROWS));
 
 /// A sum of tiles of f32: in lanes over a block, then exactly.

@@ -24,7 +24,7 @@ use super::tile::Tile;
 use crate::{Partials, job::Job};
 
 mod class_sums;
-mod lane_sums;
+pub(crate) mod lane_sums;
 mod loss_sum;
 mod row_means;
 mod threshold_counter;
